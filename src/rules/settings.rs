@@ -1,0 +1,221 @@
+//! The checked form of `[proxy] [admin] [local] [store] [identity]`: no option left to unwrap, no
+//! text left to parse.
+
+use crate::secret::Secret;
+use hyper::header::HeaderName;
+use ipnet::IpNet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where a listener stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// `127.0.0.1:8080`
+    Tcp(SocketAddr),
+    /// `unix:/run/sidecache.sock`
+    Unix(PathBuf),
+}
+
+/// Where the origin is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OriginAddress {
+    /// `http://host:port`
+    Http {
+        /// Name or address, without brackets.
+        host: String,
+        /// Port, 80 where none is written.
+        port: u16,
+    },
+    /// `https://host:port`
+    Https {
+        /// Name or address, without brackets; also the name asked of the certificate.
+        host: String,
+        /// Port, 443 where none is written.
+        port: u16,
+    },
+    /// `unix:/path`
+    Unix(PathBuf),
+}
+
+/// How paths are compared with patterns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routing {
+    /// Literals without regard to case, one optional slash at the end.
+    Express,
+    /// Neither.
+    Strict,
+}
+
+/// `[proxy]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxySettings {
+    /// Default `0.0.0.0:8080`.
+    pub listen: Listen,
+    /// Default `http://127.0.0.1:5000`.
+    pub origin: OriginAddress,
+    /// Until response headers. Default 30 s.
+    pub origin_timeout: Duration,
+    /// Default 2 s.
+    pub connect_timeout: Duration,
+    /// Of pooled connections to the origin. Default 4 s.
+    pub idle_timeout: Duration,
+    /// Lower-case names whose answers are the same. `None` where left out: Host is then a variant.
+    pub hosts: Option<Vec<String>>,
+    /// Networks whose `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Default `Express`.
+    pub routing: Routing,
+    /// Bytes of a request body read to make a key or a drop. Default 64 KiB.
+    pub max_keyed_body: usize,
+    /// Default 30 s.
+    pub drain_timeout: Duration,
+    /// Default true.
+    pub auto_invalidate: bool,
+    /// Whether `Cache-Status` is sent. Default true.
+    pub cache_status: bool,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// Default `127.0.0.1:9090`.
+    pub listen: Listen,
+    /// Required off loopback.
+    pub token: Option<Secret<String>>,
+}
+
+/// `[local]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalSettings {
+    /// Bytes of this process's memory tier. Default 64 MiB.
+    pub max: usize,
+}
+
+/// Which store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// `memory:`
+    Memory,
+    /// `redis://`, `rediss://`, `redis+unix://`, verbatim (it may hold a password).
+    Redis(Secret<String>),
+}
+
+/// How kept bodies are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compress {
+    /// Not at all.
+    None,
+    /// LZ4 block format.
+    Lz4,
+    /// Zstandard.
+    Zstd,
+}
+
+/// Files for TLS to the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreTls {
+    /// PEM file of authorities trusted beside the compiled-in roots.
+    pub ca: Option<PathBuf>,
+    /// PEM file of a client certificate.
+    pub cert: Option<PathBuf>,
+    /// PEM file of its key.
+    pub key: Option<PathBuf>,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// Default `memory:`.
+    pub url: StoreUrl,
+    /// Per command. Default 250 ms.
+    pub timeout: Duration,
+    /// Bytes of a body that is kept. Default 1 MiB.
+    pub max_entry: usize,
+    /// Default LZ4.
+    pub compress: Compress,
+    /// Files for `rediss://`.
+    pub tls: StoreTls,
+}
+
+/// Where a token is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    /// `header:authorization`
+    Header(HeaderName),
+    /// `cookie:accessToken`
+    Cookie(String),
+}
+
+/// How a header carries the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// The whole value.
+    Raw,
+    /// After `Bearer `.
+    Bearer,
+    /// Either of them.
+    Either,
+}
+
+/// The algorithms a token may be signed with; pinned by configuration, never taken from the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    #[allow(missing_docs)] // the names are those of RFC 7518 §3.1
+    Hs256,
+    #[allow(missing_docs)]
+    Hs384,
+    #[allow(missing_docs)]
+    Hs512,
+    #[allow(missing_docs)]
+    Rs256,
+    #[allow(missing_docs)]
+    Rs384,
+    #[allow(missing_docs)]
+    Rs512,
+    #[allow(missing_docs)]
+    Ps256,
+    #[allow(missing_docs)]
+    Ps384,
+    #[allow(missing_docs)]
+    Ps512,
+    #[allow(missing_docs)]
+    Es256,
+    #[allow(missing_docs)]
+    Es384,
+    #[allow(missing_docs)]
+    EdDsa,
+}
+
+/// What a signature is checked against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VerifyKey {
+    /// `secret`
+    Secret(Secret<String>),
+    /// The text of the PEM file named by `public_key`, read when the file was checked.
+    Pem(String),
+}
+
+/// `verify = { … }`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifySettings {
+    /// The only algorithm accepted.
+    pub algorithm: Algorithm,
+    /// Checked to fit the algorithm.
+    pub key: VerifyKey,
+}
+
+/// `[identity]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentitySettings {
+    /// First that is present and not empty.
+    pub token: Vec<TokenSource>,
+    /// Default `Raw`.
+    pub scheme: Scheme,
+    /// How tokens are verified. Without it claims do not exist.
+    pub verify: Option<VerifySettings>,
+    /// The claim that `roles` compares. Default `role`.
+    pub role: String,
+    /// Allowed clock difference for `exp` and `nbf`. Default zero.
+    pub leeway: Duration,
+}

@@ -1,0 +1,207 @@
+//! The compiled form: everything a request asks of the rules, answered without parsing.
+
+use super::pattern::{Captures, Pattern};
+use super::settings::{AdminSettings, IdentitySettings, LocalSettings, ProxySettings, StoreSettings};
+use super::template::Template;
+use crate::digest::Digest;
+use hyper::Method;
+use hyper::header::HeaderName;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A method and a pattern.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Compared exactly; HEAD also finds GET routes of cache rules.
+    pub method: Method,
+    /// The path.
+    pub pattern: Pattern,
+}
+
+/// Which names of a query or a JSON body shape the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shaping {
+    /// Not declared: every name must be in the key, or the request passes.
+    Undeclared,
+    /// Exactly these; others are irrelevant.
+    Only(Vec<String>),
+}
+
+/// Who shares a fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coalesce {
+    /// One fill per key and process.
+    Local,
+    /// Everyone asks for himself.
+    Off,
+}
+
+/// What of the filling client's request the origin sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forward {
+    /// What is keyed.
+    Keyed,
+    /// All end-to-end headers.
+    All,
+}
+
+/// How far a rule is switched on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Serves.
+    On,
+    /// Computes and counts, serves nothing.
+    Observe,
+    /// As if it were not written.
+    Off,
+}
+
+/// A place in a rule's keys at which some drop can name them; each has a version in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NodeAt {
+    /// Everything below the first `n` segments: `doctors:list:*` is depth 2. Depth 0 is `*`.
+    Below(usize),
+    /// The exact key.
+    Exact,
+}
+
+/// A response header that is not kept: a name, or the beginning of one (`ratelimit*`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StripName {
+    /// Lower case.
+    pub text: String,
+    /// Whether `text` is only the beginning.
+    pub prefix: bool,
+}
+
+/// A `[[cache]]` table, compiled.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Position in [`Table::rules`].
+    pub index: usize,
+    /// The label in metrics and logs.
+    pub name: String,
+    /// At least one.
+    pub routes: Vec<Route>,
+    /// How keys are made.
+    pub key: Template,
+    /// How long an answer is served.
+    pub ttl: Duration,
+    /// The same for 404 and 410; `ttl` where left out.
+    pub negative_ttl: Duration,
+    /// Credentials do not shape the answer.
+    pub public: bool,
+    /// Role claims that are served; empty: all.
+    pub roles: Vec<String>,
+    /// Query parameters that shape the answer.
+    pub query: Shaping,
+    /// Body fields that shape the answer.
+    pub body: Shaping,
+    /// JSON pointers (RFC 6901), as unescaped reference tokens, that must lead to something.
+    pub store_if: Vec<Vec<String>>,
+    /// Status codes that are kept.
+    pub statuses: Vec<u16>,
+    /// Who shares a fill.
+    pub coalesce: Coalesce,
+    /// Whether `no-store` and its kin are disregarded.
+    pub ignore_origin_cache_control: bool,
+    /// Response headers not kept.
+    pub strip: Vec<StripName>,
+    /// Request headers that shape the answer, beside those that `Vary` teaches.
+    pub vary: Vec<HeaderName>,
+    /// What a fill carries.
+    pub forward: Forward,
+    /// How far it is switched on.
+    pub stage: Stage,
+    /// Where its keys can be dropped: `Below` ascending, `Exact` last; never empty.
+    pub nodes: Vec<NodeAt>,
+    /// Digest of all that decides what an entry of this rule means: entries kept under another
+    /// definition are misses.
+    pub fingerprint: Digest,
+}
+
+/// One template of a set's `drop`.
+#[derive(Clone, Debug)]
+pub struct Drop {
+    /// The template, perhaps with a wildcard.
+    pub template: Template,
+    /// Indices of the rules whose keys it can name; never empty.
+    pub rules: Vec<usize>,
+}
+
+/// Which answers to a write count as done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commits {
+    /// First digits, e.g. `[2, 3, 5]`.
+    pub classes: Vec<u8>,
+    /// Whole status codes, e.g. 409.
+    pub statuses: Vec<u16>,
+}
+
+impl Commits {
+    /// Whether an answer with this status counts as done.
+    pub fn counts(&self, status: u16) -> bool {
+        self.classes.contains(&((status / 100) as u8)) || self.statuses.contains(&status)
+    }
+}
+
+/// An `[[invalidate]]` table, compiled.
+#[derive(Clone, Debug)]
+pub struct Set {
+    /// Position in [`Table::sets`].
+    pub index: usize,
+    /// The label in metrics and logs.
+    pub name: String,
+    /// At least one.
+    pub routes: Vec<Route>,
+    /// At least one.
+    pub drops: Vec<Drop>,
+    /// Default 2xx, 3xx, 5xx.
+    pub commits: Commits,
+}
+
+/// A rule that a request matched.
+#[derive(Clone, Debug)]
+pub struct Matched<'t, 'p, T> {
+    /// The rule or set.
+    pub what: &'t Arc<T>,
+    /// Which of its routes.
+    pub route: usize,
+    /// The path parameters.
+    pub captures: Captures<'t, 'p>,
+}
+
+/// The whole file, compiled.
+#[derive(Debug)]
+pub struct Table {
+    /// First in every store key.
+    pub namespace: String,
+    /// `[proxy]`
+    pub proxy: ProxySettings,
+    /// `[admin]`; `None` where the table is left out: there is no admin door then.
+    pub admin: Option<AdminSettings>,
+    /// `[local]`
+    pub local: LocalSettings,
+    /// `[store]`
+    pub store: StoreSettings,
+    /// `[identity]`
+    pub identity: Option<IdentitySettings>,
+    /// `[[cache]]`
+    pub rules: Vec<Arc<Rule>>,
+    /// `[[invalidate]]`
+    pub sets: Vec<Arc<Set>>,
+}
+
+#[cfg(any())] // signatures that the compiled table offers
+impl Table {
+    /// The cache rule for a request, the most specific first. HEAD finds GET routes where no HEAD
+    /// route matches. Rules with `stage = "off"` are not found.
+    pub fn read<'t, 'p>(&'t self, method: &Method, path: &'p str) -> Option<Matched<'t, 'p, Rule>>;
+    /// Every set with a route that matches, each once.
+    pub fn writes<'t, 'p>(&'t self, method: &Method, path: &'p str) -> Vec<Matched<'t, 'p, Set>>;
+    /// Every rule that keeps something for this path, whatever the method: what an unsafe method on
+    /// the path makes stale (RFC 9111 §4.4).
+    pub fn kept_at<'t, 'p>(&'t self, path: &'p str) -> Vec<Matched<'t, 'p, Rule>>;
+    /// The longest time an entry of any rule lives.
+    pub fn longest_ttl(&self) -> Duration;
+}

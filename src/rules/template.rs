@@ -1,0 +1,105 @@
+//! Key templates: `:`-separated segments of literals and placeholders.
+//!
+//! A template is only parsed here; `key.rs` renders it.
+
+use hyper::header::HeaderName;
+
+/// A parsed template. `wildcard` is the trailing `*` of a drop ("everything below"); the `*` is not
+/// one of the `segments`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// The segments, at least one unless `wildcard`.
+    pub segments: Vec<Segment>,
+    /// True for `doctors:list:*`.
+    pub wildcard: bool,
+}
+
+/// One segment: what stands between two `:`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Literals and placeholders in order; never two literals in a row, never empty.
+    pub parts: Vec<Part>,
+}
+
+/// A piece of a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Stands in every key as it is. Only `A-Z a-z 0-9 - _ . ~ @ + =` may be written.
+    Literal(String),
+    /// Is rendered, escaped, from the request.
+    Value(Placeholder),
+}
+
+/// `{source | filter | filter}`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placeholder {
+    /// Where the value comes from.
+    pub source: Source,
+    /// Applied left to right.
+    pub filters: Vec<Filter>,
+}
+
+/// Where a placeholder takes its value from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `{doctorId}`: a path parameter of the pattern.
+    Path(String),
+    /// `{query}`: the digest of all keyed query parameters.
+    Query,
+    /// `{query.page}`: one query parameter.
+    QueryName(String),
+    /// `{claims.email}`: a claim of the verified token.
+    Claim(String),
+    /// `{token}`: the digest of the credential.
+    Token,
+    /// `{body}`: the digest of the canonical JSON body.
+    Body,
+    /// `{body.a.b}`: one field of the JSON body.
+    BodyField(Vec<String>),
+    /// `{header.accept-language}`: a request header.
+    Header(HeaderName),
+    /// `{cookie.lang}`: a cookie.
+    Cookie(String),
+    /// `{method}`
+    Method,
+    /// `{response.data.id}`: a field of the JSON answer; in drops only.
+    Response(Vec<String>),
+}
+
+/// Changes a text value before it is escaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// Unicode lower case.
+    Lower,
+    /// White space at both ends removed.
+    Trim,
+    /// Each run of white space becomes one space.
+    Squeeze,
+    /// The value becomes its digest; must stand last.
+    Hash,
+}
+
+impl Segment {
+    /// The text of a segment that is one literal.
+    pub fn literal(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [Part::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The placeholders of this segment.
+    pub fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Value(placeholder) => Some(placeholder),
+            Part::Literal(_) => None,
+        })
+    }
+}
+
+impl Template {
+    /// All placeholders, left to right.
+    pub fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
+        self.segments.iter().flat_map(Segment::placeholders)
+    }
+}
