@@ -2,6 +2,7 @@
 
 use crate::digest::Digest;
 use bytes::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
 
 /// The version of one node: random, never counted, so that a node which comes back after an
@@ -29,3 +30,35 @@ pub struct Entry {
     /// The body, byte for byte.
     pub body: Bytes,
 }
+
+mod codec;
+
+pub use codec::{MAX_BODY, Undecodable};
+
+/// What an entry costs in memory beside its parts: the struct, the table slot and the key, rounded
+/// up so that the bound on memory errs to the safe side.
+const ENTRY_OVERHEAD: usize = 512;
+
+/// The same for one header: hash slot, two `Bytes` handles and their counters.
+const HEADER_OVERHEAD: usize = 128;
+
+impl Entry {
+    /// Bytes that it holds of this process's memory, overhead included.
+    pub fn weight(&self) -> usize {
+        let header = |(name, value): (&HeaderName, &HeaderValue)| {
+            name.as_str().len() + value.len() + HEADER_OVERHEAD
+        };
+        ENTRY_OVERHEAD
+            + self.body.len()
+            + self.versions.len() * size_of::<Version>()
+            + self.headers.iter().map(header).sum::<usize>()
+    }
+
+    /// Whether its lifetime is over at `now`, milliseconds of Unix time.
+    pub fn expired(&self, now: u64) -> bool {
+        now >= self.kept_at.saturating_add(self.ttl)
+    }
+}
+
+#[cfg(test)]
+mod tests;

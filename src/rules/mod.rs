@@ -1,10 +1,16 @@
 //! Rules: the written form (`file`), the checks that report every problem at once (`check`), and
 //! the compiled form that a request meets (`table`).
 
+pub mod check; // written → compiled, or all problems
+pub mod file; // the written form: TOML → values with spans
+mod interpolate; // `${VAR:-default}`
+pub mod pattern; // `/path/{param}` and what a path holds under it
 pub mod problem; // what is wrong with a file, where, and what to do
-pub mod pattern; // `METHOD /path/{param}` and the routing that picks one
-pub mod template; // `doctors:details:{doctorId | lower}`
+mod read; // TOML tables, all problems at once
+pub mod router; // many routes as one trie
 pub mod settings; // the checked form of the tables that are not rules
 pub mod table; // the compiled form: everything a request asks
-pub mod file; // the written form: TOML → values with spans
-pub mod check; // written → compiled, or all problems
+pub mod template; // `doctors:details:{doctorId | lower}`
+mod units; // "5m", "64KiB"
+
+pub use read::Env;

@@ -1,7 +1,10 @@
 //! The compiled form: everything a request asks of the rules, answered without parsing.
 
 use super::pattern::{Captures, Pattern};
-use super::settings::{AdminSettings, IdentitySettings, LocalSettings, ProxySettings, StoreSettings};
+use super::router::{Router, Target, captures};
+use super::settings::{
+    AdminSettings, IdentitySettings, LocalSettings, ProxySettings, StoreSettings,
+};
 use super::template::Template;
 use crate::digest::Digest;
 use hyper::Method;
@@ -74,6 +77,17 @@ pub struct StripName {
     pub prefix: bool,
 }
 
+impl StripName {
+    /// Whether a header, named in lower case, is not kept.
+    pub fn matches(&self, name: &str) -> bool {
+        if self.prefix {
+            name.starts_with(&self.text)
+        } else {
+            name == self.text
+        }
+    }
+}
+
 /// A `[[cache]]` table, compiled.
 #[derive(Clone, Debug)]
 pub struct Rule {
@@ -138,6 +152,16 @@ pub struct Commits {
     pub statuses: Vec<u16>,
 }
 
+impl Default for Commits {
+    /// Everything but 4xx: an origin that says 5xx may have committed before.
+    fn default() -> Commits {
+        Commits {
+            classes: vec![2, 3, 5],
+            statuses: Vec::new(),
+        }
+    }
+}
+
 impl Commits {
     /// Whether an answer with this status counts as done.
     pub fn counts(&self, status: u16) -> bool {
@@ -190,18 +214,103 @@ pub struct Table {
     pub rules: Vec<Arc<Rule>>,
     /// `[[invalidate]]`
     pub sets: Vec<Arc<Set>>,
+    /// What automatic invalidation drops, by position of the rule: its key as far as path
+    /// parameters alone decide it, then `*`.
+    pub auto_drops: Vec<Drop>,
+    /// The routes of `rules`.
+    pub(super) readers: Router,
+    /// The routes of `sets`.
+    pub(super) writers: Router,
 }
 
-#[cfg(any())] // signatures that the compiled table offers
 impl Table {
     /// The cache rule for a request, the most specific first. HEAD finds GET routes where no HEAD
     /// route matches. Rules with `stage = "off"` are not found.
-    pub fn read<'t, 'p>(&'t self, method: &Method, path: &'p str) -> Option<Matched<'t, 'p, Rule>>;
-    /// Every set with a route that matches, each once.
-    pub fn writes<'t, 'p>(&'t self, method: &Method, path: &'p str) -> Vec<Matched<'t, 'p, Set>>;
+    pub fn read<'t, 'p>(&'t self, method: &Method, path: &'p str) -> Option<Matched<'t, 'p, Rule>> {
+        let get = || {
+            (method == Method::HEAD)
+                .then(|| self.read_as(&Method::GET, path))
+                .flatten()
+        };
+        self.read_as(method, path).or_else(get)
+    }
+
+    fn read_as<'t, 'p>(&'t self, method: &Method, path: &'p str) -> Option<Matched<'t, 'p, Rule>> {
+        let (target, ranges) = self.readers.best(method, path)?;
+        let what = &self.rules[target.owner];
+        let captures = captures(&what.routes[target.route], path, ranges);
+        Some(Matched {
+            what,
+            route: target.route,
+            captures,
+        })
+    }
+
+    /// Every set with a route that matches, each once, in the file's order.
+    pub fn writes<'t, 'p>(&'t self, method: &Method, path: &'p str) -> Vec<Matched<'t, 'p, Set>> {
+        let mut found = self.writers.all(method, path);
+        found.sort_by_key(|(target, _)| target.owner); // Stable: the most specific route stays first.
+        found.dedup_by_key(|(target, _)| target.owner);
+        let matched = |(target, ranges): (Target, _)| {
+            let what = &self.sets[target.owner];
+            let captures = captures(&what.routes[target.route], path, ranges);
+            Matched {
+                what,
+                route: target.route,
+                captures,
+            }
+        };
+        found.into_iter().map(matched).collect()
+    }
+
     /// Every rule that keeps something for this path, whatever the method: what an unsafe method on
     /// the path makes stale (RFC 9111 §4.4).
-    pub fn kept_at<'t, 'p>(&'t self, path: &'p str) -> Vec<Matched<'t, 'p, Rule>>;
+    pub fn kept_at<'t, 'p>(&'t self, path: &'p str) -> Vec<Matched<'t, 'p, Rule>> {
+        let methods = self.readers.methods();
+        let mut found: Vec<_> = methods
+            .filter_map(|method| self.read_as(method, path))
+            .collect();
+        found.sort_by_key(|matched| matched.what.index);
+        found.dedup_by_key(|matched| matched.what.index);
+        found
+    }
+
     /// The longest time an entry of any rule lives.
-    pub fn longest_ttl(&self) -> Duration;
+    pub fn longest_ttl(&self) -> Duration {
+        let lives = self
+            .rules
+            .iter()
+            .map(|rule| rule.ttl.max(rule.negative_ttl));
+        lives.max().unwrap_or_default()
+    }
+
+    /// Which nodes of which rules a drop or purge pattern names, once it is rendered and escaped:
+    /// `segments`, and everything below them if `wildcard`. Each rule that it can name is there
+    /// once, with its nearest tracked node at or above the pattern; where none is above (`*`), with
+    /// its shallowest. `candidates` are the only rules asked; `None` asks all.
+    pub fn named(
+        &self,
+        segments: &[String],
+        wildcard: bool,
+        candidates: Option<&[usize]>,
+    ) -> Vec<(usize, NodeAt)> {
+        let is_asked = |rule: &Rule| candidates.is_none_or(|asked| asked.contains(&rule.index));
+        let asked = self.rules.iter().filter(|rule| is_asked(rule));
+        asked
+            .filter(|rule| rule.key.can_be(segments, wildcard))
+            .map(|rule| (rule.index, rule.nearest_node(segments.len(), wildcard)))
+            .collect()
+    }
+}
+
+impl Rule {
+    /// The nearest tracked node at or above a pattern of so many segments.
+    fn nearest_node(&self, depth: usize, wildcard: bool) -> NodeAt {
+        if !wildcard && self.nodes.contains(&NodeAt::Exact) {
+            return NodeAt::Exact;
+        }
+        let above = |node: &&NodeAt| matches!(node, NodeAt::Below(at) if *at <= depth);
+        let nearest = self.nodes.iter().rev().find(above).or(self.nodes.first());
+        *nearest.expect("a rule has at least one node: `nodes_of` begins with one")
+    }
 }

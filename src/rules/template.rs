@@ -2,6 +2,12 @@
 //!
 //! A template is only parsed here; `key.rs` renders it.
 
+mod display;
+mod parse;
+mod unify;
+
+pub use parse::{LITERAL_SIGNS, Use, is_literal_char};
+
 use hyper::header::HeaderName;
 
 /// A parsed template. `wildcard` is the trailing `*` of a drop ("everything below"); the `*` is not

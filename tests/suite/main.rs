@@ -1,1 +1,9 @@
-//! x
+//! The integration suite: one binary, so that one build serves every test.
+
+mod map; // src/lib.rs is the true map
+mod redis; // a real Redis, started by the test
+mod store; // the store's contract, against memory and Redis
+mod world; // an origin, a store, sidecars, a client in three lines
+
+mod reads; // hits, misses, what is not keyed
+mod writes; // what a write forgets, and what raced it

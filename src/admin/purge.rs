@@ -1,0 +1,125 @@
+//! `POST /api/purge {"drop": ["doctors:list:*"]}`: drops by hand.
+
+use super::{Answer, Denied, json_answer};
+use crate::key::{self, Pattern};
+use crate::live::Live;
+use crate::rules::table::Table;
+use crate::store::Bumped;
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::BTreeSet;
+
+/// Patterns in one request; more are better said by a shorter prefix.
+const MAX_PATTERNS: usize = 1000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Purge {
+    drop: Vec<String>,
+}
+
+/// Drops what the patterns name and answers with the nodes really bumped: a pattern deeper than any
+/// node that is tracked bumps the nearest one above it. One bad pattern and nothing is dropped.
+pub(super) async fn purge(live: &Live, body: &[u8]) -> Answer {
+    let wanted: Purge = serde_json::from_slice(body).map_err(|error| {
+        bad(format!(
+            "the body is to be {{\"drop\": [\"a:b:*\"]}}: {error}"
+        ))
+    })?;
+    if wanted.drop.len() > MAX_PATTERNS {
+        return Err(bad(format!("at most {MAX_PATTERNS} patterns at once")));
+    }
+    let mut nodes = BTreeSet::new();
+    for text in &wanted.drop {
+        nodes.extend(nodes_of(&live.table, text)?);
+    }
+    let nodes: Vec<String> = nodes.into_iter().collect();
+    let names: Vec<&str> = nodes.iter().map(|node| shown(&live.table, node)).collect();
+    tracing::info!(nodes = nodes.len(), "purged by hand");
+    match live.ground.store.bump(&nodes).await {
+        Bumped::Done => Ok(json_answer(StatusCode::OK, &json!({ "dropped": names }))),
+        Bumped::Owed => {
+            let none: [&str; 0] = [];
+            Ok(json_answer(
+                StatusCode::ACCEPTED,
+                &json!({ "dropped": none, "owed": names }),
+            ))
+        }
+    }
+}
+
+fn nodes_of(table: &Table, text: &str) -> Result<BTreeSet<String>, Denied> {
+    let pattern = parse(text).map_err(bad)?;
+    let nodes = key::pattern_nodes(table, &pattern, None);
+    if nodes.is_empty() {
+        return Err(bad(format!(
+            "`{text}` names no key that a rule makes; nothing was dropped"
+        )));
+    }
+    Ok(nodes)
+}
+
+/// Reads a pattern as keys are written: escaped, `*` only as the whole last segment.
+fn parse(text: &str) -> Result<Pattern, String> {
+    let mut segments: Vec<String> = text.split(':').map(str::to_owned).collect();
+    let wildcard = segments.last().is_some_and(|last| last == "*");
+    if wildcard {
+        segments.pop();
+    }
+    let is_rendered = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~@+=%,".contains(&byte);
+    let all_rendered = segments
+        .iter()
+        .all(|segment| segment.bytes().all(is_rendered));
+    if text.is_empty() || !all_rendered {
+        return Err(format!(
+            "`{text}` is not a pattern: segments joined by `:`, written as in keys, and `*` only as the last one"
+        ));
+    }
+    Ok(Pattern { segments, wildcard })
+}
+
+/// A node's name as a pattern: without the namespace, an exact one without its mark.
+fn shown<'n>(table: &Table, node: &'n str) -> &'n str {
+    let name = node
+        .strip_prefix(table.namespace.as_str())
+        .and_then(|rest| rest.strip_prefix(':'));
+    name.unwrap_or(node).trim_end_matches('!')
+}
+
+fn bad(why: String) -> Denied {
+    Denied(StatusCode::BAD_REQUEST, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_only_at_the_end_and_globs_are_not_patterns() {
+        assert_eq!(
+            parse("*"),
+            Ok(Pattern {
+                segments: vec![],
+                wildcard: true
+            })
+        );
+        let list = Pattern {
+            segments: vec!["doctors".into(), "list".into()],
+            wildcard: true,
+        };
+        assert_eq!(parse("doctors:list:*"), Ok(list));
+        for bad in [
+            "",
+            "doctors:*:list",
+            "doc*",
+            "doctors:[ab]",
+            "a b",
+            "a!b",
+            "a#b",
+            "a?",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The bytes of a message, wherever they come from.
+//!
+//! One rule holds for every kind: a body that broke is never seen as a shorter one that is whole.
+//! Its reader gets an error, so that a client sees a truncated answer.
+
+mod channel; // a body that is written while it is read
+mod read; // the beginning of a body, for those who must know it
+
+pub use channel::{BodySender, Gone};
+pub use read::{Read, read_up_to};
+
+use bytes::Bytes;
+use channel::Receiver;
+use hyper::HeaderMap;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Why the bytes of a body ended before the body did.
+#[derive(Debug)]
+pub enum BodyError {
+    /// Its writer gave up.
+    Aborted,
+    /// Its writer wrote fewer or more bytes than it had declared.
+    Length,
+    /// The connection that it came from broke, or its framing made no sense.
+    Broken(hyper::Error),
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BodyError::Aborted => f.write_str("the body was given up by its writer"),
+            BodyError::Length => f.write_str("the body has not its declared length"),
+            BodyError::Broken(error) => write!(f, "the body broke off: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BodyError::Broken(error) => Some(error),
+            BodyError::Aborted | BodyError::Length => None,
+        }
+    }
+}
+
+/// Runs once a body was read to its end. It owns what the body came from: dropping it uncalled gives
+/// that up.
+pub type AtEnd = Box<dyn FnOnce() + Send + Sync>;
+
+/// A message body: frames of bytes, perhaps trailers last.
+#[derive(Default)]
+pub struct Body {
+    /// What was read of it and put back.
+    first: Bytes,
+    /// Trailers that were read and put back: `source` is at its end then.
+    trailers: Option<HeaderMap>,
+    source: Source,
+}
+
+#[derive(Default)]
+enum Source {
+    #[default]
+    Empty,
+    Whole(Bytes),
+    Incoming {
+        incoming: Incoming,
+        at_end: Option<AtEnd>,
+    },
+    Channel(Receiver),
+}
+
+impl From<Source> for Body {
+    fn from(source: Source) -> Body {
+        Body {
+            source,
+            ..Body::default()
+        }
+    }
+}
+
+impl Body {
+    /// No bytes.
+    pub fn empty() -> Body {
+        Body::default()
+    }
+
+    /// These bytes.
+    pub fn full(bytes: Bytes) -> Body {
+        Body::from(Source::Whole(bytes))
+    }
+
+    /// What arrives on a connection.
+    pub fn client(incoming: Incoming) -> Body {
+        Body::from(Source::Incoming {
+            incoming,
+            at_end: None,
+        })
+    }
+
+    /// What arrives on a connection that `at_end` owns. `at_end` is called at the end of the body, at
+    /// once where it is empty; where the body breaks or is not read to its end, it is dropped.
+    pub fn owning(incoming: Incoming, at_end: AtEnd) -> Body {
+        if incoming.is_end_stream() {
+            at_end();
+            return Body::empty();
+        }
+        Body::from(Source::Incoming {
+            incoming,
+            at_end: Some(at_end),
+        })
+    }
+
+    /// A body that is written while it is read. With a `length` it is framed by that length, and a
+    /// writer that does not keep to it breaks it.
+    pub fn channel(length: Option<u64>) -> (BodySender, Body) {
+        let (sender, receiver) = channel::channel(length);
+        (sender, Body::from(Source::Channel(receiver)))
+    }
+
+    /// Puts back what was read: the first bytes, and the trailers where it was read up to them.
+    fn unread(self, first: Bytes, trailers: Option<HeaderMap>) -> Body {
+        Body {
+            first,
+            trailers,
+            source: self.source,
+        }
+    }
+}
+
+impl Body {
+    /// A body that breaks off before its first byte: its reader sees a truncated message.
+    pub fn broken(length: Option<u64>) -> Body {
+        let (sender, body) = Body::channel(length);
+        sender.abort();
+        body
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Body {
+        Body::full(bytes)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Bodies are never shown; their size is.
+        write!(f, "Body({:?})", self.size_hint())
+    }
+}
+
+/// Polls a connection's body, and settles what depends on its end.
+fn poll_incoming(
+    rest: &mut Incoming,
+    at_end: &mut Option<AtEnd>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    let polled = std::task::ready!(Pin::new(&mut *rest).poll_frame(cx));
+    match &polled {
+        Some(Err(_)) => *at_end = None,
+        Some(Ok(_)) if !rest.is_end_stream() => {}
+        _ => {
+            if let Some(at_end) = at_end.take() {
+                at_end();
+            }
+        }
+    }
+    Poll::Ready(polled.map(|frame| frame.map_err(BodyError::Broken)))
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if !self.first.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.first)))));
+        }
+        if let Some(trailers) = self.trailers.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        match &mut self.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Source::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Source::Channel(receiver) => receiver.poll_frame(cx),
+            Source::Incoming { incoming, at_end } => poll_incoming(incoming, at_end, cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let source_ended = match &self.source {
+            Source::Empty => true,
+            Source::Whole(bytes) => bytes.is_empty(),
+            Source::Channel(receiver) => receiver.is_end_stream(),
+            Source::Incoming { incoming, .. } => incoming.is_end_stream(),
+        };
+        self.first.is_empty() && self.trailers.is_none() && source_ended
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.trailers.is_some() {
+            return SizeHint::default(); // trailers need chunked framing: no exact size
+        }
+        let source = match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Channel(receiver) => receiver.size_hint(),
+            Source::Incoming { incoming, .. } => incoming.size_hint(),
+        };
+        match source.exact() {
+            Some(length) => SizeHint::with_exact(length + self.first.len() as u64),
+            None => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! `sidecache [run]`: the proxy, until it is told to stop.
+
+use crate::rules::settings::{OriginAddress, StoreUrl};
+use crate::server::Server;
+use std::path::Path;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Runs until SIGTERM or SIGINT; SIGHUP reloads the rules. Status 0 after a drain that cut nothing
+/// off.
+pub fn run(rules: &Path) -> ExitCode {
+    start_logging();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("sidecache: no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(serve(rules)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sidecache: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(rules: &Path) -> Result<(), String> {
+    let no_signals = |error: std::io::Error| format!("signals cannot be received: {error}");
+    let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let server = Server::start(rules).await?;
+    println!("{}", introduction(&server));
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => match server.reload() {
+                Ok(()) => tracing::info!("the rules were reloaded"),
+                Err(error) => tracing::error!("the rules were not reloaded:\n{error}"),
+            },
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    tracing::info!("draining");
+    if server.drain().await {
+        return Ok(());
+    }
+    Err("not everything was finished within drain_timeout".into())
+}
+
+/// What it listens on and what it fronts.
+fn introduction(server: &Server) -> String {
+    let live = server.live();
+    let table = &live.table;
+    let origin = match &table.proxy.origin {
+        OriginAddress::Http { host, port } => format!("http://{host}:{port}"),
+        OriginAddress::Https { host, port } => format!("https://{host}:{port}"),
+        OriginAddress::Unix(path) => format!("unix:{}", path.display()),
+    };
+    let store = match &table.store.url {
+        StoreUrl::Memory => "this process's memory",
+        StoreUrl::Redis(_) => "Redis",
+    };
+    let admin = server.admin.as_ref().map_or(
+        "none, there is no [admin] table".to_owned(),
+        ToString::to_string,
+    );
+    format!(
+        "sidecache {} listens on {} before {origin}\n  {} rules, {} sets; answers are kept in {store}\n  admin door: {admin}",
+        env!("CARGO_PKG_VERSION"),
+        server.proxy,
+        table.rules.len(),
+        table.sets.len(),
+    )
+}
+
+fn start_logging() {
+    let filter =
+        EnvFilter::try_from_env("SIDECACHE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if std::env::var("SIDECACHE_LOG_FORMAT").is_ok_and(|format| format == "json") {
+        builder.json().init();
+    } else {
+        builder.init();
+    }
+}

@@ -1,0 +1,214 @@
+//! An entry's bytes in the store.
+//!
+//! ```text
+//! format     1 byte    1
+//! checksum   8 bytes   XXH3-64 of all that follows; integers are little-endian
+//! coding     1 byte    of the body: 0 as it is, 1 LZ4 block, 2 Zstandard
+//! status     2 bytes
+//! kept_at    8 bytes
+//! ttl        8 bytes
+//! age        4 bytes
+//! binding   16 bytes
+//! versions   2 bytes, then 16 each
+//! headers    2 bytes, then each: 2 + name, 4 + value; a repeated name stands repeatedly
+//! body       8 bytes of its length before coding; the coded body is the rest
+//! ```
+//!
+//! The checksum finds damage, not forgery: whoever may write to the store is trusted to write
+//! entries. Bytes that are not exactly this are [`Undecodable`], which the store makes a miss.
+
+use super::{Entry, Version};
+use crate::digest::{DIGEST_BYTES, Digest};
+use crate::rules::settings::Compress;
+use bytes::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{HeaderMap, StatusCode};
+use std::borrow::Cow;
+use std::fmt;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Another layout gets another number, so that sidecars of two releases can share a store: each
+/// takes the other's entries for misses.
+const FORMAT: u8 = 1;
+
+/// Format number and checksum.
+const FRAME_BYTES: usize = 1 + 8;
+
+/// Smaller bodies are not compressed: they fit a packet or two either way, and the saving would
+/// not pay for the time.
+const COMPRESS_FROM: usize = 1024;
+
+/// Zstandard's level: its default balance, a few hundred MB/s.
+const ZSTD_LEVEL: i32 = 3;
+
+/// Longest body that is decoded, in bytes; far above any sensible `[store] max_entry`. No length
+/// found in the store makes us reserve more.
+pub const MAX_BODY: usize = 64 << 20;
+
+/// Most bytes that one byte of an LZ4 block can stand for, so that a short foreign value cannot
+/// make us reserve [`MAX_BODY`].
+const LZ4_MAX_RATIO: usize = 255;
+
+const PLAIN: u8 = 0;
+const LZ4: u8 = 1;
+const ZSTD: u8 = 2;
+
+/// Bytes that are not an entry of this format: damaged, cut short, foreign, or of another release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undecodable;
+
+impl fmt::Display for Undecodable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an entry of this format")
+    }
+}
+
+impl std::error::Error for Undecodable {}
+
+impl Entry {
+    /// Its bytes for the store. The body is compressed where that makes it smaller. An entry with
+    /// a body above [`MAX_BODY`], more than 65,535 headers or a name longer than that is not kept
+    /// whole and will not decode; nothing on the way here lets such an answer through.
+    pub fn encode(&self, compress: Compress) -> Vec<u8> {
+        let (coding, body) = code(&self.body, compress);
+        let mut bytes = Vec::with_capacity(self.weight() - self.body.len() + body.len());
+        bytes.extend_from_slice(&[0; FRAME_BYTES]);
+        bytes.push(coding);
+        bytes.extend_from_slice(&self.status.as_u16().to_le_bytes());
+        bytes.extend_from_slice(&self.kept_at.to_le_bytes());
+        bytes.extend_from_slice(&self.ttl.to_le_bytes());
+        bytes.extend_from_slice(&self.initial_age.to_le_bytes());
+        bytes.extend_from_slice(&self.binding.0);
+        bytes.extend_from_slice(&short(self.versions.len()));
+        bytes.extend(self.versions.iter().flatten());
+        put_headers(&mut bytes, &self.headers);
+        bytes.extend_from_slice(&(self.body.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(&body);
+        let checksum = xxh3_64(&bytes[FRAME_BYTES..]);
+        bytes[0] = FORMAT;
+        bytes[1..FRAME_BYTES].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    /// Reads what [`Entry::encode`] wrote. Everything is copied, so the entry does not keep the
+    /// buffer alive that `bytes` was read into.
+    pub fn decode(bytes: &[u8]) -> Result<Entry, Undecodable> {
+        let mut rest = Rest(checked(bytes)?);
+        let coding = rest.array::<1>()?[0];
+        let status = StatusCode::from_u16(u16::from_le_bytes(rest.array()?));
+        Ok(Entry {
+            status: status.map_err(|_| Undecodable)?,
+            kept_at: u64::from_le_bytes(rest.array()?),
+            ttl: u64::from_le_bytes(rest.array()?),
+            initial_age: u32::from_le_bytes(rest.array()?),
+            binding: Digest(rest.array::<DIGEST_BYTES>()?),
+            versions: versions(&mut rest)?,
+            headers: headers(&mut rest)?,
+            body: uncode(coding, u64::from_le_bytes(rest.array()?), rest.0)?,
+        })
+    }
+}
+
+/// What the frame holds, if its format is ours and its checksum right.
+fn checked(bytes: &[u8]) -> Result<&[u8], Undecodable> {
+    let mut rest = Rest(bytes);
+    let format = rest.array::<1>()?[0];
+    let checksum = u64::from_le_bytes(rest.array()?);
+    match format == FORMAT && checksum == xxh3_64(rest.0) {
+        true => Ok(rest.0),
+        false => Err(Undecodable),
+    }
+}
+
+/// A count in two bytes; a larger one is cut, which the checksum does not hide: what follows is
+/// then read askew and does not decode.
+fn short(count: usize) -> [u8; 2] {
+    u16::try_from(count).unwrap_or(u16::MAX).to_le_bytes()
+}
+
+fn put_headers(bytes: &mut Vec<u8>, headers: &HeaderMap) {
+    bytes.extend_from_slice(&short(headers.len()));
+    for (name, value) in headers {
+        bytes.extend_from_slice(&short(name.as_str().len()));
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(value.as_bytes());
+    }
+}
+
+fn code(body: &[u8], compress: Compress) -> (u8, Cow<'_, [u8]>) {
+    if body.len() < COMPRESS_FROM {
+        return (PLAIN, Cow::Borrowed(body));
+    }
+    let coded = match compress {
+        Compress::None => None,
+        Compress::Lz4 => Some((LZ4, lz4_flex::block::compress(body))),
+        Compress::Zstd => zstd::bulk::compress(body, ZSTD_LEVEL)
+            .ok()
+            .map(|coded| (ZSTD, coded)),
+    };
+    match coded {
+        Some((coding, coded)) if coded.len() < body.len() => (coding, Cow::Owned(coded)),
+        _ => (PLAIN, Cow::Borrowed(body)),
+    }
+}
+
+fn uncode(coding: u8, length: u64, coded: &[u8]) -> Result<Bytes, Undecodable> {
+    let length = usize::try_from(length).map_err(|_| Undecodable)?;
+    let possible = match coding {
+        PLAIN => length == coded.len(),
+        LZ4 => length <= coded.len().saturating_mul(LZ4_MAX_RATIO),
+        ZSTD => true,
+        _ => false,
+    };
+    if !possible || length > MAX_BODY {
+        return Err(Undecodable);
+    }
+    let body = match coding {
+        LZ4 => lz4_flex::block::decompress(coded, length).map_err(|_| Undecodable)?,
+        ZSTD => zstd::bulk::decompress(coded, length).map_err(|_| Undecodable)?,
+        _ => coded.to_vec(),
+    };
+    match body.len() == length {
+        true => Ok(Bytes::from(body)),
+        false => Err(Undecodable),
+    }
+}
+
+fn versions(rest: &mut Rest<'_>) -> Result<Vec<Version>, Undecodable> {
+    let count = usize::from(u16::from_le_bytes(rest.array()?));
+    let (versions, _) = rest.take(count * size_of::<Version>())?.as_chunks();
+    Ok(versions.to_vec())
+}
+
+fn headers(rest: &mut Rest<'_>) -> Result<HeaderMap, Undecodable> {
+    let count = usize::from(u16::from_le_bytes(rest.array()?));
+    let mut headers = HeaderMap::new();
+    for _ in 0..count {
+        let length = usize::from(u16::from_le_bytes(rest.array()?));
+        let name = HeaderName::from_bytes(rest.take(length)?).map_err(|_| Undecodable)?;
+        let length = u32::from_le_bytes(rest.array()?);
+        let value = rest.take(usize::try_from(length).map_err(|_| Undecodable)?)?;
+        let value = HeaderValue::from_bytes(value).map_err(|_| Undecodable)?;
+        headers.try_append(name, value).map_err(|_| Undecodable)?;
+    }
+    Ok(headers)
+}
+
+/// What is still to be read.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Undecodable> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(Undecodable)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Undecodable> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(Undecodable)?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+}

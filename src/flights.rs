@@ -1,0 +1,217 @@
+//! Who fetches and who waits: one flight per key and snapshot.
+//!
+//! Joining by key alone would hand out an answer that was fetched before a write which the joining
+//! reader is entitled to see. A reader that holds the same snapshot has itself seen, after it came,
+//! that none of the nodes had been dropped since the flight began.
+
+use crate::entry::{Entry, Version};
+use crate::outcome::Detail;
+use crate::rules::table::Coalesce;
+use quick_cache::sync::Cache;
+use std::collections::HashMap;
+use std::collections::hash_map;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long a key is not waited on after its answer turned out not to be keepable. Long enough that
+/// a busy uncacheable key does not queue its readers, short enough that a passing state passes.
+pub const RESTLESS_FOR: Duration = Duration::from_secs(10);
+
+/// Keys remembered as restless. Forgetting one costs its readers one wait.
+const MAX_RESTLESS: usize = 10_000;
+
+/// The versions that a fill may be kept under.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Snapshot {
+    /// Read, or created, before the origin was asked.
+    Known(Vec<Version>),
+    /// The store cannot be asked. Nothing is kept; the number of drops that this process has made
+    /// stands for the versions, so that nobody joins a flight from before one of its own writes.
+    Unknown(u64),
+}
+
+/// What a flight has come to.
+#[derive(Clone, Debug)]
+pub enum Landing {
+    /// Still under way.
+    Flying,
+    /// The answer may be handed to all who waited.
+    Kept(Arc<Entry>),
+    /// Each must ask for himself.
+    NotKept,
+    /// The origin failed all of them.
+    Failed(Detail),
+}
+
+type FlightKey = (String, Snapshot);
+
+/// Hears how a flight lands.
+pub type Waiting = watch::Receiver<Landing>;
+
+/// All flights of this process.
+pub struct Fills {
+    flights: Mutex<HashMap<FlightKey, Waiting>>,
+    restless: Cache<String, u64>,
+}
+
+/// What a reader does about a key that is not kept.
+pub enum Turn {
+    /// Fetches for all. Dropping the value, also by panic or cancellation, ends the flight.
+    Lead(Lead),
+    /// Waits for the leader.
+    Wait(Waiting),
+    /// Fetches for himself alone.
+    Alone,
+}
+
+/// The obligation to land a flight. If it is dropped without landing, those who wait take turns
+/// anew.
+pub struct Lead {
+    fills: Arc<Fills>,
+    key: FlightKey,
+    landing: watch::Sender<Landing>,
+}
+
+impl Default for Fills {
+    fn default() -> Fills {
+        Fills {
+            flights: Mutex::default(),
+            restless: Cache::new(MAX_RESTLESS),
+        }
+    }
+}
+
+impl Fills {
+    /// Whose turn it is to fetch this key.
+    pub fn turn(
+        self: &Arc<Fills>,
+        entry: &str,
+        snapshot: &Snapshot,
+        coalesce: Coalesce,
+        now: u64,
+    ) -> Turn {
+        if coalesce == Coalesce::Off || self.is_restless(entry, now) {
+            return Turn::Alone;
+        }
+        let key = (entry.to_owned(), snapshot.clone());
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        match flights.entry(key.clone()) {
+            hash_map::Entry::Occupied(flight) => Turn::Wait(flight.get().clone()),
+            hash_map::Entry::Vacant(place) => {
+                let (landing, waiting) = watch::channel(Landing::Flying);
+                place.insert(waiting);
+                Turn::Lead(Lead {
+                    fills: self.clone(),
+                    key,
+                    landing,
+                })
+            }
+        }
+    }
+
+    fn is_restless(&self, entry: &str, now: u64) -> bool {
+        self.restless.get(entry).is_some_and(|until| now < until)
+    }
+
+    /// Remembers that the key's answer was not keepable.
+    pub fn restless(&self, entry: &str, now: u64) {
+        self.restless
+            .insert(entry.to_owned(), now + RESTLESS_FOR.as_millis() as u64);
+    }
+
+    /// Forgets it again, once an answer was kept.
+    pub fn calm(&self, entry: &str) {
+        self.restless.remove(entry);
+    }
+}
+
+impl Lead {
+    /// Tells those who wait, and those who still come until the value is dropped.
+    pub fn land(&self, landing: Landing) {
+        self.landing.send_replace(landing);
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        let mut flights = self
+            .fills
+            .flights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        flights.remove(&self.key);
+    }
+}
+
+/// Waits until a flight lands. `None`: its leader died, take turns anew.
+pub async fn landed(mut waiting: Waiting) -> Option<Landing> {
+    let landing = waiting
+        .wait_for(|landing| !matches!(landing, Landing::Flying))
+        .await;
+    landing.ok().map(|landing| landing.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn(fills: &Arc<Fills>, snapshot: &Snapshot) -> Turn {
+        fills.turn("ns:a", snapshot, Coalesce::Local, 0)
+    }
+
+    #[tokio::test]
+    async fn one_leads_and_those_with_the_same_snapshot_wait() {
+        let fills = Arc::new(Fills::default());
+        let snapshot = Snapshot::Known(vec![[1; 16]]);
+        let Turn::Lead(lead) = turn(&fills, &snapshot) else {
+            panic!("the first leads")
+        };
+        let Turn::Wait(waiting) = turn(&fills, &snapshot) else {
+            panic!("the second waits")
+        };
+        lead.land(Landing::NotKept);
+        assert!(matches!(landed(waiting).await, Some(Landing::NotKept)));
+    }
+
+    #[test]
+    fn a_newer_snapshot_never_joins_an_older_flight() {
+        let fills = Arc::new(Fills::default());
+        let _lead = turn(&fills, &Snapshot::Known(vec![[1; 16]]));
+        assert!(matches!(
+            turn(&fills, &Snapshot::Known(vec![[2; 16]])),
+            Turn::Lead(_)
+        ));
+        let _down = turn(&fills, &Snapshot::Unknown(7));
+        assert!(matches!(turn(&fills, &Snapshot::Unknown(8)), Turn::Lead(_)));
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_dies_wakes_those_who_wait_and_leaves_the_key_free() {
+        let fills = Arc::new(Fills::default());
+        let snapshot = Snapshot::Unknown(0);
+        let Turn::Lead(lead) = turn(&fills, &snapshot) else {
+            panic!("the first leads")
+        };
+        let Turn::Wait(waiting) = turn(&fills, &snapshot) else {
+            panic!("the second waits")
+        };
+        drop(lead);
+        assert!(landed(waiting).await.is_none());
+        assert!(matches!(turn(&fills, &snapshot), Turn::Lead(_)));
+    }
+
+    #[test]
+    fn a_restless_key_is_not_waited_on_for_a_while() {
+        let fills = Arc::new(Fills::default());
+        fills.restless("ns:a", 1000);
+        let at = |now| fills.turn("ns:a", &Snapshot::Unknown(0), Coalesce::Local, now);
+        assert!(matches!(at(1001), Turn::Alone));
+        assert!(matches!(
+            at(1000 + RESTLESS_FOR.as_millis() as u64),
+            Turn::Lead(_)
+        ));
+        fills.calm("ns:a");
+        assert!(matches!(at(1001), Turn::Lead(_)));
+    }
+}

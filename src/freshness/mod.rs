@@ -1,0 +1,219 @@
+//! May an answer be kept? May a kept one be served? May it be served as 304? Pure judgement: time
+//! and versions are arguments.
+
+pub mod head; // may it be kept, as far as its head says
+pub mod store_if; // may it be kept, as far as its body says
+pub mod validators; // may it be answered with 304
+
+mod cache_control; // reads Cache-Control
+
+pub use head::{KeepRules, judge_head};
+pub use store_if::judge_body;
+pub use validators::not_modified;
+
+use crate::digest::Digest;
+use crate::entry::{Entry, Version};
+
+/// How far in the future an entry may claim to have been kept: clocks of a fleet that are kept by
+/// NTP differ far less, and one kept by nothing would keep entries alive past their ttl.
+pub const MAX_SKEW_MS: u64 = 60_000;
+
+/// Whether an entry that was found may be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// It may.
+    Fresh {
+        /// Whole seconds until it may no longer.
+        ttl_left_s: i64,
+        /// For the `Age` header, RFC 9111 §4.2.3.
+        age_s: u64,
+    },
+    /// It is as if nothing had been found.
+    Gone(Gone),
+}
+
+/// Why an entry may not be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It was kept under another key, other nodes or another definition of the rule.
+    Binding,
+    /// One of its nodes is absent or has another version: a write dropped it.
+    Dropped,
+    /// Its ttl is over.
+    Expired,
+    /// It was kept further in the future than clocks may differ.
+    Future,
+}
+
+/// Judges an entry by the versions its nodes have now, in the rule's order, at `now_ms` of Unix
+/// time. Without any node it could never be dropped, so it is not served either.
+pub fn judge_entry(
+    entry: &Entry,
+    versions: &[Option<Version>],
+    binding: &Digest,
+    now_ms: u64,
+) -> Served {
+    if entry.binding != *binding || entry.versions.len() != versions.len() {
+        return Served::Gone(Gone::Binding);
+    }
+    let same = |(kept, now): (&Version, &Option<Version>)| now.as_ref() == Some(kept);
+    if versions.is_empty() || !entry.versions.iter().zip(versions).all(same) {
+        return Served::Gone(Gone::Dropped);
+    }
+    if entry.kept_at > now_ms.saturating_add(MAX_SKEW_MS) {
+        return Served::Gone(Gone::Future);
+    }
+    let resident = now_ms.saturating_sub(entry.kept_at);
+    match entry.ttl.checked_sub(resident) {
+        None | Some(0) => Served::Gone(Gone::Expired),
+        Some(left) => Served::Fresh {
+            ttl_left_s: (left / 1000) as i64, // below 2^54
+            age_s: u64::from(entry.initial_age) + resident / 1000,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use hyper::{HeaderMap, StatusCode};
+
+    const KEPT_AT: u64 = 1_000_000;
+    const BINDING: Digest = Digest([7; 16]);
+    const A: Version = [1; 16];
+    const B: Version = [2; 16];
+
+    fn entry() -> Entry {
+        Entry {
+            binding: BINDING,
+            versions: vec![A, B],
+            kept_at: KEPT_AT,
+            ttl: 5_000,
+            initial_age: 3,
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    fn judge(entry: &Entry, versions: &[Option<Version>], now_ms: u64) -> Served {
+        judge_entry(entry, versions, &BINDING, now_ms)
+    }
+
+    #[test]
+    fn an_entry_is_fresh_until_the_millisecond_its_ttl_ends() {
+        let at = |now| judge(&entry(), &[Some(A), Some(B)], now);
+        assert_eq!(
+            at(KEPT_AT),
+            Served::Fresh {
+                ttl_left_s: 5,
+                age_s: 3
+            }
+        );
+        assert_eq!(
+            at(KEPT_AT + 1_999),
+            Served::Fresh {
+                ttl_left_s: 3,
+                age_s: 4
+            }
+        );
+        assert_eq!(
+            at(KEPT_AT + 4_999),
+            Served::Fresh {
+                ttl_left_s: 0,
+                age_s: 7
+            }
+        );
+        assert_eq!(at(KEPT_AT + 5_000), Served::Gone(Gone::Expired));
+        assert_eq!(at(u64::MAX), Served::Gone(Gone::Expired));
+    }
+
+    #[test]
+    fn a_dropped_node_makes_the_entry_gone() {
+        let dropped = Served::Gone(Gone::Dropped);
+        for versions in [
+            [None, Some(B)],
+            [Some(A), None],
+            [Some(A), Some(A)],
+            [Some(B), Some(A)],
+        ] {
+            assert_eq!(judge(&entry(), &versions, KEPT_AT), dropped, "{versions:?}");
+        }
+    }
+
+    #[test]
+    fn another_number_of_nodes_makes_the_entry_gone() {
+        let other = Served::Gone(Gone::Binding);
+        assert_eq!(judge(&entry(), &[Some(A)], KEPT_AT), other);
+        assert_eq!(
+            judge(&entry(), &[Some(A), Some(B), Some(B)], KEPT_AT),
+            other
+        );
+        assert_eq!(judge(&entry(), &[], KEPT_AT), other);
+    }
+
+    #[test]
+    fn an_entry_that_nothing_can_drop_is_never_served() {
+        let entry = Entry {
+            versions: Vec::new(),
+            ..entry()
+        };
+        assert_eq!(judge(&entry, &[], KEPT_AT), Served::Gone(Gone::Dropped));
+    }
+
+    #[test]
+    fn an_entry_of_another_binding_is_gone() {
+        let served = judge_entry(&entry(), &[Some(A), Some(B)], &Digest([8; 16]), KEPT_AT);
+        assert_eq!(served, Served::Gone(Gone::Binding));
+    }
+
+    #[test]
+    fn an_entry_from_the_future_is_served_only_within_the_skew() {
+        let at = |now| judge(&entry(), &[Some(A), Some(B)], now);
+        assert_eq!(
+            at(KEPT_AT - MAX_SKEW_MS),
+            Served::Fresh {
+                ttl_left_s: 5,
+                age_s: 3
+            }
+        );
+        assert_eq!(at(KEPT_AT - MAX_SKEW_MS - 1), Served::Gone(Gone::Future));
+    }
+
+    #[test]
+    fn absurd_numbers_do_not_overflow() {
+        let entry = Entry {
+            ttl: u64::MAX,
+            kept_at: 0,
+            initial_age: u32::MAX,
+            ..entry()
+        };
+        let Served::Fresh { ttl_left_s, age_s } = judge(&entry, &[Some(A), Some(B)], 1 << 62)
+        else {
+            panic!("a ttl without end does not end");
+        };
+        assert!(ttl_left_s > 0 && age_s > u64::from(u32::MAX));
+    }
+
+    #[test]
+    fn every_reason_has_the_word_of_the_closed_list() {
+        use Detail::*;
+        let all = [
+            Status,
+            SetCookie,
+            OriginNoStore,
+            OriginPrivate,
+            VaryStar,
+            NotKeepable,
+            StoreIf,
+            TooLarge,
+            Truncated,
+            Range,
+        ];
+        let words = all.map(Detail::word).join(" ");
+        let list = "status set-cookie origin-no-store origin-private vary-star not-keepable \
+                    store-if too-large truncated range";
+        assert_eq!(words, list);
+    }
+}

@@ -1,0 +1,136 @@
+//! May a kept answer be given as 304? RFC 9110 §13.1.2.
+
+use hyper::HeaderMap;
+use hyper::header::{HeaderValue, IF_NONE_MATCH};
+
+/// Whether `If-None-Match` says that the client has this very answer. For GET and HEAD, and for
+/// kept answers that are 2xx: RFC 9110 §13.2.1 asks no condition of others.
+///
+/// Tags are compared weakly. What cannot be read does not match: the full answer is never wrong.
+pub fn not_modified(request: &HeaderMap, etag: Option<&HeaderValue>) -> bool {
+    let mut lines = request.get_all(IF_NONE_MATCH).iter();
+    if let (Some(only), None) = (lines.next(), lines.next())
+        && only.as_bytes().trim_ascii() == b"*"
+    {
+        return true;
+    }
+    let Some(ours) = etag.and_then(|value| sole_tag(value.as_bytes())) else {
+        return false;
+    };
+    request
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .any(|line| names(line.as_bytes(), ours))
+}
+
+/// The opaque part, with its quotes, of a value that is one entity tag and nothing else.
+fn sole_tag(value: &[u8]) -> Option<&[u8]> {
+    let (opaque, rest) = first_tag(value.trim_ascii())?;
+    rest.is_empty().then_some(opaque)
+}
+
+/// Whether a list of entity tags has this one. The list is read up to its first flaw.
+fn names(line: &[u8], ours: &[u8]) -> bool {
+    let mut rest = after_commas(line);
+    while let Some((opaque, behind)) = first_tag(rest) {
+        if opaque == ours {
+            return true;
+        }
+        let next = after_commas(behind);
+        if !behind[..behind.len() - next.len()].contains(&b',') {
+            return false; // two tags that nothing separates
+        }
+        rest = next;
+    }
+    false
+}
+
+/// A tag may hold commas, so a list is read tag by tag and never split.
+fn first_tag(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let text = text.strip_prefix(b"W/").unwrap_or(text);
+    let inner = text.strip_prefix(b"\"")?;
+    let end = inner.iter().position(|&byte| byte == b'"')?;
+    Some(text.split_at(end + 2)) // both quotes
+}
+
+/// Without leading white space and commas: members of a list may be empty (RFC 9110 §5.6.1).
+fn after_commas(text: &[u8]) -> &[u8] {
+    let skipped = text
+        .iter()
+        .take_while(|byte| matches!(byte, b' ' | b'\t' | b','))
+        .count();
+    &text[skipped..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(lines: &[&str], etag: Option<&str>) -> bool {
+        let mut request = HeaderMap::new();
+        for line in lines {
+            request.append(
+                IF_NONE_MATCH,
+                HeaderValue::from_str(line).expect("a valid value"),
+            );
+        }
+        let etag = etag.map(|text| HeaderValue::from_str(text).expect("a valid value"));
+        not_modified(&request, etag.as_ref())
+    }
+
+    #[test]
+    fn tags_are_compared_weakly() {
+        for theirs in ["\"a\"", "W/\"a\""] {
+            for ours in ["\"a\"", "W/\"a\""] {
+                assert!(matches(&[theirs], Some(ours)), "{theirs} {ours}");
+            }
+            assert!(!matches(&[theirs], Some("\"A\"")));
+            assert!(!matches(&[theirs], Some("\"ab\"")));
+        }
+    }
+
+    #[test]
+    fn lists_and_several_lines_are_read_through() {
+        assert!(matches(&["\"x\", W/\"a\""], Some("\"a\"")));
+        assert!(matches(&[" ,, \"x\"\t,\"a\" ,"], Some("\"a\"")));
+        assert!(matches(&["\"x\"", "\"a\""], Some("\"a\"")));
+        assert!(!matches(&["\"x\", \"y\""], Some("\"a\"")));
+    }
+
+    #[test]
+    fn a_comma_within_a_tag_does_not_separate() {
+        assert!(matches(&["\"a,b\""], Some("\"a,b\"")));
+        assert!(!matches(&["\"x,\"a\",y\""], Some("\"a\"")));
+        assert!(matches(&["\"\""], Some("W/\"\"")));
+    }
+
+    #[test]
+    fn a_star_matches_whatever_is_kept_but_only_alone() {
+        assert!(matches(&["*"], Some("\"a\"")));
+        assert!(matches(&[" * "], None));
+        assert!(!matches(&["*", "\"x\""], Some("\"a\"")));
+        assert!(!matches(&["\"x\", *"], Some("\"a\"")));
+        assert!(!matches(&["**"], Some("\"a\"")));
+    }
+
+    #[test]
+    fn what_cannot_be_read_does_not_match() {
+        for theirs in [
+            "",
+            "a",
+            "\"a",
+            "w/\"a\"",
+            "W/ \"a\"",
+            "'a'",
+            "\"x\"\"a\"",
+            "x, \"a\"",
+        ] {
+            assert!(!matches(&[theirs], Some("\"a\"")), "{theirs}");
+        }
+        for ours in ["a", "\"a", "\"a\"b", ""] {
+            assert!(!matches(&["\"a\"", "a"], Some(ours)), "{ours}");
+        }
+        assert!(!matches(&["\"a\""], None));
+        assert!(!matches(&[], Some("\"a\"")));
+    }
+}

@@ -1,0 +1,261 @@
+//! What the origin is told about the way a request came: `X-Forwarded-*`, `Forwarded`, `X-Real-IP`
+//! and `Via`.
+
+use super::members;
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Version};
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Every header that begins so tells of the way a request came.
+const FORWARDED_PREFIX: &str = "x-forwarded-";
+
+/// How a request reached us, as we know it ourselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// The address at the other end; `None` on a Unix socket, whose peers are not trusted.
+    pub peer: Option<IpAddr>,
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// The `Host` the client named.
+    pub host: &'a str,
+}
+
+/// Writes the forwarding headers. From a peer in `trusted`, `X-Forwarded-For` and `Forwarded` are
+/// extended, and the others believed where they make sense; from any other peer all of them are
+/// removed, and written from what we saw.
+pub fn write_forwarded(headers: &mut HeaderMap, arrival: Arrival<'_>, trusted: &[IpNet]) {
+    let peer = arrival.peer.map(|address| address.to_canonical());
+    let is_trusted = peer.is_some_and(|peer| trusted.iter().any(|net| net.contains(&peer)));
+    if !is_trusted {
+        remove_claims(headers);
+    }
+    extend(headers, peer);
+    let proto = headers.get(&FORWARDED_PROTO).map(HeaderValue::as_bytes);
+    if !matches!(proto, Some(b"http" | b"https")) {
+        set(headers, &FORWARDED_PROTO, arrival.scheme);
+    }
+    let host = headers.get(&FORWARDED_HOST);
+    if host.is_none_or(HeaderValue::is_empty) {
+        set(headers, &FORWARDED_HOST, arrival.host);
+    }
+}
+
+/// Removes what a stranger says about the way.
+fn remove_claims(headers: &mut HeaderMap) {
+    let claims: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with(FORWARDED_PREFIX))
+        .cloned()
+        .collect();
+    for name in claims {
+        headers.remove(name);
+    }
+    headers.remove(header::FORWARDED);
+    headers.remove(&REAL_IP);
+}
+
+/// Adds the peer to the ways that are already told.
+fn extend(headers: &mut HeaderMap, peer: Option<IpAddr>) {
+    let Some(peer) = peer else { return };
+    let way: Vec<&str> = members(headers, &FORWARDED_FOR).collect();
+    let way = match way.as_slice() {
+        [] => peer.to_string(),
+        before => format!("{}, {peer}", before.join(", ")),
+    };
+    set(headers, &FORWARDED_FOR, &way);
+    if !headers.contains_key(&REAL_IP) {
+        set(headers, &REAL_IP, &peer.to_string());
+    }
+    if headers.contains_key(header::FORWARDED) {
+        let node = match peer {
+            IpAddr::V4(address) => format!("for={address}"),
+            IpAddr::V6(address) => format!("for=\"[{address}]\""), // RFC 7239 §6
+        };
+        if let Ok(node) = HeaderValue::from_str(&node) {
+            headers.append(header::FORWARDED, node);
+        }
+    }
+}
+
+/// Writes one value in place of all others; a value that no header can hold is left out.
+fn set(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
+    match HeaderValue::from_str(value) {
+        Ok(value) => drop(headers.insert(name, value)),
+        Err(_) => drop(headers.remove(name)),
+    }
+}
+
+/// How a request came to us, written once and put on every request to the origin that it causes.
+#[derive(Clone, Debug)]
+pub struct Forwarding {
+    written: HeaderMap,
+    received: Version,
+}
+
+impl Forwarding {
+    /// Reads what the client's headers say of its way, as far as its peer is believed.
+    pub fn of(
+        client: &HeaderMap,
+        received: Version,
+        peer: Option<IpAddr>,
+        trusted: &[IpNet],
+    ) -> Forwarding {
+        let mut written = super::filtered(client, tells_of_the_way);
+        let host = client
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default();
+        write_forwarded(
+            &mut written,
+            Arrival {
+                peer,
+                scheme: "http",
+                host,
+            },
+            trusted,
+        );
+        super::ensure_traceparent(&mut written);
+        Forwarding { written, received }
+    }
+
+    /// Puts them on the client's own request, in place of what it said.
+    pub fn onto(&self, headers: &mut HeaderMap) {
+        let theirs: Vec<HeaderName> = headers
+            .keys()
+            .filter(|name| tells_of_the_way(name))
+            .cloned()
+            .collect();
+        for name in theirs {
+            headers.remove(name);
+        }
+        headers.remove(header::EXPECT); // answered by our own server, which asks for the body itself
+        headers.extend(self.written.clone());
+        append_via(headers, self.received);
+    }
+
+    /// Puts them on a request that fills an entry: of the way only the addresses and the scheme. The
+    /// host is that of the key; prefixes and ports that a proxy tells shape answers and are no part
+    /// of it.
+    pub fn onto_fill(&self, headers: &mut HeaderMap) {
+        for name in [
+            &FORWARDED_FOR,
+            &FORWARDED_PROTO,
+            &REAL_IP,
+            super::trace::traceparent(),
+        ] {
+            if let Some(value) = self.written.get(name) {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+        if let Some(host) = headers.get(header::HOST).cloned() {
+            headers.insert(FORWARDED_HOST.clone(), host);
+        }
+        append_via(headers, self.received);
+    }
+}
+
+fn tells_of_the_way(name: &HeaderName) -> bool {
+    name.as_str().starts_with(FORWARDED_PREFIX)
+        || *name == header::FORWARDED
+        || *name == REAL_IP
+        || *name == super::trace::traceparent()
+}
+
+/// Appends this hop to `Via`, with the protocol version in which the message was received (RFC 9110
+/// §7.6.3).
+pub fn append_via(headers: &mut HeaderMap, received: Version) {
+    let hop = match received {
+        Version::HTTP_10 => "1.0 sidecache",
+        Version::HTTP_2 => "2.0 sidecache",
+        _ => "1.1 sidecache",
+    };
+    headers.append(header::VIA, HeaderValue::from_static(hop));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::headers;
+    use super::*;
+
+    fn arrival(peer: &str) -> Arrival<'static> {
+        Arrival {
+            peer: peer.parse().ok(),
+            scheme: "http",
+            host: "api.clinic.example",
+        }
+    }
+
+    fn claims() -> HeaderMap {
+        headers(&[
+            ("x-forwarded-for", "203.0.113.9"),
+            ("x-forwarded-for", "198.51.100.2,"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "shop.example"),
+            ("x-forwarded-prefix", "/shop"),
+            ("forwarded", "for=203.0.113.9"),
+            ("x-real-ip", "203.0.113.9"),
+        ])
+    }
+
+    #[test]
+    fn a_stranger_is_not_believed() {
+        let mut request = claims();
+        let trusted = ["10.0.0.0/8".parse().expect("a network")];
+        write_forwarded(&mut request, arrival("192.0.2.7"), &trusted);
+        assert_eq!(request["x-forwarded-for"], "192.0.2.7");
+        assert_eq!(request["x-forwarded-proto"], "http");
+        assert_eq!(request["x-forwarded-host"], "api.clinic.example");
+        assert_eq!(request["x-real-ip"], "192.0.2.7");
+        assert_eq!(request.len(), 4);
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_and_its_way_extended() {
+        let mut request = claims();
+        let trusted = ["10.0.0.0/8".parse().expect("a network")];
+        // A dual-stack listener shows IPv4 peers mapped into IPv6.
+        write_forwarded(&mut request, arrival("::ffff:10.1.2.3"), &trusted);
+        let way = "203.0.113.9, 198.51.100.2, 10.1.2.3";
+        assert_eq!(request["x-forwarded-for"], way);
+        assert_eq!(request.get_all("x-forwarded-for").iter().count(), 1);
+        assert_eq!(request["x-forwarded-proto"], "https");
+        assert_eq!(request["x-forwarded-host"], "shop.example");
+        assert_eq!(request["x-forwarded-prefix"], "/shop");
+        assert_eq!(request["x-real-ip"], "203.0.113.9");
+        let ways: Vec<_> = request.get_all("forwarded").iter().collect();
+        assert_eq!(ways, ["for=203.0.113.9", "for=10.1.2.3"]);
+    }
+
+    #[test]
+    fn a_trusted_proxy_that_says_nonsense_is_corrected() {
+        let mut request = headers(&[("x-forwarded-proto", "gopher"), ("x-forwarded-host", "")]);
+        let trusted = ["::1/128".parse().expect("a network")];
+        write_forwarded(&mut request, arrival("::1"), &trusted);
+        assert_eq!(request["x-forwarded-proto"], "http");
+        assert_eq!(request["x-forwarded-host"], "api.clinic.example");
+        assert_eq!(request["x-forwarded-for"], "::1");
+    }
+
+    #[test]
+    fn a_unix_socket_has_no_address_to_tell() {
+        let mut request = claims();
+        let everyone = ["0.0.0.0/0".parse().expect("a network")];
+        write_forwarded(&mut request, arrival("no address"), &everyone);
+        assert!(!request.contains_key("x-forwarded-for"));
+        assert_eq!(request["x-forwarded-proto"], "http");
+    }
+
+    #[test]
+    fn via_grows_at_its_end() {
+        let mut request = headers(&[("via", "1.0 fred")]);
+        append_via(&mut request, Version::HTTP_11);
+        let hops: Vec<_> = request.get_all("via").iter().collect();
+        assert_eq!(hops, ["1.0 fred", "1.1 sidecache"]);
+    }
+}

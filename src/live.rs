@@ -1,0 +1,97 @@
+//! What is in force: the compiled rules, and what they are carried out with. A reload makes a new
+//! one; requests under way finish with the one they began with.
+
+use crate::body::Body;
+use crate::flights::Fills;
+use crate::headers;
+use crate::identity::Verifier;
+use crate::metrics::Metrics;
+use crate::origin::{Failure, Origin};
+use crate::rules::table::Table;
+use crate::store::Store;
+use crate::vary::LearntVary;
+use hyper::{Request, Response};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio_util::task::TaskTracker;
+
+/// What outlives a reload.
+#[derive(Clone)]
+pub struct Ground {
+    /// Where answers and versions are kept.
+    pub store: Store,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Work that must finish although its client left: fills and writes.
+    pub tasks: TaskTracker,
+}
+
+/// The rules in force and what belongs to them alone.
+pub struct Live {
+    /// The rules.
+    pub table: Table,
+    /// The client to the origin.
+    pub origin: Origin,
+    /// Made of `[identity] verify`.
+    pub verifier: Option<Verifier>,
+    /// By rule: the headers that its answers were seen to vary by.
+    pub vary: Vec<LearntVary>,
+    /// The fetches under way.
+    pub fills: Arc<Fills>,
+    /// What outlives these rules.
+    pub ground: Ground,
+}
+
+impl Live {
+    /// Puts a table in force.
+    ///
+    /// # Errors
+    /// What of the settings cannot be carried out, and why.
+    pub fn new(table: Table, ground: Ground) -> Result<Live, String> {
+        let origin = Origin::new(&table.proxy).map_err(|error| error.to_string())?;
+        let identity = table.identity.as_ref();
+        let verifier = identity
+            .and_then(|identity| {
+                identity
+                    .verify
+                    .as_ref()
+                    .map(|verify| Verifier::new(verify, identity.leeway))
+            })
+            .transpose()?;
+        let vary = table
+            .rules
+            .iter()
+            .map(|rule| LearntVary::new(&rule.vary))
+            .collect();
+        Ok(Live {
+            origin,
+            verifier,
+            vary,
+            fills: Arc::default(),
+            table,
+            ground,
+        })
+    }
+
+    /// Asks the origin on behalf of a rule, counted; the answer comes without hop-by-hop headers.
+    ///
+    /// # Errors
+    /// What went wrong, and whether the origin may have acted.
+    pub async fn ask(&self, request: Request<Body>, rule: &str) -> Result<Response<Body>, Failure> {
+        let begun = Instant::now();
+        let answer = self.origin.ask(request).await;
+        let took = begun.elapsed().as_secs_f64();
+        match &answer {
+            Ok(response) => {
+                self.ground
+                    .metrics
+                    .origin_answered(rule, response.status().as_u16(), took)
+            }
+            Err(_) => self.ground.metrics.origin_failed(rule, took),
+        }
+        answer.map(|mut response| {
+            headers::remove_hop_by_hop(response.headers_mut());
+            response
+        })
+    }
+}

@@ -1,0 +1,328 @@
+//! Every number that `/metrics` shows. Callers say in plain words what happened; names, labels and
+//! buckets are decided here. The names are a contract: dashboards and alerts are built on them.
+
+mod process;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
+use prometheus_client::registry::{Metric, Registry};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+/// Content type of [`Metrics::encode`]: OpenMetrics 1.0 text, which Prometheus asks for first.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds in seconds. They reach from a hit in local memory (about 100 µs) to the default
+/// origin timeout (30 s), 2–2.5 apart, so that a quantile read from them is off by at most that.
+const SECONDS: [f64; 17] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0,
+];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RuleOutcome {
+    rule: String,
+    outcome: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RuleStatus {
+    rule: String,
+    status: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Rule {
+    rule: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Set {
+    set: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Command {
+    command: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
+type Histograms<Labels> = Family<Labels, Histogram, fn() -> Histogram>;
+
+fn histogram() -> Histogram {
+    Histogram::new(SECONDS)
+}
+
+fn histograms<Labels: Clone + std::hash::Hash + Eq>() -> Histograms<Labels> {
+    Family::new_with_constructor(histogram)
+}
+
+/// The process's metrics. One value is shared by everything that counts.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RuleOutcome, Counter>,
+    request_seconds: Histograms<RuleOutcome>,
+    origin_requests: Family<RuleStatus, Counter>,
+    origin_seconds: Histograms<Rule>,
+    invalidations: Family<Set, Counter>,
+    invalidations_owed: Gauge,
+    store_commands: Family<Command, Counter>,
+    store_errors: Family<Kind, Counter>,
+    store_up: Gauge,
+    store_seconds: Histogram,
+    local_bytes: Gauge,
+    local_entries: Gauge,
+    local_evictions: Counter,
+    fills_in_flight: Gauge,
+    collapsed: Family<Rule, Counter>,
+    rules_loaded: Gauge<f64, AtomicU64>,
+    rules_reload_failures: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics::new()
+    }
+}
+
+impl Metrics {
+    /// All metrics at zero. `store_up` is 0 until a store says otherwise.
+    pub fn new() -> Metrics {
+        let mut metrics = Metrics {
+            registry: Registry::default(),
+            requests: Family::default(),
+            request_seconds: histograms(),
+            origin_requests: Family::default(),
+            origin_seconds: histograms(),
+            invalidations: Family::default(),
+            invalidations_owed: Gauge::default(),
+            store_commands: Family::default(),
+            store_errors: Family::default(),
+            store_up: Gauge::default(),
+            store_seconds: histogram(),
+            local_bytes: Gauge::default(),
+            local_entries: Gauge::default(),
+            local_evictions: Counter::default(),
+            fills_in_flight: Gauge::default(),
+            collapsed: Family::default(),
+            rules_loaded: Gauge::default(),
+            rules_reload_failures: Counter::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    /// The encoder appends `_total` to the names of counters.
+    fn register(&mut self) {
+        self.registry.register_collector(Box::new(process::Process));
+        let mut names = Names(self.registry.sub_registry_with_prefix("sidecache"));
+        names.add(
+            "requests",
+            "Requests, by what became of them",
+            &self.requests,
+        );
+        names.add(
+            "request_duration_seconds",
+            "Until the answer's head",
+            &self.request_seconds,
+        );
+        names.add(
+            "origin_requests",
+            "Requests to the origin",
+            &self.origin_requests,
+        );
+        names.add(
+            "origin_duration_seconds",
+            "Until the origin's head",
+            &self.origin_seconds,
+        );
+        names.add(
+            "invalidations",
+            "Writes that dropped, by set",
+            &self.invalidations,
+        );
+        names.add(
+            "invalidations_owed",
+            "Nodes yet to be dropped",
+            &self.invalidations_owed,
+        );
+        names.add(
+            "store_commands",
+            "Commands sent to the store",
+            &self.store_commands,
+        );
+        names.add("store_errors", "Commands that failed", &self.store_errors);
+        names.add("store_up", "Whether the store is used now", &self.store_up);
+        names.add(
+            "store_duration_seconds",
+            "Of commands to the store",
+            &self.store_seconds,
+        );
+        names.add(
+            "local_bytes",
+            "Weight of the memory tier",
+            &self.local_bytes,
+        );
+        names.add(
+            "local_entries",
+            "Entries in the memory tier",
+            &self.local_entries,
+        );
+        names.add(
+            "local_evictions",
+            "Evicted from the memory tier",
+            &self.local_evictions,
+        );
+        names.add(
+            "fills_in_flight",
+            "Fills asking the origin now",
+            &self.fills_in_flight,
+        );
+        names.add("collapsed", "Requests that shared a fill", &self.collapsed);
+        names.add(
+            "rules_loaded_timestamp_seconds",
+            "When rules were loaded",
+            &self.rules_loaded,
+        );
+        names.add(
+            "rules_reload_failures",
+            "Reloads refused",
+            &self.rules_reload_failures,
+        );
+    }
+
+    /// A request was answered. `rule` is `-` where none matched.
+    pub fn request(&self, rule: &str, outcome: &str, seconds: f64) {
+        let labels = RuleOutcome {
+            rule: rule.into(),
+            outcome: outcome.into(),
+        };
+        self.requests.get_or_create(&labels).inc();
+        self.request_seconds.get_or_create(&labels).observe(seconds);
+    }
+
+    /// The origin answered a request made for `rule`.
+    pub fn origin_answered(&self, rule: &str, status: u16, seconds: f64) {
+        self.origin(rule, status.to_string(), seconds);
+    }
+
+    /// The origin gave no answer: refused, reset, too slow, or malformed.
+    pub fn origin_failed(&self, rule: &str, seconds: f64) {
+        self.origin(rule, "error".into(), seconds);
+    }
+
+    fn origin(&self, rule: &str, status: String, seconds: f64) {
+        self.origin_requests
+            .get_or_create(&RuleStatus {
+                rule: rule.into(),
+                status,
+            })
+            .inc();
+        self.origin_seconds
+            .get_or_create(&Rule { rule: rule.into() })
+            .observe(seconds);
+    }
+
+    /// A write dropped what `set` names, or owes it.
+    pub fn invalidated(&self, set: &str) {
+        self.invalidations
+            .get_or_create(&Set { set: set.into() })
+            .inc();
+    }
+
+    /// How many nodes are owed now.
+    pub fn owed(&self, nodes: usize) {
+        self.invalidations_owed.set(gauge(nodes));
+    }
+
+    /// A command was answered by the store, or failed, after this long.
+    pub fn store_command(&self, command: &'static str, took: Duration) {
+        self.store_commands
+            .get_or_create(&Command { command })
+            .inc();
+        self.store_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A command failed. `kind` is one of the closed list in `store::Kind`.
+    pub fn store_failed(&self, kind: &'static str) {
+        self.store_errors.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// Whether the store may be asked now.
+    pub fn store_up(&self, up: bool) {
+        self.store_up.set(i64::from(up));
+    }
+
+    /// What the memory tier holds now.
+    pub fn local(&self, bytes: u64, entries: usize) {
+        self.local_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.local_entries.set(gauge(entries));
+    }
+
+    /// The memory tier evicted an entry to make room.
+    pub fn local_evicted(&self) {
+        self.local_evictions.inc();
+    }
+
+    /// A fill begins; it ends when the guard is dropped, also by a panic or a cancelled task.
+    pub fn fill(&self) -> Filling {
+        self.fills_in_flight.inc();
+        Filling(self.fills_in_flight.clone())
+    }
+
+    /// A request waited for another's fill and shares its answer.
+    pub fn collapsed(&self, rule: &str) {
+        self.collapsed
+            .get_or_create(&Rule { rule: rule.into() })
+            .inc();
+    }
+
+    /// Rules were loaded at this Unix time, in milliseconds.
+    pub fn rules_loaded(&self, at_ms: u64) {
+        self.rules_loaded.set(at_ms as f64 / 1000.0);
+    }
+
+    /// A reload was refused and the old rules stay.
+    pub fn rules_reload_failed(&self) {
+        self.rules_reload_failures.inc();
+    }
+
+    /// Everything as text of [`CONTENT_TYPE`].
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry).expect("writing to a String cannot fail");
+        text
+    }
+}
+
+/// Names metrics of one prefix, so that registering one is one line.
+struct Names<'a>(&'a mut Registry);
+
+impl Names<'_> {
+    fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: &M) {
+        self.0.register(name, help, metric.clone());
+    }
+}
+
+/// One fill in flight, for as long as it lives.
+#[must_use = "the fill counts as ended when this is dropped"]
+pub struct Filling(Gauge);
+
+impl Drop for Filling {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

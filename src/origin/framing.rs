@@ -1,0 +1,54 @@
+//! Where a request and its answer end: written anew from what the body is, and refused where an
+//! answer leaves it in doubt (RFC 9112 §6.3).
+
+use crate::body::Body;
+use hyper::body::Body as HttpBody;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Request, Response, StatusCode, Version};
+
+/// Writes the framing of a request: by length where it is known, else in chunks, whatever the
+/// method. (hyper would leave out the unmeasured body of a GET.)
+pub(super) fn frame(request: &mut Request<Body>) {
+    *request.version_mut() = Version::HTTP_11;
+    let length = request.body().size_hint().exact();
+    let is_empty = request.body().is_end_stream();
+    let headers = request.headers_mut();
+    headers.remove(header::TRANSFER_ENCODING);
+    match length {
+        // A POST of nothing keeps saying so; a GET does not begin to.
+        Some(0) if is_empty && !headers.contains_key(header::CONTENT_LENGTH) => {}
+        Some(length) => drop(headers.insert(header::CONTENT_LENGTH, length.into())),
+        None => {
+            headers.remove(header::CONTENT_LENGTH);
+            let chunked = HeaderValue::from_static("chunked");
+            headers.insert(header::TRANSFER_ENCODING, chunked);
+        }
+    }
+}
+
+/// Whether an answer's head leaves no doubt about where the answer ends: one length or one plain
+/// `chunked`, never both, and no protocol that we did not ask for. Other transfer codings would have
+/// to be asked for with `TE`, which we never send.
+pub(super) fn is_plain<B>(answer: &Response<B>) -> bool {
+    let headers = answer.headers();
+    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
+    let codings = headers.get_all(header::TRANSFER_ENCODING).iter().count();
+    answer.status() != StatusCode::SWITCHING_PROTOCOLS
+        && lengths + codings <= 1
+        && headers.get(header::CONTENT_LENGTH).is_none_or(is_decimal)
+        && headers
+            .get(header::TRANSFER_ENCODING)
+            .is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+}
+
+fn is_decimal(value: &HeaderValue) -> bool {
+    !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
+}
+
+/// Removes what an answer that has no body by its status may not say of one (RFC 9110 §8.6).
+pub(super) fn tidy(status: StatusCode, headers: &mut HeaderMap) {
+    if status == StatusCode::NO_CONTENT {
+        headers.remove(header::CONTENT_LENGTH);
+        headers.remove(header::TRANSFER_ENCODING);
+    }
+}

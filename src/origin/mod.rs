@@ -1,0 +1,213 @@
+//! The client to the origin: deadlines, few connections used again and again, and failures that say
+//! whether the origin may have acted.
+//!
+//! A request is sent twice in two cases only: nothing of it had been written, or it is a bodiless
+//! GET, HEAD or OPTIONS whose *reused* connection closed before a byte of the answer came. A write
+//! that was begun is never sent again.
+//!
+//! A connection is used again only after both messages on it ended as they should. Everything else
+//! closes it, so that no byte of one exchange is ever taken for part of another.
+
+mod connect;
+mod failure;
+mod framing;
+mod pool;
+mod wire;
+
+pub use failure::{Failure, FailureKind, OriginError};
+pub use pool::{MAX_ANSWER_HEAD, MAX_ANSWER_HEADERS};
+
+use crate::body::{AtEnd, Body};
+use crate::rules::settings::ProxySettings;
+use connect::Dialer;
+use hyper::body::{Body as HttpBody, Incoming};
+use hyper::client::conn::http1::SendRequest;
+use hyper::{Method, Request, Response};
+use pool::{Connection, Pool};
+use std::pin::pin;
+use std::sync::Arc;
+use tokio::time::{Duration, Instant, timeout_at};
+use tokio_rustls::rustls::RootCertStore;
+use wire::{Traffic, Upload};
+
+/// The way to the origin; clones share their connections.
+#[derive(Clone)]
+pub struct Origin(Arc<Parts>);
+
+struct Parts {
+    dialer: Dialer,
+    pool: Arc<Pool>,
+    origin_timeout: Duration,
+}
+
+/// An exchange that failed, and whether it may be tried again.
+struct Broken {
+    failure: Failure,
+    /// The request, where nothing of it was written.
+    unsent: Option<Request<Body>>,
+    /// The connection ended without a byte of an answer.
+    is_silent: bool,
+}
+
+impl Origin {
+    /// A client for the origin of these settings. Connects to nothing yet. An `https` origin is
+    /// trusted by the compiled-in web roots.
+    pub fn new(settings: &ProxySettings) -> Result<Origin, OriginError> {
+        let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+        Origin::trusting(settings, roots)
+    }
+
+    /// The same, trusting these authorities.
+    pub(crate) fn trusting(
+        settings: &ProxySettings,
+        roots: RootCertStore,
+    ) -> Result<Origin, OriginError> {
+        let dialer = Dialer::new(&settings.origin, settings.connect_timeout, roots)?;
+        Ok(Origin(Arc::new(Parts {
+            dialer,
+            pool: Pool::new(settings.idle_timeout),
+            origin_timeout: settings.origin_timeout,
+        })))
+    }
+
+    /// Sends one request and returns the head of its answer with a streaming body.
+    ///
+    /// The target is in origin-form or `*`, `Host` is set, and hop-by-hop headers are removed; target
+    /// and headers go out as they are, but for the framing, which is written from the body. The head
+    /// may take the origin timeout, reckoned from when anything of the request last went out. The
+    /// body may take as long as it likes; dropping it closes its connection.
+    pub async fn ask(&self, mut request: Request<Body>) -> Result<Response<Body>, Failure> {
+        framing::frame(&mut request);
+        let Some(reused) = self.0.pool.take().await else {
+            return self.ask_afresh(request).await;
+        };
+        let copy = repeatable(&request);
+        let broken = match self.exchange(reused, request).await {
+            Ok(answer) => return Ok(answer),
+            Err(broken) => broken,
+        };
+        match broken.unsent.or(copy.filter(|_| broken.is_silent)) {
+            Some(again) => self.ask_afresh(again).await,
+            None => Err(broken.failure),
+        }
+    }
+
+    /// Asks on a new connection, once.
+    async fn ask_afresh(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
+        let fresh = self.0.dialer.dial().await;
+        let fresh = fresh.map_err(|error| Failure::before(FailureKind::Connect, error))?;
+        let answer = self.exchange(fresh, request).await;
+        answer.map_err(|broken| broken.failure)
+    }
+
+    /// One request and one answer's head on one connection.
+    async fn exchange(
+        &self,
+        mut connection: Connection,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Box<Broken>> {
+        let traffic = connection.traffic.clone();
+        traffic.begin();
+        let request = request.map(|body| Upload::new(body, traffic.clone()));
+        match send(
+            &mut connection.sender,
+            request,
+            &traffic,
+            self.0.origin_timeout,
+        )
+        .await
+        {
+            Ok(answer) if framing::is_plain(&answer) => Ok(self.receive(connection, answer)),
+            Ok(_) => Err(Broken::after(FailureKind::Malformed, None)),
+            Err(broken) => Err(broken),
+        }
+    }
+
+    /// Binds an answer's body to its connection, which goes back to the pool at the end of the body;
+    /// not so where the origin answered before it had the whole request.
+    fn receive(&self, connection: Connection, answer: Response<Incoming>) -> Response<Body> {
+        let pool = self.0.pool.clone();
+        let is_reusable = connection.traffic.is_request_whole();
+        let at_end: AtEnd = Box::new(move || {
+            if is_reusable {
+                pool.put(connection);
+            }
+        });
+        let mut answer = answer.map(|incoming| Body::owning(incoming, at_end));
+        framing::tidy(answer.status(), answer.headers_mut());
+        answer
+    }
+}
+
+/// Sends a request and waits for the head of its answer, as long as the request moves or else for
+/// `patience`.
+async fn send(
+    sender: &mut SendRequest<Upload>,
+    request: Request<Upload>,
+    traffic: &Traffic,
+    patience: Duration,
+) -> Result<Response<Incoming>, Box<Broken>> {
+    let mut sending = pin!(sender.try_send_request(request));
+    loop {
+        let deadline = traffic.last_sent() + patience;
+        match timeout_at(deadline, sending.as_mut()).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(mut error)) => {
+                let unsent = error.take_message();
+                return Err(Broken::told_by(error.into_error(), unsent, traffic));
+            }
+            Err(_) if traffic.last_sent() + patience > Instant::now() => {} // it moved meanwhile
+            Err(_) => return Err(Broken::after(FailureKind::Timeout, None)),
+        }
+    }
+}
+
+impl Broken {
+    fn after(kind: FailureKind, source: Option<hyper::Error>) -> Box<Broken> {
+        Box::new(Broken {
+            failure: Failure::after(kind, source),
+            unsent: None,
+            is_silent: false,
+        })
+    }
+
+    /// What hyper says of an exchange that failed.
+    fn told_by(
+        error: hyper::Error,
+        unsent: Option<Request<Upload>>,
+        traffic: &Traffic,
+    ) -> Box<Broken> {
+        if unsent.is_some() {
+            return Box::new(Broken {
+                failure: Failure::before(FailureKind::Closed, error),
+                unsent: unsent.map(|request| request.map(Upload::into_body)),
+                is_silent: true,
+            });
+        }
+        let kind = match () {
+            () if error.is_user() => FailureKind::RequestBody,
+            () if error.is_parse() => FailureKind::Malformed,
+            () => FailureKind::Closed,
+        };
+        let mut broken = Broken::after(kind, Some(error));
+        broken.is_silent = kind == FailureKind::Closed && !traffic.is_answered();
+        broken
+    }
+}
+
+/// A copy of a request that may be sent twice: it has no body, and its method promises to change
+/// nothing.
+fn repeatable(request: &Request<Body>) -> Option<Request<Body>> {
+    let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    if !is_safe || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(Body::empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+#[cfg(test)]
+mod tests;

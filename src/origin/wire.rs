@@ -1,0 +1,207 @@
+//! What passes over one connection, watched: whether anything of an answer came, when anything of
+//! the request last went out, and whether the request went out whole.
+
+use crate::body::{Body, BodyError};
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Duration, Instant};
+
+/// A connection of any kind.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// What was seen of the exchange that a connection is used for.
+pub(super) struct Traffic {
+    opened: Instant,
+    /// Milliseconds after `opened`.
+    last_sent: AtomicU64,
+    answered: AtomicBool,
+    request_whole: AtomicBool,
+    /// The origin refused to take the rest of what was sent.
+    cut: AtomicBool,
+}
+
+impl Traffic {
+    pub(super) fn new() -> Arc<Traffic> {
+        Arc::new(Traffic {
+            opened: Instant::now(),
+            last_sent: AtomicU64::new(0),
+            answered: AtomicBool::new(false),
+            request_whole: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+        })
+    }
+
+    /// Starts to watch a new exchange.
+    pub(super) fn begin(&self) {
+        self.answered.store(false, Relaxed);
+        self.request_whole.store(false, Relaxed);
+        self.mark_sent();
+    }
+
+    fn mark_sent(&self) {
+        let since = self.opened.elapsed().as_millis() as u64;
+        self.last_sent.store(since, Relaxed);
+    }
+
+    /// When anything of the request last went out, or the exchange began.
+    pub(super) fn last_sent(&self) -> Instant {
+        self.opened + Duration::from_millis(self.last_sent.load(Relaxed))
+    }
+
+    /// Whether a single byte came back in this exchange.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered.load(Relaxed)
+    }
+
+    /// Whether the request went out to its end, and nothing of it was refused.
+    pub(super) fn is_request_whole(&self) -> bool {
+        self.request_whole.load(Relaxed) && !self.cut.load(Relaxed)
+    }
+}
+
+/// A stream that notes its traffic.
+///
+/// Once writing fails, what is written is discarded and only reading goes on: an origin that refuses
+/// an upload answers first and closes then, and the answer is what the client should see.
+pub(super) struct Watched {
+    stream: Box<dyn Stream>,
+    traffic: Arc<Traffic>,
+}
+
+impl Watched {
+    pub(super) fn new(stream: Box<dyn Stream>, traffic: Arc<Traffic>) -> Watched {
+        Watched { stream, traffic }
+    }
+
+    fn written(&self, outcome: Poll<io::Result<usize>>, offered: usize) -> Poll<io::Result<usize>> {
+        match ready!(outcome) {
+            Ok(sent) => {
+                self.traffic.mark_sent();
+                Poll::Ready(Ok(sent))
+            }
+            Err(_) => {
+                self.traffic.cut.store(true, Relaxed);
+                Poll::Ready(Ok(offered))
+            }
+        }
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if buffer.filled().len() > before {
+            self.traffic.answered.store(true, Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.traffic.cut.load(Relaxed) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(outcome, bytes.len())
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let offered = slices.iter().map(|slice| slice.len()).sum();
+        if self.traffic.cut.load(Relaxed) {
+            return Poll::Ready(Ok(offered));
+        }
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.written(outcome, offered)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if ready!(Pin::new(&mut self.stream).poll_flush(cx)).is_err() {
+            self.traffic.cut.store(true, Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// A request body that notes when it was handed over whole.
+pub(super) struct Upload {
+    body: Body,
+    traffic: Arc<Traffic>,
+}
+
+impl Upload {
+    pub(super) fn new(body: Body, traffic: Arc<Traffic>) -> Upload {
+        let upload = Upload { body, traffic };
+        upload.note_end();
+        upload
+    }
+
+    /// The body again, for a request that was never begun.
+    pub(super) fn into_body(self) -> Body {
+        self.body
+    }
+
+    fn note_end(&self) {
+        if self.body.is_end_stream() {
+            self.traffic.request_whole.store(true, Relaxed);
+        }
+    }
+}
+
+impl HttpBody for Upload {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &polled {
+            None => self.traffic.request_whole.store(true, Relaxed),
+            // hyper asks no further after trailers.
+            Some(Ok(frame)) if frame.is_trailers() => {
+                self.traffic.request_whole.store(true, Relaxed);
+            }
+            Some(_) => self.note_end(),
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

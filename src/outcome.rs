@@ -1,0 +1,221 @@
+//! One word for each thing that can happen to a request: the same in `Cache-Status`, logs and
+//! metrics.
+
+use std::fmt::Write as _;
+
+/// How a request ended; the `outcome` label of the request metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Answered from a kept entry.
+    Hit,
+    /// Asked the origin and, where allowed, kept the answer.
+    Miss,
+    /// Answered by a fill that another request had begun.
+    Collapsed,
+    /// A rule matched, but this request may not use it.
+    Bypass,
+    /// No rule matched.
+    Pass,
+    /// A write that some set or rule names.
+    Write,
+    /// Refused by us, or the origin could not answer.
+    Error,
+    /// `stage = "observe"`: would have been a hit.
+    WouldHit,
+    /// `stage = "observe"`: would have been a miss.
+    WouldMiss,
+}
+
+impl Outcome {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Hit => "hit",
+            Outcome::Miss => "miss",
+            Outcome::Collapsed => "collapsed",
+            Outcome::Bypass => "bypass",
+            Outcome::Pass => "pass",
+            Outcome::Write => "write",
+            Outcome::Error => "error",
+            Outcome::WouldHit => "would-hit",
+            Outcome::WouldMiss => "would-miss",
+        }
+    }
+}
+
+/// Why a request passed a rule by, why an answer was not kept, or what went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Detail {
+    /// A query parameter that the rule neither keys nor declares irrelevant, or a query that
+    /// parsers read differently.
+    UnkeyedQuery,
+    /// A body or body field that the rule does not key.
+    UnkeyedBody,
+    /// A header that re-routes at the origin or asks for something that no key can carry.
+    UnkeyedHeader,
+    /// A path parameter that is not valid percent-encoded UTF-8.
+    UnkeyedPath,
+    /// A host that `[proxy] hosts` does not list.
+    Host,
+    /// The body is larger than `max_keyed_body`.
+    BodyTooLarge,
+    /// A credential on a rule that neither keys it nor is public, or credentials that disagree.
+    Credential,
+    /// The token does not verify.
+    BadToken,
+    /// The rule needs an identity and there is none.
+    NoIdentity,
+    /// The identity's role is not listed.
+    Role,
+    /// The store cannot be asked.
+    StoreDown,
+    /// A status that is not kept.
+    Status,
+    /// `store_if` is not fulfilled.
+    StoreIf,
+    /// Larger than `max_entry`.
+    TooLarge,
+    /// The answer sets a cookie.
+    SetCookie,
+    /// The origin said `no-store`.
+    OriginNoStore,
+    /// The origin said `private` on a public rule.
+    OriginPrivate,
+    /// `Vary: *`, or more names than are learnt.
+    VaryStar,
+    /// Anything else that cannot be replayed.
+    NotKeepable,
+    /// The answer ended before its end.
+    Truncated,
+    /// A range was asked for or answered.
+    Range,
+    /// The rule is only observed.
+    Observe,
+    /// The origin could not be reached.
+    OriginUnreachable,
+    /// The origin did not answer in time.
+    OriginTimeout,
+    /// The origin broke off or answered nonsense.
+    OriginBroken,
+    /// The client broke off its own request.
+    ClientGone,
+    /// The request is ambiguous and was refused.
+    Refused,
+}
+
+impl Detail {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Detail::UnkeyedQuery => "unkeyed-query",
+            Detail::UnkeyedBody => "unkeyed-body",
+            Detail::UnkeyedHeader => "unkeyed-header",
+            Detail::UnkeyedPath => "unkeyed-path",
+            Detail::Host => "host",
+            Detail::BodyTooLarge => "body-too-large",
+            Detail::Credential => "credential",
+            Detail::BadToken => "bad-token",
+            Detail::NoIdentity => "no-identity",
+            Detail::Role => "role",
+            Detail::StoreDown => "store-down",
+            Detail::Status => "status",
+            Detail::StoreIf => "store-if",
+            Detail::TooLarge => "too-large",
+            Detail::SetCookie => "set-cookie",
+            Detail::OriginNoStore => "origin-no-store",
+            Detail::OriginPrivate => "origin-private",
+            Detail::VaryStar => "vary-star",
+            Detail::NotKeepable => "not-keepable",
+            Detail::Truncated => "truncated",
+            Detail::Range => "range",
+            Detail::Observe => "observe",
+            Detail::OriginUnreachable => "origin-unreachable",
+            Detail::OriginTimeout => "origin-timeout",
+            Detail::OriginBroken => "origin-broken",
+            Detail::ClientGone => "client-gone",
+            Detail::Refused => "refused",
+        }
+    }
+}
+
+/// What a request's end is told as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The end.
+    pub outcome: Outcome,
+    /// Why.
+    pub detail: Option<Detail>,
+    /// Seconds of freshness left, on hits.
+    pub ttl: Option<i64>,
+    /// The answer is being kept; known when the head is sent.
+    pub stored: bool,
+}
+
+impl Verdict {
+    /// An outcome that needs no explanation.
+    pub fn plain(outcome: Outcome) -> Verdict {
+        Verdict {
+            outcome,
+            detail: None,
+            ttl: None,
+            stored: false,
+        }
+    }
+
+    /// An outcome and why.
+    pub fn because(outcome: Outcome, detail: Detail) -> Verdict {
+        Verdict {
+            detail: Some(detail),
+            ..Verdict::plain(outcome)
+        }
+    }
+
+    /// The member that is appended to `Cache-Status` (RFC 9211 §2).
+    pub fn cache_status(&self) -> String {
+        let mut text = String::with_capacity(64);
+        text.push_str(match self.outcome {
+            Outcome::Hit => "sidecache; hit",
+            Outcome::Miss | Outcome::WouldMiss => "sidecache; fwd=miss",
+            Outcome::Collapsed => "sidecache; fwd=miss; collapsed",
+            Outcome::Write => "sidecache; fwd=method",
+            Outcome::Bypass | Outcome::Pass | Outcome::WouldHit => "sidecache; fwd=bypass",
+            Outcome::Error => "sidecache",
+        });
+        if let Some(ttl) = self.ttl {
+            let _ = write!(text, "; ttl={ttl}");
+        }
+        if self.stored {
+            text.push_str("; stored");
+        }
+        if let Some(detail) = self.detail {
+            let _ = write!(text, "; detail={}", detail.word());
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_status_reads_as_the_contract_says() {
+        let hit = Verdict {
+            ttl: Some(212),
+            ..Verdict::plain(Outcome::Hit)
+        };
+        assert_eq!(hit.cache_status(), "sidecache; hit; ttl=212");
+        let stored = Verdict {
+            stored: true,
+            ..Verdict::plain(Outcome::Miss)
+        };
+        assert_eq!(stored.cache_status(), "sidecache; fwd=miss; stored");
+        let collapsed = Verdict::plain(Outcome::Collapsed);
+        assert_eq!(collapsed.cache_status(), "sidecache; fwd=miss; collapsed");
+        let bypass = Verdict::because(Outcome::Bypass, Detail::NoIdentity);
+        assert_eq!(
+            bypass.cache_status(),
+            "sidecache; fwd=bypass; detail=no-identity"
+        );
+    }
+}

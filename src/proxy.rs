@@ -1,0 +1,394 @@
+//! One request, start to finish: hit | fill | write | pass.
+
+use crate::asked::{Asked, Identities};
+use crate::body::{self, Body, Read};
+use crate::clock;
+use crate::entry::Entry;
+use crate::fill::{Fill, Filled};
+use crate::flights::{self, Landing, Lead, Snapshot, Turn, Waiting};
+use crate::headers::{self, Forwarding};
+use crate::live::Live;
+use crate::look::{Found, look};
+use crate::outcome::{Detail, Outcome, Verdict};
+use crate::refuse::{self, Refusal};
+use crate::reply;
+use crate::rules::table::{Coalesce, Matched, Rule, Stage};
+use crate::vary::Vary;
+use crate::write::{self, Write};
+use bytes::Bytes;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// RFC 9211.
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// How often a reader takes turns anew after the leader that he waited for died, or flew for another
+/// variant, before he asks for himself.
+const MAX_TURNS: usize = 4;
+
+/// A request with what the connection knows of it.
+struct Exchange {
+    live: Arc<Live>,
+    parts: Parts,
+    body: Body,
+    forwarding: Forwarding,
+    /// The methods that it may be taken for.
+    methods: Vec<Method>,
+}
+
+/// An answer and how it came about.
+struct Answer {
+    response: Response<Body>,
+    verdict: Verdict,
+    rule: Option<Arc<Rule>>,
+}
+
+/// What waiting for another's fill came to.
+enum Waited {
+    Answered(Box<Answer>),
+    AskYourself,
+    Again,
+}
+
+/// Answers one request.
+pub async fn answer(
+    live: Arc<Live>,
+    peer: Option<IpAddr>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let begun = Instant::now();
+    let answer = match refuse::admit(request) {
+        Ok(request) => Exchange::new(live.clone(), peer, request).answer().await,
+        Err(refusal) => Answer::refused(&refusal),
+    };
+    answer.counted_and_labelled(&live, begun)
+}
+
+impl Exchange {
+    fn new(live: Arc<Live>, peer: Option<IpAddr>, request: Request<Incoming>) -> Exchange {
+        let (mut parts, body) = request.into_parts();
+        let trusted = &live.table.proxy.trusted_proxies;
+        let forwarding = Forwarding::of(&parts.headers, parts.version, peer, trusted);
+        let methods = headers::methods(&parts.method, &parts.headers);
+        headers::remove_hop_by_hop(&mut parts.headers);
+        Exchange {
+            live,
+            parts,
+            body: Body::client(body),
+            forwarding,
+            methods,
+        }
+    }
+
+    async fn answer(mut self) -> Answer {
+        let live = self.live.clone();
+        let path = self.parts.uri.path().to_owned();
+        let matched = live.table.read(&self.parts.method, &path);
+        match matched {
+            Some(matched) if self.methods.len() == 1 => match self.ask_of(&matched).await {
+                Ok(asked) => self.read(Arc::new(asked)).await,
+                Err(detail) => self.bypass(matched.what, detail).await,
+            },
+            _ if write::concerns(&live.table, &self.methods, &path) => {
+                self.write(Outcome::Write).await
+            }
+            Some(matched) => self.bypass(matched.what, Detail::UnkeyedHeader).await,
+            None if write::is_automatic(&live.table, &self.methods) => {
+                self.write(Outcome::Pass).await
+            }
+            None => self.forward(None, Verdict::plain(Outcome::Pass)).await,
+        }
+    }
+
+    async fn bypass(self, rule: &Arc<Rule>, detail: Detail) -> Answer {
+        if detail == Detail::ClientGone {
+            return Answer::failed(detail, Some(rule.clone()));
+        }
+        self.forward(
+            Some(rule.clone()),
+            Verdict::because(Outcome::Bypass, detail),
+        )
+        .await
+    }
+
+    /// Holds the request against its rule; reads its body if it has one and may.
+    async fn ask_of(&mut self, matched: &Matched<'_, '_, Rule>) -> Result<Asked, Detail> {
+        let body = self.read_keyed_body().await?;
+        let identities = Identities {
+            settings: self.live.table.identity.as_ref(),
+            verifier: self.live.verifier.as_ref(),
+        };
+        Asked::of(
+            &self.live.table,
+            matched,
+            &self.parts,
+            body.as_ref(),
+            identities,
+            clock::now_ms(),
+        )
+    }
+
+    /// A body on a GET shapes nothing that a key holds; elsewhere it may, up to a size.
+    async fn read_keyed_body(&mut self) -> Result<Option<Bytes>, Detail> {
+        if self.body.is_end_stream() {
+            return Ok(None);
+        }
+        if write::is_safe(&self.parts.method) {
+            return Err(Detail::UnkeyedBody);
+        }
+        let limit = self.live.table.proxy.max_keyed_body;
+        let (read, body) = match body::read_up_to(std::mem::take(&mut self.body), limit).await {
+            Read::Whole(bytes) => (Ok(Some(bytes.clone())), Body::full(bytes)),
+            Read::Longer(body) => (Err(Detail::BodyTooLarge), body),
+            Read::Broken(_) => (Err(Detail::ClientGone), Body::empty()),
+        };
+        self.body = body;
+        read
+    }
+
+    async fn read(self, asked: Arc<Asked>) -> Answer {
+        if asked.rule.stage == Stage::Observe {
+            return self.observe(asked).await;
+        }
+        for turn in 0..MAX_TURNS {
+            let (key, vary, snapshot) = match look(&self.live, &asked).await {
+                Found::Fresh { entry, ttl, age } => return self.hit(&asked, &entry, ttl, age),
+                Found::Missing {
+                    key,
+                    vary,
+                    snapshot,
+                } => (key, vary, snapshot),
+            };
+            let coalesce = if turn + 1 == MAX_TURNS {
+                Coalesce::Off
+            } else {
+                asked.rule.coalesce
+            };
+            let whose = self
+                .live
+                .fills
+                .turn(&key.entry, &snapshot, coalesce, clock::now_ms());
+            let fill = self.fill(&asked, vary, snapshot);
+            match whose {
+                Turn::Lead(lead) => return self.miss(fill, Some(lead), Outcome::Miss).await,
+                Turn::Alone => return self.miss(fill, None, Outcome::Miss).await,
+                Turn::Wait(waiting) => match self.wait(&asked, waiting).await {
+                    Waited::Answered(answer) => return *answer,
+                    Waited::AskYourself => return self.miss(fill, None, Outcome::Miss).await,
+                    Waited::Again => {}
+                },
+            }
+        }
+        unreachable!("the last turn is taken alone")
+    }
+
+    fn fill(&self, asked: &Arc<Asked>, vary: Arc<Vary>, snapshot: Snapshot) -> Fill {
+        let (live, asked, forwarding) = (self.live.clone(), asked.clone(), self.forwarding.clone());
+        Fill {
+            live,
+            asked,
+            vary,
+            snapshot,
+            forwarding,
+            own: None,
+        }
+    }
+
+    /// Computes and counts, serves nothing: the client's own request passes, its answer is copied.
+    async fn observe(mut self, asked: Arc<Asked>) -> Answer {
+        match look(&self.live, &asked).await {
+            Found::Fresh { .. } => {
+                let verdict = Verdict::because(Outcome::WouldHit, Detail::Observe);
+                self.forward(Some(asked.rule.clone()), verdict).await
+            }
+            Found::Missing { vary, snapshot, .. } => {
+                let own = self.own_request();
+                let fill = Fill {
+                    own: Some(own),
+                    ..self.fill(&asked, vary, snapshot)
+                };
+                let mut answer = self.miss(fill, None, Outcome::WouldMiss).await;
+                answer.verdict.detail.get_or_insert(Detail::Observe);
+                answer
+            }
+        }
+    }
+
+    fn hit(&self, asked: &Asked, entry: &Entry, ttl: i64, age: u64) -> Answer {
+        let response = reply::kept(entry, age, &self.parts.headers);
+        let verdict = Verdict {
+            ttl: Some(ttl),
+            ..Verdict::plain(Outcome::Hit)
+        };
+        Answer {
+            response,
+            verdict,
+            rule: Some(asked.rule.clone()),
+        }
+    }
+
+    async fn miss(&self, fill: Fill, lead: Option<Lead>, outcome: Outcome) -> Answer {
+        let rule = Some(fill.asked.rule.clone());
+        let store_down = matches!(fill.snapshot, Snapshot::Unknown(_)).then_some(Detail::StoreDown);
+        match fill.begin(lead).await {
+            Ok(Ok(Filled {
+                response,
+                not_kept,
+                stored,
+            })) => {
+                let keepable = not_kept.is_none();
+                let response = if keepable {
+                    reply::conditional(response, &self.parts.headers)
+                } else {
+                    response
+                };
+                let verdict = Verdict {
+                    outcome,
+                    detail: not_kept.or(store_down),
+                    ttl: None,
+                    stored,
+                };
+                Answer {
+                    response,
+                    verdict,
+                    rule,
+                }
+            }
+            Ok(Err(failure)) => Answer::failed(failure.detail(), rule),
+            Err(_died) => Answer::failed(Detail::OriginBroken, rule),
+        }
+    }
+
+    /// Waits for another request's fill, no longer than the origin has time to answer.
+    async fn wait(&self, asked: &Arc<Asked>, waiting: Waiting) -> Waited {
+        let bound = self.live.table.proxy.origin_timeout;
+        match tokio::time::timeout(bound, flights::landed(waiting)).await {
+            Ok(Some(Landing::Kept(entry))) => self.collapsed(asked, &entry),
+            Ok(Some(Landing::Failed(detail))) => {
+                Waited::Answered(Box::new(Answer::failed(detail, Some(asked.rule.clone()))))
+            }
+            Ok(Some(Landing::NotKept | Landing::Flying)) | Err(_) => Waited::AskYourself,
+            Ok(None) => Waited::Again,
+        }
+    }
+
+    /// Hands out another's answer, if it turned out to be for this request's variant too.
+    fn collapsed(&self, asked: &Arc<Asked>, entry: &Entry) -> Waited {
+        let rule = &asked.rule;
+        let key = asked.key(
+            &self.live.table.namespace,
+            &self.live.vary[rule.index].known().names,
+        );
+        if key.binding != entry.binding {
+            return Waited::Again;
+        }
+        self.live.ground.metrics.collapsed(&rule.name);
+        let response = reply::kept(entry, entry.initial_age.into(), &self.parts.headers);
+        let verdict = Verdict::plain(Outcome::Collapsed);
+        Waited::Answered(Box::new(Answer {
+            response,
+            verdict,
+            rule: Some(rule.clone()),
+        }))
+    }
+
+    async fn write(self, outcome: Outcome) -> Answer {
+        let Exchange {
+            live,
+            parts,
+            body,
+            forwarding,
+            methods,
+        } = self;
+        match (Write {
+            live,
+            parts,
+            body,
+            forwarding,
+            methods,
+        })
+        .begin()
+        .await
+        {
+            Ok(Ok(response)) => Answer {
+                response,
+                verdict: Verdict::plain(outcome),
+                rule: None,
+            },
+            Ok(Err(failure)) => Answer::failed(failure.detail(), None),
+            Err(_died) => Answer::failed(Detail::OriginBroken, None),
+        }
+    }
+
+    /// Forwards the client's own request and keeps nothing.
+    async fn forward(mut self, rule: Option<Arc<Rule>>, verdict: Verdict) -> Answer {
+        let mut request = self.own_request();
+        self.forwarding.onto(request.headers_mut());
+        let label = rule.as_ref().map_or("-", |rule| &rule.name);
+        match self.live.ask(request, label).await {
+            Ok(response) => Answer {
+                response,
+                verdict,
+                rule,
+            },
+            Err(failure) => Answer::failed(failure.detail(), rule),
+        }
+    }
+
+    fn own_request(&mut self) -> Request<Body> {
+        let mut request = Request::new(std::mem::take(&mut self.body));
+        *request.method_mut() = self.parts.method.clone();
+        *request.uri_mut() = self.parts.uri.clone();
+        *request.headers_mut() = self.parts.headers.clone();
+        request
+    }
+}
+
+impl Answer {
+    fn refused(refusal: &Refusal) -> Answer {
+        let mut response = reply::error(refusal.status, refusal.why, Detail::Refused);
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        Answer {
+            response,
+            verdict: Verdict::because(Outcome::Error, Detail::Refused),
+            rule: None,
+        }
+    }
+
+    fn failed(detail: Detail, rule: Option<Arc<Rule>>) -> Answer {
+        Answer {
+            response: reply::origin_failed(detail),
+            verdict: Verdict::because(Outcome::Error, detail),
+            rule,
+        }
+    }
+
+    fn counted_and_labelled(mut self, live: &Live, begun: Instant) -> Response<Body> {
+        let rule = self.rule.as_ref().map_or("-", |rule| &rule.name);
+        let took = begun.elapsed().as_secs_f64();
+        live.ground
+            .metrics
+            .request(rule, self.verdict.outcome.word(), took);
+        tracing::debug!(
+            rule,
+            outcome = self.verdict.outcome.word(),
+            detail = self.verdict.detail.map(Detail::word),
+            status = self.response.status().as_u16(),
+            took_ms = took * 1000.0,
+            "answered"
+        );
+        if live.table.proxy.cache_status {
+            if let Ok(value) = HeaderValue::try_from(self.verdict.cache_status()) {
+                self.response.headers_mut().append(CACHE_STATUS, value);
+            }
+        }
+        self.response
+    }
+}

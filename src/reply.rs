@@ -1,0 +1,79 @@
+//! Answers that are made here: kept entries as they are served, and errors.
+
+use crate::body::Body;
+use crate::entry::Entry;
+use crate::freshness;
+use crate::outcome::Detail;
+use bytes::Bytes;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+
+/// What a 304 does not say: it has no content to describe (RFC 9110 §15.4.5).
+const DESCRIBES_CONTENT: [HeaderName; 4] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+];
+
+/// A kept answer as this client gets it: as the origin sent it, with its age; or 304 where the
+/// client says that he has it.
+pub fn kept(entry: &Entry, age: u64, client: &HeaderMap) -> Response<Body> {
+    let mut response = Response::new(Body::full(entry.body.clone()));
+    *response.status_mut() = entry.status;
+    *response.headers_mut() = entry.headers.clone();
+    response
+        .headers_mut()
+        .insert(header::AGE, HeaderValue::from(age));
+    conditional(response, client)
+}
+
+/// Turns a 200 into a 304 where `If-None-Match` names its entity tag (RFC 9110 §13.1.2).
+pub fn conditional(mut response: Response<Body>, client: &HeaderMap) -> Response<Body> {
+    let etag = response.headers().get(header::ETAG);
+    if response.status() == StatusCode::OK && freshness::not_modified(client, etag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Body::empty();
+        for name in DESCRIBES_CONTENT {
+            response.headers_mut().remove(name);
+        }
+    }
+    response
+}
+
+/// An error of ours as short JSON.
+pub fn error(status: StatusCode, error: &str, detail: Detail) -> Response<Body> {
+    let text = serde_json::json!({ "error": error, "detail": detail.word() }).to_string();
+    let mut response = Response::new(Body::full(Bytes::from(text)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// What a client is told when the origin did not answer.
+pub fn origin_failed(detail: Detail) -> Response<Body> {
+    let (status, text) = match detail {
+        Detail::OriginTimeout => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "the origin did not answer in time",
+        ),
+        Detail::OriginUnreachable => (StatusCode::BAD_GATEWAY, "the origin cannot be reached"),
+        Detail::ClientGone => (StatusCode::BAD_REQUEST, "the request body broke off"),
+        _ => (
+            StatusCode::BAD_GATEWAY,
+            "the origin broke off or its answer cannot be read",
+        ),
+    };
+    let mut response = error(status, text, detail);
+    if detail == Detail::ClientGone {
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

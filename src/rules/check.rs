@@ -1,0 +1,89 @@
+//! Written → compiled, or everything that is wrong, at once.
+
+mod build;
+mod drops;
+mod fingerprint;
+mod identity;
+mod keys;
+mod routes;
+
+use super::file::{self, File};
+use super::problem::{Problem, Severity, render};
+use super::read::Env;
+use super::settings::Listen;
+use super::table::Table;
+use std::path::Path;
+
+/// What became of a file.
+#[derive(Debug)]
+pub struct Checked {
+    /// The compiled rules; `None` where any problem is an error.
+    pub table: Option<Table>,
+    /// Errors and warnings, in the order of the file.
+    pub problems: Vec<Problem>,
+}
+
+impl Checked {
+    /// All problems as a person reads them: line, caret, cause, remedy. Empty where there is none.
+    pub fn render(&self, file_name: &str, text: &[u8], color: bool) -> String {
+        render(
+            file_name,
+            &String::from_utf8_lossy(text),
+            &self.problems,
+            color,
+        )
+    }
+}
+
+/// Compiles a rules file. `env` looks variables up; files that it names are looked for in
+/// `base_dir`.
+pub fn compile(text: &[u8], env: Env<'_>, base_dir: &Path) -> Checked {
+    let (file, mut problems) = file::read(text, env, base_dir);
+    if let Some(file) = &file {
+        doors(file, &mut problems);
+        routes::check(file, &mut problems);
+        keys::check(file, &mut problems);
+        identity::check(file, &mut problems);
+        drops::check(file, &mut problems);
+    }
+    if file
+        .as_ref()
+        .is_some_and(|file| file.complete && file.caches.is_empty())
+    {
+        let help = "every request passes; add a [[cache]] table";
+        let problem = Problem::of_file("the file has no cache rule", help);
+        problems.push(Problem {
+            severity: Severity::Warning,
+            ..problem
+        });
+    }
+    problems.sort_by_key(|problem| problem.span.as_ref().map(|span| (span.start, span.end)));
+    problems.dedup();
+    let refused = problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error);
+    let table = file
+        .filter(|file| !refused && file.complete)
+        .map(build::table);
+    Checked { table, problems }
+}
+
+/// Two listeners cannot have one address; port 0 is another one each time.
+fn doors(file: &File, problems: &mut Vec<Problem>) {
+    let any_port = |listen: &Listen| matches!(listen, Listen::Tcp(address) if address.port() == 0);
+    let same = file
+        .admin
+        .as_ref()
+        .filter(|admin| admin.listen == file.proxy.listen);
+    if same.is_some_and(|admin| !any_port(&admin.listen)) {
+        let help = "give `[admin] listen` another port";
+        problems.push(Problem::of_file(
+            "[proxy] and [admin] listen on the same address",
+            help,
+        ));
+    }
+}
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

@@ -1,0 +1,65 @@
+//! The digest of all that decides what an entry of a rule means.
+
+use crate::digest::{Digest, Digester};
+use crate::rules::settings::{IdentitySettings, ProxySettings};
+use crate::rules::table::Rule;
+
+/// Two rules with the same fingerprint mean the same by an entry under the same key. How long it
+/// lives, and what the rule is called, is no part of it. Every field is taken apart here, so a new
+/// one does not compile until somebody has decided whether it counts.
+pub fn fingerprint(
+    rule: &Rule,
+    proxy: &ProxySettings,
+    identity: Option<&IdentitySettings>,
+) -> Digest {
+    let Rule {
+        index: _,
+        name: _,
+        routes,
+        key,
+        ttl: _,
+        negative_ttl: _,
+        public,
+        roles,
+        query,
+        body,
+        store_if,
+        statuses,
+        coalesce: _,
+        ignore_origin_cache_control,
+        strip,
+        vary,
+        forward,
+        stage: _,
+        nodes,
+        fingerprint: _,
+    } = rule;
+    let mut digester = Digester::new("rule");
+    let mut part = |text: String| {
+        digester.part(text.as_bytes());
+    };
+    for route in routes {
+        part(format!("{} {}", route.method, route.pattern.text()));
+    }
+    part(key.to_string());
+    // The debug form of plain data tells different values apart, which is all that is asked of it.
+    part(format!(
+        "{public:?} {roles:?} {query:?} {body:?} {store_if:?} {statuses:?}"
+    ));
+    part(format!(
+        "{ignore_origin_cache_control:?} {strip:?} {vary:?} {forward:?} {nodes:?}"
+    ));
+    part(format!("{:?} {:?}", proxy.hosts, proxy.routing));
+    if let Some(IdentitySettings {
+        token,
+        scheme,
+        verify,
+        role,
+        leeway: _,
+    }) = identity
+    {
+        let algorithm = verify.as_ref().map(|verify| verify.algorithm);
+        part(format!("{token:?} {scheme:?} {algorithm:?} {role:?}"));
+    }
+    digester.finish()
+}

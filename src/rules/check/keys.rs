@@ -1,0 +1,180 @@
+//! Keys: everything that shapes an answer is in them, and no two rules share one.
+
+use super::routes::show;
+use crate::rules::file::{Draft, File};
+use crate::rules::problem::{Fault, Problem, nearest};
+use crate::rules::table::{Shaping, Stage};
+use crate::rules::template::Source;
+use hyper::Method;
+use hyper::header::{AUTHORIZATION, COOKIE};
+use std::ops::Range;
+
+/// Each key against the routes and lists of its rule; the keys against each other.
+pub fn check(file: &File, problems: &mut Vec<Problem>) {
+    for draft in &file.caches {
+        path_parameters(draft, problems);
+        unknown_parameters(draft, problems);
+        credentials(draft, problems);
+        listed(draft, "query", &draft.rule.query, &draft.query_at, problems);
+        listed(draft, "body", &draft.rule.body, &draft.body_at, problems);
+        bodies(draft, problems);
+    }
+    collisions(file, problems);
+}
+
+fn sources(draft: &Draft) -> impl Iterator<Item = &Source> {
+    draft
+        .rule
+        .key
+        .placeholders()
+        .map(|placeholder| &placeholder.source)
+}
+
+/// Where a source is written in the key, or the whole key.
+fn place(draft: &Draft, source: &Source) -> Range<usize> {
+    let name = source.to_string();
+    let at = draft
+        .key
+        .value
+        .find(&name)
+        .map_or(0..draft.key.value.len(), |at| at..at + name.len());
+    draft.key.part(&at)
+}
+
+/// A path parameter that is not in the key: two paths would share an answer.
+fn path_parameters(draft: &Draft, problems: &mut Vec<Problem>) {
+    for (route, at) in draft.rule.routes.iter().zip(&draft.routes_at) {
+        for name in route.pattern.params() {
+            if sources(draft).any(|source| matches!(source, Source::Path(path) if path == name)) {
+                continue;
+            }
+            let message =
+                format!("`{{{name}}}` is not in the key, so all its paths would share an answer");
+            let help = format!("write `{{{name}}}` into the key");
+            problems.push(Problem::error(at.clone(), message, "this parameter", help));
+        }
+    }
+}
+
+fn unknown_parameters(draft: &Draft, problems: &mut Vec<Problem>) {
+    for source in sources(draft) {
+        let Source::Path(name) = source else { continue };
+        let lacks = |route: &&_| !params(route).any(|param| param == name);
+        let Some(route) = draft.rule.routes.iter().find(lacks) else {
+            continue;
+        };
+        let message = format!("`{{{name}}}` is not a parameter of `{}`", show(route));
+        let known = params(route).chain(["query", "token", "body", "method"]);
+        let help = match nearest(name, known) {
+            Some(meant) => format!("did you mean `{{{meant}}}`?"),
+            None => "name a parameter of every route of this rule".to_owned(),
+        };
+        problems.push(Problem::error(
+            place(draft, source),
+            message,
+            "unknown",
+            help,
+        ));
+    }
+}
+
+fn params(route: &crate::rules::table::Route) -> impl Iterator<Item = &str> {
+    route.pattern.params()
+}
+
+/// Whole credential headers do not belong into keys.
+fn credentials(draft: &Draft, problems: &mut Vec<Problem>) {
+    for source in sources(draft) {
+        if matches!(source, Source::Header(name) if *name == AUTHORIZATION || *name == COOKIE) {
+            let message = format!("`{{{source}}}` would put the credential into the key");
+            let help = "write `{claims.…}`, `{token}` (its digest) or `{cookie.NAME}`";
+            problems.push(Problem::error(
+                place(draft, source),
+                message,
+                "a credential",
+                help,
+            ));
+        }
+    }
+}
+
+/// Names that are listed as shaping the answer, but are not in the key.
+fn listed(
+    draft: &Draft,
+    list: &str,
+    shaping: &Shaping,
+    at: &[Range<usize>],
+    problems: &mut Vec<Problem>,
+) {
+    let Shaping::Only(names) = shaping else {
+        return;
+    };
+    let holds = |name: &String| {
+        sources(draft).any(|source| match source {
+            Source::Query => list == "query",
+            Source::QueryName(other) => list == "query" && other == name,
+            Source::Body => list == "body",
+            Source::BodyField(path) => {
+                list == "body" && path.first() == name.split('.').next().map(str::to_owned).as_ref()
+            }
+            _ => false,
+        })
+    };
+    for (name, at) in names.iter().zip(at).filter(|(name, _)| !holds(name)) {
+        let message = format!("`{name}` shapes the answer but is not in the key");
+        let help = format!(
+            "write `{{{list}}}` or `{{{list}.{name}}}` into the key, or take `{name}` off the list"
+        );
+        problems.push(Problem::error(at.clone(), message, "not in the key", help));
+    }
+}
+
+/// A GET has no body: one that carries one passes.
+fn bodies(draft: &Draft, problems: &mut Vec<Problem>) {
+    let bodiless = |method: &Method| *method == Method::GET || *method == Method::HEAD;
+    let Some(route) = draft
+        .rule
+        .routes
+        .iter()
+        .find(|route| bodiless(&route.method))
+    else {
+        return;
+    };
+    let help = "a GET with a body passes; key what is in the path and the query";
+    let message = || format!("`{}` has no body", show(route));
+    for source in
+        sources(draft).filter(|source| matches!(source, Source::Body | Source::BodyField(_)))
+    {
+        problems.push(Problem::error(
+            place(draft, source),
+            message(),
+            "of a body",
+            help,
+        ));
+    }
+    if let Some(at) = draft.body_at.first() {
+        problems.push(Problem::error(at.clone(), message(), "of a body", help));
+    }
+}
+
+/// Two rules that could write the same key would keep forgetting each other's answers.
+fn collisions(file: &File, problems: &mut Vec<Problem>) {
+    let served = |draft: &&Draft| draft.rule.stage != Stage::Off;
+    let drafts: Vec<&Draft> = file.caches.iter().filter(served).collect();
+    for (at, later) in drafts.iter().enumerate() {
+        let Some(earlier) = drafts[..at]
+            .iter()
+            .find(|earlier| earlier.rule.key.can_name(&later.rule.key))
+        else {
+            continue;
+        };
+        let message = format!(
+            "this key can be one of `{}`: {}",
+            earlier.rule.name, earlier.rule.key
+        );
+        let help = "begin the keys of each rule with words of their own";
+        let whole = Fault::new(0..later.key.value.len(), message, "the same key", help);
+        let span = later.key.part(&whole.range);
+        problems.push(Problem::error(span, whole.message, whole.label, whole.help));
+    }
+}

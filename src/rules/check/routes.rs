@@ -1,0 +1,97 @@
+//! Names and routes: each told apart from every other.
+
+use crate::rules::file::File;
+use crate::rules::problem::Problem;
+use crate::rules::router::{Router, Target};
+use crate::rules::table::{Route, Stage};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// Duplicate names; cache routes that no path tells apart; routes that are read and write at once.
+pub fn check(file: &File, problems: &mut Vec<Problem>) {
+    let names = file
+        .caches
+        .iter()
+        .map(|draft| (draft.rule.name.as_str(), &draft.name_at));
+    twice("cache rule", names, problems);
+    let names = file
+        .sets
+        .iter()
+        .map(|set| (set.name.value.as_str(), &set.name.span));
+    twice("set", names, problems);
+    let mut router = Router::new(file.proxy.routing);
+    reads(file, &mut router, problems);
+    writes(file, &mut router, problems);
+}
+
+fn twice<'a>(
+    kind: &str,
+    names: impl Iterator<Item = (&'a str, &'a Range<usize>)>,
+    problems: &mut Vec<Problem>,
+) {
+    let mut seen = HashMap::new();
+    for (name, at) in names {
+        if seen.insert(name, at).is_some() {
+            let message = format!("another {kind} is called `{name}`");
+            problems.push(Problem::error(
+                at.clone(),
+                message,
+                "again",
+                "choose another name",
+            ));
+        }
+    }
+}
+
+fn reads(file: &File, router: &mut Router, problems: &mut Vec<Problem>) {
+    for (owner, draft) in file.caches.iter().enumerate() {
+        if draft.rule.stage == Stage::Off {
+            continue;
+        }
+        for (route, at) in draft.rule.routes.iter().enumerate() {
+            let written = &draft.rule.routes[route];
+            if let Some(first) = router.add(at, Target { owner, route }) {
+                let other = &file.caches[first.owner].rule;
+                let message = format!(
+                    "`{}` matches the same paths as `{}` of `{}`",
+                    show(written),
+                    show(&other.routes[first.route]),
+                    other.name
+                );
+                let help = "a path must lead to one rule: remove one, or make it more specific";
+                problems.push(Problem::error(
+                    draft.routes_at[route].clone(),
+                    message,
+                    "ambiguous",
+                    help,
+                ));
+            }
+        }
+    }
+}
+
+fn writes(file: &File, router: &mut Router, problems: &mut Vec<Problem>) {
+    let none = Target {
+        owner: usize::MAX,
+        route: usize::MAX,
+    };
+    for (route, at) in file.sets.iter().flat_map(|set| &set.routes) {
+        let first = router.add(route, none);
+        let Some(rule) = first.and_then(|first| file.caches.get(first.owner)) else {
+            continue;
+        };
+        let message = format!(
+            "`{}` is also a route of the rule `{}`",
+            show(route),
+            rule.rule.name
+        );
+        let help =
+            "a request that a cache rule matches is a read; remove the route from one of them";
+        problems.push(Problem::error(at.clone(), message, "read or write?", help));
+    }
+}
+
+/// A route as it is written.
+pub fn show(route: &Route) -> String {
+    format!("{} {}", route.method, route.pattern.text())
+}

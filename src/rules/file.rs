@@ -1,0 +1,193 @@
+//! The written form: bytes → TOML → tables that are each well-formed. Whether they fit each other
+//! is for `check`.
+
+mod address;
+mod keyfile;
+mod rule;
+mod settings;
+
+pub use rule::{Draft, SetDraft};
+
+use super::problem::Problem;
+use super::read::{Env, Reader, Section};
+use super::settings::{
+    AdminSettings, IdentitySettings, LocalSettings, ProxySettings, StoreSettings,
+};
+use super::template::{LITERAL_SIGNS, is_literal_char};
+use std::path::Path;
+use toml::de::DeTable;
+
+/// Largest rules file. A thousand rules are far below it.
+pub const MAX_FILE: usize = 4 << 20;
+
+/// Stands first in every store key where no other is written.
+const DEFAULT_NAMESPACE: &str = "sidecache";
+
+/// A file whose tables are each well-formed.
+#[derive(Debug)]
+pub struct File {
+    /// First in every store key.
+    pub namespace: String,
+    /// `[proxy]`
+    pub proxy: ProxySettings,
+    /// `[admin]`
+    pub admin: Option<AdminSettings>,
+    /// `[local]`
+    pub local: LocalSettings,
+    /// `[store]`
+    pub store: StoreSettings,
+    /// `[identity]`
+    pub identity: Option<IdentitySettings>,
+    /// `[[cache]]`
+    pub caches: Vec<Draft>,
+    /// `[[invalidate]]`
+    pub sets: Vec<SetDraft>,
+    /// Every table was readable, so what is missing here is missing in the file.
+    pub complete: bool,
+}
+
+/// Reads a file. `base` is where the files it names are looked for. `None` where the bytes are not
+/// a text that could be read at all.
+pub fn read(bytes: &[u8], env: Env<'_>, base: &Path) -> (Option<File>, Vec<Problem>) {
+    if bytes.len() > MAX_FILE {
+        let message = format!("the file has {} bytes, more than {MAX_FILE}", bytes.len());
+        return (
+            None,
+            vec![Problem::of_file(message, "is this the rules file?")],
+        );
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let at = error.valid_up_to();
+            let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let message = format!("the file is not UTF-8: byte {at}, in line {line}");
+            return (None, vec![Problem::of_file(message, "save it as UTF-8")]);
+        }
+    };
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let syntax: Vec<Problem> = errors.iter().map(syntax_problem).collect();
+    let reader = Reader::new(text, env, !syntax.is_empty());
+    let root = Section::new(&reader, "the file", 0..0, table.get_ref());
+    let file = tables(root, base);
+    let problems = merge(text, syntax, reader.into_problems());
+    (Some(file), problems)
+}
+
+fn syntax_problem(error: &toml::de::Error) -> Problem {
+    let message = error.message();
+    let help = if message.contains("duplicate key") {
+        "keep one of them"
+    } else {
+        ""
+    };
+    let label = "the syntax breaks here";
+    Problem {
+        span: error.span(),
+        ..Problem::error(0..0, message, label, help)
+    }
+}
+
+/// What is read from a line with broken syntax is no problem of its own.
+fn merge(text: &str, mut syntax: Vec<Problem>, read: Vec<Problem>) -> Vec<Problem> {
+    let line = |at: usize| {
+        text.as_bytes()[..at.min(text.len())]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count()
+    };
+    let start = |problem: &Problem| problem.span.as_ref().map(|span| line(span.start));
+    let broken: Vec<Option<usize>> = syntax.iter().map(start).collect();
+    syntax.extend(
+        read.into_iter()
+            .filter(|problem| !broken.contains(&start(problem))),
+    );
+    syntax
+}
+
+fn tables(root: Section<'_>, base: &Path) -> File {
+    let namespace = namespace(&root);
+    let proxy = settings::proxy(root.section("proxy", "[proxy]"));
+    let admin = settings::admin(root.section("admin", "[admin]"));
+    let local = settings::local(root.section("local", "[local]"));
+    let store = settings::store(root.section("store", "[store]"), base);
+    let identity = settings::identity(root.section("identity", "[identity]"), base);
+    let caches = root.sections("cache", "[[cache]]");
+    let sets = root.sections("invalidate", "[[invalidate]]");
+    let written = caches.len() + sets.len();
+    let caches: Vec<Draft> = caches.into_iter().filter_map(rule::cache).collect();
+    let sets: Vec<SetDraft> = sets.into_iter().filter_map(rule::set).collect();
+    let complete = caches.len() + sets.len() == written;
+    let none = "leave the table out";
+    root.finish(&[("limit", none), ("alerts", none), ("audit", none)]);
+    File {
+        namespace,
+        proxy,
+        admin,
+        local,
+        store,
+        identity,
+        caches,
+        sets,
+        complete,
+    }
+}
+
+fn namespace(root: &Section<'_>) -> String {
+    let Some(text) = root.text("namespace") else {
+        return DEFAULT_NAMESPACE.to_owned();
+    };
+    if text.value.is_empty() || !text.value.chars().all(is_literal_char) {
+        let help = format!("use letters, digits and {LITERAL_SIGNS}");
+        let message = "this cannot be a namespace";
+        root.reader
+            .report(Problem::error(text.span.clone(), message, "here", help));
+    }
+    text.value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(bytes: &[u8]) -> Vec<String> {
+        let (_, problems) = read(bytes, &|_| None, Path::new("."));
+        problems
+            .into_iter()
+            .map(|problem| problem.message)
+            .collect()
+    }
+
+    #[test]
+    fn bytes_that_are_no_rules_file_are_refused() {
+        assert!(problems(&vec![b'#'; MAX_FILE + 1])[0].contains("more than"));
+        assert!(problems(b"a = 1\n\xff")[0].contains("byte 6, in line 2"));
+    }
+
+    #[test]
+    fn broken_syntax_is_reported_beside_the_problems_of_readable_lines() {
+        let found = problems(b"namespace = \"a:b\"\n[local]\nmax = 5MiB\nmix = 1\n");
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(
+            found.iter().any(|message| message.contains("namespace")),
+            "{found:?}"
+        );
+        assert!(
+            found
+                .iter()
+                .any(|message| message.contains("`mix` is unknown")),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_key_written_twice_is_refused() {
+        let found = problems(b"[local]\nmax = \"1MiB\"\nmax = \"2MiB\"\n");
+        assert!(
+            found
+                .iter()
+                .any(|message| message.contains("duplicate key")),
+            "{found:?}"
+        );
+    }
+}

@@ -1,0 +1,266 @@
+//! Where things stand: listeners, the origin, hosts, networks, the store.
+
+use crate::rules::problem::Fault;
+use crate::rules::settings::{Listen, OriginAddress, StoreUrl, TokenSource};
+use crate::secret::Secret;
+use hyper::Uri;
+use hyper::header::HeaderName;
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+type Parsed<T> = Result<T, Fault>;
+
+fn refuse<T>(text: &str, message: &str, help: &str) -> Parsed<T> {
+    Err(Fault::new(0..text.len(), message, "here", help))
+}
+
+fn unix(text: &str) -> Option<Parsed<PathBuf>> {
+    let path = text.strip_prefix("unix:")?;
+    Some(match path.starts_with('/') {
+        true => Ok(PathBuf::from(path)),
+        false => refuse(
+            text,
+            "a socket's path begins with `/`",
+            "write `unix:/run/sidecache.sock`",
+        ),
+    })
+}
+
+/// `127.0.0.1:8080`, `[::1]:8080`, `unix:/run/sidecache.sock`.
+pub fn listen(text: &str) -> Parsed<Listen> {
+    if let Some(path) = unix(text) {
+        return path.map(Listen::Unix);
+    }
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok(Listen::Tcp(address));
+    }
+    let help = match text.rsplit_once(':') {
+        Some(("", port)) => format!("write `0.0.0.0:{port}` for all interfaces"),
+        Some(("localhost", port)) => format!("write `127.0.0.1:{port}`: an address, not a name"),
+        _ => "write an address and a port, `127.0.0.1:8080`, or `unix:/path`".to_owned(),
+    };
+    refuse(text, "this is not an address to listen on", &help)
+}
+
+/// `http://host:port`, `https://host:port`, `unix:/path`.
+pub fn origin(text: &str) -> Parsed<OriginAddress> {
+    if let Some(path) = unix(text) {
+        return path.map(OriginAddress::Unix);
+    }
+    let help = "write `http://127.0.0.1:5000`, `https://host` or `unix:/path`";
+    let Ok(uri) = text.parse::<Uri>() else {
+        return refuse(text, "this is not the address of an origin", help);
+    };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return refuse(text, "this is not the address of an origin", help);
+    };
+    if authority.as_str().contains('@') {
+        return refuse(
+            text,
+            "an origin's address holds no credentials",
+            "remove what is before `@`",
+        );
+    }
+    if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+        let help = "requests keep their own paths; write only scheme, host and port";
+        return refuse(text, "an origin's address has no path", help);
+    }
+    let host = authority.host().trim_matches(['[', ']']).to_owned();
+    let port = authority.port_u16();
+    if host.is_empty() || (port.is_none() && authority.as_str().ends_with(':')) {
+        return refuse(text, "this is not the address of an origin", help);
+    }
+    match scheme {
+        "http" => Ok(OriginAddress::Http {
+            host,
+            port: port.unwrap_or(80),
+        }),
+        "https" => Ok(OriginAddress::Https {
+            host,
+            port: port.unwrap_or(443),
+        }),
+        _ => refuse(text, "an origin speaks http or https", help),
+    }
+}
+
+/// A host as `Host` carries it, in lower case.
+pub fn host(text: &str) -> Parsed<String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
+    if text.is_empty() || !text.bytes().all(allowed) {
+        let help = "write it as in the `Host` header: `api.clinic.example`";
+        return refuse(text, "this is not the name of a host", help);
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+/// `10.0.0.0/8`, or a single address.
+pub fn network(text: &str) -> Parsed<IpNet> {
+    let single = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>().or_else(|_| single()).or_else(|_| {
+        refuse(
+            text,
+            "this is not a network",
+            "write `10.0.0.0/8` or a single address",
+        )
+    })
+}
+
+/// `memory:`, `redis://`, `rediss://`, `redis+unix://`. Whatever follows the scheme is left to the
+/// client, for it may hold a password that no message should repeat.
+pub fn store_url(text: &str) -> Parsed<StoreUrl> {
+    if text == "memory:" {
+        return Ok(StoreUrl::Memory);
+    }
+    let scheme = text
+        .split_once("://")
+        .filter(|(_, rest)| !rest.is_empty())
+        .map(|(scheme, _)| scheme);
+    match scheme {
+        Some("redis" | "rediss" | "redis+unix") => {
+            Ok(StoreUrl::Redis(Secret::new(text.to_owned())))
+        }
+        Some("redis-cluster" | "rediss-cluster" | "redis-sentinel" | "rediss-sentinel") => {
+            let help = "use a single Redis: `redis://` or `rediss://`";
+            refuse(
+                text,
+                "clusters and sentinels are not supported by this release",
+                help,
+            )
+        }
+        Some("http" | "https") => {
+            let help = "the provider's console shows it beside the REST pair: `rediss://default:PASSWORD@HOST:PORT`";
+            refuse(
+                text,
+                "this is the REST address; the `rediss://` one is needed",
+                help,
+            )
+        }
+        _ => {
+            let help = "write `memory:`, `redis://host:6379` or `rediss://…`";
+            refuse(text, "this is not the address of a store", help)
+        }
+    }
+}
+
+/// `header:authorization`, `cookie:accessToken`.
+pub fn token_source(text: &str) -> Parsed<TokenSource> {
+    match text.split_once(':') {
+        Some(("header", name))
+            if HeaderName::from_bytes(name.as_bytes()).is_ok_and(|name| name != "cookie") =>
+        {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            Ok(TokenSource::Header(name.expect("the guard has parsed it")))
+        }
+        Some(("cookie", name)) if HeaderName::from_bytes(name.as_bytes()).is_ok() => {
+            Ok(TokenSource::Cookie(name.to_owned()))
+        }
+        _ => {
+            let help = "write `header:authorization` or `cookie:NAME`";
+            refuse(text, "this does not say where a token is", help)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_are_addresses_or_sockets() {
+        assert!(matches!(listen("[::1]:80"), Ok(Listen::Tcp(_))));
+        assert_eq!(listen("unix:/run/s"), Ok(Listen::Unix("/run/s".into())));
+        assert!(
+            listen(":8080")
+                .expect_err("no host")
+                .help
+                .contains("0.0.0.0:8080")
+        );
+        assert!(
+            listen("localhost:80")
+                .expect_err("name")
+                .help
+                .contains("127.0.0.1:80")
+        );
+        assert!(listen("unix:run").is_err() && listen("").is_err() && listen("1.2.3.4").is_err());
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let http = |host: &str, port| {
+            Ok(OriginAddress::Http {
+                host: host.to_owned(),
+                port,
+            })
+        };
+        assert_eq!(origin("http://127.0.0.1:5000"), http("127.0.0.1", 5000));
+        assert_eq!(origin("http://[::1]:5000/"), http("::1", 5000));
+        assert_eq!(origin("http://api"), http("api", 80));
+        assert!(matches!(
+            origin("https://a"),
+            Ok(OriginAddress::Https { port: 443, .. })
+        ));
+        assert_eq!(origin("unix:/s"), Ok(OriginAddress::Unix("/s".into())));
+        for bad in [
+            "",
+            "127.0.0.1:5000",
+            "http://a/api",
+            "http://a?x",
+            "http://u:p@a",
+            "ftp://a",
+        ] {
+            assert!(origin(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_store_that_is_not_supported_is_explained() {
+        assert_eq!(store_url("memory:"), Ok(StoreUrl::Memory));
+        assert!(matches!(
+            store_url("rediss://default:p@h:1"),
+            Ok(StoreUrl::Redis(_))
+        ));
+        assert!(
+            store_url("https://x.upstash.io")
+                .expect_err("rest")
+                .message
+                .contains("rediss://")
+        );
+        assert!(
+            store_url("redis-cluster://h")
+                .expect_err("cluster")
+                .message
+                .contains("not supported")
+        );
+        assert!(store_url("redis://").is_err() && store_url("").is_err());
+    }
+
+    #[test]
+    fn hosts_networks_and_token_sources_are_read() {
+        assert_eq!(host("API.example:80"), Ok("api.example:80".to_owned()));
+        assert!(host("http://a").is_err() && host("").is_err());
+        assert_eq!(
+            network("127.0.0.1").expect("one").to_string(),
+            "127.0.0.1/32"
+        );
+        assert!(network("10.0.0.0/8").is_ok() && network("10.0.0.0/99").is_err());
+        assert_eq!(
+            token_source("cookie:a"),
+            Ok(TokenSource::Cookie("a".to_owned()))
+        );
+        assert!(matches!(
+            token_source("header:Authorization"),
+            Ok(TokenSource::Header(_))
+        ));
+        for bad in [
+            "authorization",
+            "header:",
+            "cookie:",
+            "cookie:a b",
+            "header:cookie",
+            "query:t",
+        ] {
+            assert!(token_source(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! `[proxy] [admin] [local] [store] [identity]`, each with its defaults.
+
+use super::{address, keyfile};
+use crate::rules::problem::Problem;
+use crate::rules::read::{Section, Text};
+use crate::rules::settings::*;
+use crate::secret::Secret;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Largest `max_keyed_body`: each request with such a body holds this much memory.
+const MAX_KEYED_BODY: usize = 64 << 20;
+
+/// Largest `max_entry`: what Redis takes as one value.
+const MAX_ENTRY: usize = 512 << 20;
+
+fn tcp(ip: Ipv4Addr, port: u16) -> Listen {
+    Listen::Tcp(SocketAddr::from((ip, port)))
+}
+
+/// What a missing table stands for.
+fn default_proxy() -> ProxySettings {
+    ProxySettings {
+        listen: tcp(Ipv4Addr::UNSPECIFIED, 8080),
+        origin: OriginAddress::Http {
+            host: "127.0.0.1".to_owned(),
+            port: 5000,
+        },
+        origin_timeout: Duration::from_secs(30),
+        connect_timeout: Duration::from_secs(2),
+        idle_timeout: Duration::from_secs(4),
+        hosts: None,
+        trusted_proxies: Vec::new(),
+        routing: Routing::Express,
+        max_keyed_body: 64 << 10,
+        drain_timeout: Duration::from_secs(30),
+        auto_invalidate: true,
+        cache_status: true,
+    }
+}
+
+/// `[proxy]`
+pub fn proxy(section: Option<Section<'_>>) -> ProxySettings {
+    let default = default_proxy();
+    let Some(s) = section else { return default };
+    let timeout = |key, default| {
+        s.positive_duration(key, "nothing would ever be in time")
+            .unwrap_or(default)
+    };
+    let settings = ProxySettings {
+        listen: s
+            .parsed("listen", address::listen)
+            .unwrap_or(default.listen),
+        origin: s
+            .parsed("origin", address::origin)
+            .unwrap_or(default.origin),
+        origin_timeout: timeout("origin_timeout", default.origin_timeout),
+        connect_timeout: timeout("connect_timeout", default.connect_timeout),
+        idle_timeout: timeout("idle_timeout", default.idle_timeout),
+        hosts: s.texts("hosts").map(|texts| each(&s, texts, address::host)),
+        trusted_proxies: each(
+            &s,
+            s.texts("trusted_proxies").unwrap_or_default(),
+            address::network,
+        ),
+        routing: s
+            .choice(
+                "routing",
+                &[("express", Routing::Express), ("strict", Routing::Strict)],
+            )
+            .unwrap_or(default.routing),
+        max_keyed_body: bounded(&s, "max_keyed_body", 0, MAX_KEYED_BODY)
+            .unwrap_or(default.max_keyed_body),
+        drain_timeout: timeout("drain_timeout", default.drain_timeout),
+        auto_invalidate: s.flag("auto_invalidate", default.auto_invalidate),
+        cache_status: s.flag("cache_status", default.cache_status),
+    };
+    s.finish(&[]);
+    settings
+}
+
+/// Parses each text, reporting those that cannot be.
+pub fn each<T>(
+    section: &Section<'_>,
+    texts: Vec<Text>,
+    parse: impl Fn(&str) -> Result<T, crate::rules::problem::Fault>,
+) -> Vec<T> {
+    let parse_one = |text: Text| {
+        parse(&text.value)
+            .map_err(|fault| section.reader.fault(&text, fault))
+            .ok()
+    };
+    texts.into_iter().filter_map(parse_one).collect()
+}
+
+/// A size within bounds, both allowed.
+fn bounded(s: &Section<'_>, key: &'static str, least: usize, most: usize) -> Option<usize> {
+    let size = s.size(key)?;
+    if (least..=most).contains(&size) {
+        return Some(size);
+    }
+    let message = format!("`{key}` must be between {least} and {most} bytes");
+    s.reader
+        .report(Problem::error(s.span_of(key), message, "out of bounds", ""));
+    None
+}
+
+/// `[admin]`
+pub fn admin(section: Option<Section<'_>>) -> Option<AdminSettings> {
+    let s = section?;
+    let listen = s.parsed("listen", address::listen);
+    let token = s
+        .text("token")
+        .map(|text| text.value)
+        .filter(|token| !token.is_empty());
+    let open = match &listen {
+        Some(Listen::Tcp(address)) => !address.ip().is_loopback(),
+        _ => false,
+    };
+    // An unreadable token has its own problem.
+    let token_is_empty =
+        token.is_none() && s.text("token").is_some_and(|text| text.value.is_empty());
+    if open && (token_is_empty || !s.has("token")) {
+        let help = "write `token = \"${SIDECACHE_ADMIN_TOKEN}\"`, or listen on 127.0.0.1";
+        let message = "an admin door that others can reach needs a token";
+        s.reader.report(Problem::error(
+            s.span_of("listen"),
+            message,
+            "not loopback",
+            help,
+        ));
+    }
+    s.finish(&[]);
+    let listen = listen.unwrap_or_else(|| tcp(Ipv4Addr::LOCALHOST, 9090));
+    Some(AdminSettings {
+        listen,
+        token: token.map(Secret::new),
+    })
+}
+
+/// `[local]`
+pub fn local(section: Option<Section<'_>>) -> LocalSettings {
+    let written = section.and_then(|s| {
+        let max = s.size("max");
+        s.finish(&[]);
+        max
+    });
+    LocalSettings {
+        max: written.unwrap_or(64 << 20),
+    }
+}
+
+/// `[store]`
+pub fn store(section: Option<Section<'_>>, base: &Path) -> StoreSettings {
+    let mut settings = StoreSettings {
+        url: StoreUrl::Memory,
+        timeout: Duration::from_millis(250),
+        max_entry: 1 << 20,
+        compress: Compress::Lz4,
+        tls: StoreTls::default(),
+    };
+    let Some(s) = section else { return settings };
+    if let Some(url) = s.parsed("url", address::store_url) {
+        settings.url = url;
+    }
+    if let Some(timeout) = s.positive_duration("timeout", "no command would ever be in time") {
+        settings.timeout = timeout;
+    }
+    if let Some(size) = bounded(&s, "max_entry", 1, MAX_ENTRY) {
+        settings.max_entry = size;
+    }
+    let choices = [
+        ("none", Compress::None),
+        ("lz4", Compress::Lz4),
+        ("zstd", Compress::Zstd),
+    ];
+    if let Some(compress) = s.choice("compress", &choices) {
+        settings.compress = compress;
+    }
+    settings.tls = store_tls(&s, base);
+    s.finish(&[
+        ("seal", "leave it out: values are kept as they are"),
+        ("seal_previous", "leave it out"),
+        (
+            "on_down",
+            "leave it out: writes are forwarded while the store is down",
+        ),
+        (
+            "journal",
+            "leave it out: owed invalidations are held in memory",
+        ),
+        ("write_lease", "leave it out: it is origin_timeout and 5 s"),
+        ("budget", "leave it out"),
+    ]);
+    settings
+}
+
+fn store_tls(s: &Section<'_>, base: &Path) -> StoreTls {
+    let tls = StoreTls {
+        ca: pem_path(s, "ca", base),
+        cert: pem_path(s, "cert", base),
+        key: pem_path(s, "key", base),
+    };
+    if tls.cert.is_some() != tls.key.is_some() && s.has("cert") != s.has("key") {
+        let help = "name both files, or neither";
+        let span = s.span_of(if tls.cert.is_some() { "cert" } else { "key" });
+        let message = "a client certificate is a `cert` and its `key`";
+        s.reader
+            .report(Problem::error(span, message, "only one of them", help));
+    }
+    tls
+}
+
+fn pem_path(s: &Section<'_>, key: &'static str, base: &Path) -> Option<PathBuf> {
+    let text = s.text(key).filter(|text| !text.value.is_empty())?;
+    let path = base.join(&text.value);
+    if let Err(message) = keyfile::read(&path) {
+        s.reader
+            .report(Problem::error(text.span, message, "this file", PEM_HELP));
+    }
+    Some(path)
+}
+
+const PEM_HELP: &str = "name a PEM file; a relative path starts at the rules file's directory";
+
+/// `[identity]`
+pub fn identity(section: Option<Section<'_>>, base: &Path) -> Option<IdentitySettings> {
+    let s = section?;
+    let example = "token = [\"header:authorization\", \"cookie:accessToken\"]";
+    if !s.has("token") {
+        s.missing("token", example);
+    }
+    let written = s.text_or_texts("token");
+    if written.as_ref().is_some_and(Vec::is_empty) {
+        let message = "`token` names no place";
+        s.reader.report(Problem::error(
+            s.span_of("token"),
+            message,
+            "empty",
+            format!("write `{example}`"),
+        ));
+    }
+    let token = each(&s, written.unwrap_or_default(), address::token_source);
+    let schemes = [
+        ("raw", Scheme::Raw),
+        ("bearer", Scheme::Bearer),
+        ("either", Scheme::Either),
+    ];
+    let scheme = s.choice("scheme", &schemes).unwrap_or(Scheme::Raw);
+    let verify = s
+        .section("verify", "`verify`")
+        .and_then(|verify| verify_settings(verify, base));
+    let role = s
+        .secret("role")
+        .map_or_else(|| "role".to_owned(), |text| text.value);
+    let leeway = s.duration("leeway").unwrap_or_default();
+    s.finish(&[]);
+    Some(IdentitySettings {
+        token,
+        scheme,
+        verify,
+        role,
+        leeway,
+    })
+}
+
+const ALGORITHMS: [(&str, Algorithm); 12] = [
+    ("HS256", Algorithm::Hs256),
+    ("HS384", Algorithm::Hs384),
+    ("HS512", Algorithm::Hs512),
+    ("RS256", Algorithm::Rs256),
+    ("RS384", Algorithm::Rs384),
+    ("RS512", Algorithm::Rs512),
+    ("PS256", Algorithm::Ps256),
+    ("PS384", Algorithm::Ps384),
+    ("PS512", Algorithm::Ps512),
+    ("ES256", Algorithm::Es256),
+    ("ES384", Algorithm::Es384),
+    ("EdDSA", Algorithm::EdDsa),
+];
+
+fn verify_settings(s: Section<'_>, base: &Path) -> Option<VerifySettings> {
+    if !s.has("algorithm") {
+        s.missing(
+            "algorithm",
+            "verify = { algorithm = \"HS256\", secret = \"${JWT_SECRET}\" }",
+        );
+    }
+    let algorithm = s.choice("algorithm", &ALGORITHMS);
+    let secret = s.secret("secret");
+    let public_key = s.text("public_key");
+    let symmetric = matches!(
+        algorithm,
+        Some(Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512)
+    );
+    let (wanted, other) = if symmetric {
+        ("secret", "public_key")
+    } else {
+        ("public_key", "secret")
+    };
+    if algorithm.is_some() && s.has(other) {
+        let message = format!("this algorithm is verified with `{wanted}`, not `{other}`");
+        s.reader.report(Problem::error(
+            s.span_of(other),
+            message,
+            "does not fit",
+            "",
+        ));
+    }
+    if algorithm.is_some() && !s.has(wanted) && !s.has("jwks") && !s.has(other) {
+        s.missing(wanted, &format!("{wanted} = \"…\""));
+    }
+    let key = match algorithm? {
+        _ if symmetric => secret.map(|text| VerifyKey::Secret(Secret::new(text.value))),
+        algorithm => public_key.and_then(|text| pem_key(&s, text, algorithm, base)),
+    };
+    s.finish(&[(
+        "jwks",
+        "write the key to a PEM file and name it with `public_key`",
+    )]);
+    Some(VerifySettings {
+        algorithm: algorithm?,
+        key: key?,
+    })
+}
+
+fn pem_key(s: &Section<'_>, text: Text, algorithm: Algorithm, base: &Path) -> Option<VerifyKey> {
+    let checked = keyfile::read(&base.join(&text.value)).and_then(|pem| {
+        match keyfile::misfit(&pem, algorithm) {
+            Some(message) => Err(message.to_owned()),
+            None => Ok(pem),
+        }
+    });
+    match checked {
+        Ok(pem) => Some(VerifyKey::Pem(pem)),
+        Err(message) => {
+            s.reader
+                .report(Problem::error(text.span, message, "this file", PEM_HELP));
+            None
+        }
+    }
+}

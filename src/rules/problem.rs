@@ -1,0 +1,272 @@
+//! What is wrong with a rules file: where, why, and what to do about it.
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use std::ops::Range;
+
+/// Whether a file can be used in spite of a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The file is refused.
+    Error,
+    /// The file is used; somebody should look.
+    Warning,
+}
+
+/// One thing that is wrong with a file. Its texts never hold the value of a variable: that may be
+/// a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Error or warning.
+    pub severity: Severity,
+    /// Bytes of the file that are meant; `None` for the file as a whole.
+    pub span: Option<Range<usize>>,
+    /// What is wrong.
+    pub message: String,
+    /// A few words at the caret.
+    pub label: String,
+    /// What to do; empty where the message says it all.
+    pub help: String,
+}
+
+/// What is wrong with a piece of text, before anybody knows where in a file it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Bytes of the piece.
+    pub range: Range<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// A few words at the caret.
+    pub label: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl Fault {
+    /// A fault at some bytes of a piece of text.
+    pub fn new(
+        range: Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Fault {
+        Fault {
+            range,
+            message: message.into(),
+            label: label.into(),
+            help: help.into(),
+        }
+    }
+}
+
+impl Problem {
+    /// Something for which the file is refused.
+    pub fn error(
+        span: Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Problem {
+        Problem {
+            severity: Severity::Error,
+            span: Some(span),
+            message: message.into(),
+            label: label.into(),
+            help: help.into(),
+        }
+    }
+
+    /// Something to look at.
+    pub fn warning(
+        span: Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Problem {
+        Problem {
+            severity: Severity::Warning,
+            ..Problem::error(span, message, label, help)
+        }
+    }
+
+    /// An error of the file as a whole.
+    pub fn of_file(message: impl Into<String>, help: impl Into<String>) -> Problem {
+        Problem {
+            span: None,
+            ..Problem::error(0..0, message, "", help)
+        }
+    }
+}
+
+/// The name among `known` that was probably meant by `written`.
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Below this likeness (Jaro-Winkler, 0 to 1) a suggestion puzzles more than it helps.
+    const LIKE: f64 = 0.8;
+    let written = written.to_lowercase();
+    let likeness = |name: &str| strsim::jaro_winkler(&written, &name.to_lowercase());
+    let best = known
+        .into_iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) >= LIKE).then_some(best)
+}
+
+/// All problems as text for a person: line, caret, cause, remedy, in the order given.
+/// `color` adds ANSI colours.
+pub fn render(file_name: &str, text: &str, problems: &[Problem], color: bool) -> String {
+    let renderer = if color {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    };
+    let masked = mask(text);
+    let mut out = String::new();
+    for problem in problems {
+        out.push_str(&renderer.render(&report(file_name, &masked, problem)));
+        out.push_str("\n\n");
+    }
+    out
+}
+
+fn report<'a>(file_name: &'a str, text: &'a str, problem: &'a Problem) -> Vec<Group<'a>> {
+    let level = match problem.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut group = Group::with_title(level.primary_title(problem.message.as_str()));
+    if let Some(span) = &problem.span {
+        let label = Some(problem.label.as_str()).filter(|label| !label.is_empty());
+        let mark = AnnotationKind::Primary.span(clamp(text, span)).label(label);
+        group = group.element(Snippet::source(text).path(file_name).annotation(mark));
+    }
+    if !problem.help.is_empty() {
+        group = group.element(Level::HELP.message(problem.help.as_str()));
+    }
+    vec![group]
+}
+
+/// A range that lies within the first line it touches and cuts no character.
+fn clamp(text: &str, span: &Range<usize>) -> Range<usize> {
+    let mut start = span.start.min(text.len());
+    while !text.is_char_boundary(start) {
+        start -= 1;
+    }
+    let line_end = text[start..]
+        .find(['\n', '\r'])
+        .map_or(text.len(), |at| start + at);
+    let mut end = span.end.clamp(start, line_end);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    start..end
+}
+
+/// The text with written-out secrets overwritten by as many stars, since what is rendered ends up
+/// in logs and screenshots. `${VARIABLES}` stay readable.
+fn mask(text: &str) -> String {
+    let masked = text.split_inclusive('\n').map(|line| {
+        let line = mask_after(line, "secret");
+        mask_userinfo(&mask_after(&line, "token"))
+    });
+    masked.collect()
+}
+
+/// Masks the quoted value of `name = "…"`.
+fn mask_after(line: &str, name: &str) -> String {
+    let value = |at: usize| {
+        let rest = &line[at + name.len()..];
+        let rest = rest.trim_start().strip_prefix('=')?.trim_start();
+        let quote = rest
+            .chars()
+            .next()
+            .filter(|first| *first == '"' || *first == '\'')?;
+        let start = line.len() - rest.len() + 1;
+        let length = line[start..]
+            .find(quote)
+            .unwrap_or(line[start..].trim_end().len());
+        Some(start..start + length)
+    };
+    match line.match_indices(name).find_map(|(at, _)| value(at)) {
+        Some(range) => stars(line, range),
+        None => line.to_owned(),
+    }
+}
+
+/// Masks `user:password` of `scheme://user:password@host`.
+fn mask_userinfo(line: &str) -> String {
+    let range = line.find("://").map(|at| at + 3).and_then(|start| {
+        let end = line[start..]
+            .find(['"', '\''])
+            .map_or(line.len(), |at| start + at);
+        let length = line[start..end].rfind('@')?;
+        Some(start..start + length)
+    });
+    match range {
+        Some(range) => stars(line, range),
+        None => line.to_owned(),
+    }
+}
+
+/// As many bytes as before, so that spans still fit.
+fn stars(line: &str, range: Range<usize>) -> String {
+    if line[range.clone()].starts_with("${") {
+        return line.to_owned();
+    }
+    format!(
+        "{}{}{}",
+        &line[..range.start],
+        "*".repeat(range.len()),
+        &line[range.end..]
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_shown_with_its_line_a_caret_the_cause_and_the_remedy() {
+        let text = "namespace = \"a\"\nnamespce = 1\n";
+        let problem = Problem::error(
+            16..24,
+            "`namespce` is unknown",
+            "unknown key",
+            "did you mean it?",
+        );
+        let shown = render("rules.toml", text, &[problem], false);
+        assert!(shown.contains("error: `namespce` is unknown"), "{shown}");
+        assert!(shown.contains("rules.toml:2:1"), "{shown}");
+        assert!(shown.contains("^^^^^^^^ unknown key"), "{shown}");
+        assert!(shown.contains("help: did you mean it?"), "{shown}");
+    }
+
+    #[test]
+    fn any_span_can_be_shown_even_one_outside_the_text_or_inside_a_character() {
+        for (start, end) in [(0, 0), (3, 4), (4, 100), (90, 100), (1, 9)] {
+            let problem = Problem::warning(start..end, "m", "l", "h");
+            assert!(render("f", "aß\nü\r\nx", &[problem], true).contains('m'));
+        }
+        let whole = Problem::of_file("too large", "cut it");
+        assert!(render("f", "", &[whole], false).contains("too large"));
+    }
+
+    #[test]
+    fn secrets_that_are_written_out_are_not_shown() {
+        let text = "verify = { algorithm = \"HS256\", secret = \"hunter2\", x = 1 }\n\
+                    url = \"redis://me:hunter2@host/\"\ntoken = 'hunter2'\nsecret = \"${S}\"\n";
+        let masked = mask(text);
+        assert_eq!(masked.len(), text.len());
+        assert!(!masked.contains("hunter2"), "{masked}");
+        assert!(
+            masked.contains("${S}") && masked.contains("@host/"),
+            "{masked}"
+        );
+    }
+
+    #[test]
+    fn the_nearest_name_is_suggested_only_when_it_is_near() {
+        assert_eq!(
+            nearest("namespce", ["proxy", "namespace"]),
+            Some("namespace")
+        );
+        assert_eq!(nearest("zzz", ["proxy", "namespace"]), None);
+    }
+}

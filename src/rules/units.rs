@@ -1,0 +1,129 @@
+//! Durations and sizes as people write them.
+
+use super::problem::Fault;
+use std::time::Duration;
+
+/// Longest duration: ten years. Far above any use, far below what overflows a clock.
+const MAX_DURATION: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+
+/// Largest size: 1 TiB, above any machine's use and below overflow.
+const MAX_SIZE: u64 = 1 << 40;
+
+const DURATION_HELP: &str =
+    "write a whole number and ms, s, m, h or d: \"250ms\" \"5s\" \"5m\" \"24h\"";
+const SIZE_HELP: &str = "write a whole number and B, KiB, MiB or GiB: \"64KiB\" \"1MiB\"";
+
+/// `"250ms" "5s" "5m" "24h" "7d"`.
+pub fn duration(text: &str) -> Result<Duration, Fault> {
+    let units = [
+        ("ms", 1),
+        ("s", 1_000),
+        ("m", 60_000),
+        ("h", 3_600_000),
+        ("d", 86_400_000),
+    ];
+    let whole = 0..text.len();
+    let Some(millis) = number_with_unit(text, &units) else {
+        return Err(Fault::new(
+            whole,
+            "this is not a duration",
+            "here",
+            DURATION_HELP,
+        ));
+    };
+    let duration = Duration::from_millis(millis);
+    if duration > MAX_DURATION {
+        return Err(Fault::new(
+            whole,
+            "no duration may exceed ten years",
+            "too long",
+            "",
+        ));
+    }
+    Ok(duration)
+}
+
+/// `"64KiB" "1MiB" "64KB"`, in bytes.
+pub fn size(text: &str) -> Result<usize, Fault> {
+    let units = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("KB", 1_000),
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("B", 1),
+    ];
+    let whole = 0..text.len();
+    let Some(bytes) = number_with_unit(text, &units) else {
+        return Err(Fault::new(whole, "this is not a size", "here", SIZE_HELP));
+    };
+    usize::try_from(bytes)
+        .ok()
+        .filter(|_| bytes <= MAX_SIZE)
+        .ok_or_else(|| Fault::new(whole, "no size may exceed 1 TiB", "too large", ""))
+}
+
+/// The product, saturating, so that what overflows is too large and not malformed.
+fn number_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
+    if digits == 0 {
+        return None;
+    }
+    Some(
+        number
+            .parse::<u64>()
+            .unwrap_or(u64::MAX)
+            .saturating_mul(*factor),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_up_to_ten_years() {
+        let read = |text| duration(text).ok().map(|duration| duration.as_millis());
+        assert_eq!(read("250ms"), Some(250));
+        assert_eq!(read("5 s"), Some(5_000));
+        assert_eq!(read("5m"), Some(300_000));
+        assert_eq!(read("24h"), Some(86_400_000));
+        assert_eq!(read("7d"), Some(604_800_000));
+        for bad in [
+            "",
+            "5",
+            "s",
+            "-1s",
+            "1.5h",
+            "5 minutes",
+            "4000d",
+            "99999999999999999999s",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_up_to_a_bound() {
+        let read = |text| size(text).ok();
+        assert_eq!(read("64KiB"), Some(65_536));
+        assert_eq!(read("1MiB"), Some(1_048_576));
+        assert_eq!(read("64KB"), Some(64_000));
+        assert_eq!(read("0B"), Some(0));
+        for bad in [
+            "",
+            "64",
+            "KiB",
+            "64kib",
+            "-1B",
+            "99999999GiB",
+            "99999999999999999999B",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

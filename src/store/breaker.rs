@@ -1,0 +1,150 @@
+//! Whether Redis may be asked, and what it is owed.
+//!
+//! There is a connection here exactly while Redis may be asked: it answers, and knows of every write
+//! that this process let through. Whoever fails to tell it of a write owes that and takes the
+//! connection away in one step; the [`Warden`](super::warden) puts one back after paying.
+
+use super::fault::{Down, Fault, Kind};
+use super::owed::{Moment, Owed};
+use super::redis::Connection;
+use crate::metrics::Metrics;
+use arc_swap::ArcSwapOption;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// So many commands in a row without an answer, and Redis is taken to hang. One may be a slow
+/// command of somebody else's; three at the default timeout are most of a second.
+const TIMEOUTS_TO_OPEN: u32 = 3;
+
+/// Open while there is no connection in it.
+pub struct Breaker {
+    connection: ArcSwapOption<Connection>,
+    /// Also held whenever `connection` changes.
+    owed: Mutex<Owed>,
+    timeouts: AtomicU32,
+    up: watch::Sender<bool>,
+    metrics: Arc<Metrics>,
+}
+
+impl Breaker {
+    /// Open, and owing nothing.
+    pub fn new(shallow: Vec<String>, metrics: Arc<Metrics>) -> Breaker {
+        Breaker {
+            connection: ArcSwapOption::empty(),
+            owed: Mutex::new(Owed::new(shallow)),
+            timeouts: AtomicU32::new(0),
+            up: watch::Sender::new(false),
+            metrics,
+        }
+    }
+
+    /// New rules keep their entries under these shallow nodes too.
+    pub fn know(&self, shallow: Vec<String>) {
+        self.lock().know(shallow);
+    }
+
+    /// The connection, if Redis may be asked.
+    pub fn connection(&self) -> Result<Arc<Connection>, Down> {
+        self.connection.load_full().ok_or(Down)
+    }
+
+    /// Follows whether Redis may be asked.
+    pub fn watch(&self) -> watch::Receiver<bool> {
+        self.up.subscribe()
+    }
+
+    /// How many nodes are owed.
+    pub fn owed(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Those nodes, as of now.
+    pub fn debts(&self) -> (Vec<String>, Moment) {
+        self.lock().debts()
+    }
+
+    /// These nodes, read at `moment`, were deleted.
+    pub fn paid(&self, nodes: &[String], moment: Moment) {
+        let mut owed = self.lock();
+        owed.paid(nodes, moment);
+        self.metrics.owed(owed.len());
+    }
+
+    /// Redis could not be told to delete these: until it was, nobody may ask it.
+    pub fn owe(&self, nodes: Vec<String>) {
+        let mut owed = self.lock();
+        owed.add(nodes);
+        self.metrics.owed(owed.len());
+        self.set(&owed, None);
+    }
+
+    /// Closes the breaker, unless something is owed: a write may have failed to reach Redis since
+    /// the debts were last paid.
+    pub fn close(&self, connection: Arc<Connection>) -> bool {
+        let owed = self.lock();
+        if owed.len() > 0 {
+            return false;
+        }
+        self.timeouts.store(0, Relaxed);
+        self.set(&owed, Some(connection));
+        true
+    }
+
+    /// Opens the breaker if `connection` is still the one in it; a late failure on an old connection
+    /// says nothing of the present one.
+    pub fn open(&self, connection: &Arc<Connection>) {
+        let owed = self.lock();
+        let present = self.connection.load();
+        if present
+            .as_ref()
+            .is_some_and(|present| Arc::ptr_eq(present, connection))
+        {
+            self.set(&owed, None);
+        }
+    }
+
+    /// Opens the breaker whatever is in it.
+    pub fn open_any(&self) {
+        self.set(&self.lock(), None);
+    }
+
+    /// Notes how a command on `connection` ended. States of the provider (full, spent, read-only) do
+    /// not open the breaker: Redis still answers.
+    pub fn note<T>(
+        &self,
+        connection: &Arc<Connection>,
+        result: Result<T, Fault>,
+    ) -> Result<T, Down> {
+        if let Err(fault) = &result {
+            self.metrics.store_failed(fault.kind.word());
+            tracing::debug!(%fault, "store command failed");
+        }
+        match result.as_ref().err().map(|fault| fault.kind) {
+            Some(Kind::Timeout) => self.unanswered(connection),
+            Some(Kind::Io) => self.open(connection),
+            _ if self.timeouts.load(Relaxed) > 0 => self.timeouts.store(0, Relaxed),
+            _ => {}
+        }
+        result.map_err(|_| Down)
+    }
+
+    fn unanswered(&self, connection: &Arc<Connection>) {
+        if self.timeouts.fetch_add(1, Relaxed) + 1 >= TIMEOUTS_TO_OPEN {
+            self.open(connection);
+        }
+    }
+
+    /// Changes what is in the breaker; `_changing` shows that the caller holds the lock.
+    fn set(&self, _changing: &MutexGuard<'_, Owed>, connection: Option<Arc<Connection>>) {
+        let up = connection.is_some();
+        self.connection.store(connection);
+        self.metrics.store_up(up);
+        self.up
+            .send_if_modified(|was| std::mem::replace(was, up) != up);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Owed> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,152 @@
+//! The store that is this process's memory: for one sidecar, for tests, and to begin with. It has no
+//! failures, no breaker and nothing owed. Nodes lie beside entries and are evicted like them, which
+//! can only cause misses.
+
+use super::tier::{Tier, Weighs};
+use super::{Look, NodeTtl, token};
+use crate::entry::{Entry, Version};
+use crate::metrics::Metrics;
+use bytes::Bytes;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What a node or marker costs beside its bytes: key, table slot, handles.
+const SMALL_OVERHEAD: usize = 256;
+
+#[derive(Clone)]
+enum Value {
+    Entry(Arc<Entry>),
+    Node(Version),
+    Marker(Bytes),
+}
+
+#[derive(Clone)]
+struct Item {
+    value: Value,
+    until: Instant,
+}
+
+impl Weighs for Item {
+    fn weight(&self) -> usize {
+        match &self.value {
+            Value::Entry(entry) => entry.weight(),
+            Value::Node(version) => SMALL_OVERHEAD + version.len(),
+            Value::Marker(bytes) => SMALL_OVERHEAD + bytes.len(),
+        }
+    }
+}
+
+/// Entries, nodes and markers by key.
+pub struct Memory {
+    items: Tier<Item>,
+    /// Held while absent nodes are created, so that two snapshots agree on them.
+    creating: Mutex<()>,
+    node_ttl: NodeTtl,
+}
+
+impl Memory {
+    /// An empty store of at most `max` bytes.
+    pub fn new(max: usize, node_ttl: Duration, metrics: Arc<Metrics>) -> Memory {
+        Memory {
+            items: Tier::new(max, metrics),
+            creating: Mutex::new(()),
+            node_ttl: NodeTtl::new(node_ttl),
+        }
+    }
+
+    /// See [`super::Store::renew`].
+    pub fn renew(&self, node_ttl: Duration) {
+        self.node_ttl.set(node_ttl);
+    }
+
+    /// See [`super::Store::look`].
+    pub fn look(&self, entry: &str, nodes: &[String], marker: Option<&str>) -> Look {
+        let entry = match self.get(entry) {
+            Some(Value::Entry(entry)) => Some(entry),
+            _ => None,
+        };
+        let marker = match marker.and_then(|key| self.get(key)) {
+            Some(Value::Marker(bytes)) => Some(bytes),
+            _ => None,
+        };
+        let versions = nodes.iter().map(|node| self.version(node)).collect();
+        Look {
+            entry,
+            versions,
+            marker,
+        }
+    }
+
+    /// See [`super::Store::snapshot`].
+    pub fn snapshot(&self, nodes: &[String]) -> Vec<Version> {
+        let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
+        let create = |node: &String| {
+            let version = token();
+            self.put(node, Value::Node(version), self.node_ttl.get());
+            version
+        };
+        nodes
+            .iter()
+            .map(|node| self.version(node).unwrap_or_else(|| create(node)))
+            .collect()
+    }
+
+    /// See [`super::Store::keep`].
+    pub fn keep(&self, key: &str, entry: Arc<Entry>) {
+        let ttl = Duration::from_millis(entry.ttl);
+        self.put(key, Value::Entry(entry), ttl);
+    }
+
+    /// See [`super::Store::put_marker`].
+    pub fn put_marker(&self, key: &str, value: Bytes) {
+        self.put(key, Value::Marker(value), self.node_ttl.get());
+    }
+
+    /// See [`super::Store::bump`].
+    pub fn bump(&self, nodes: &[String]) {
+        nodes.iter().for_each(|node| self.items.remove(node));
+    }
+
+    fn version(&self, node: &str) -> Option<Version> {
+        match self.get(node) {
+            Some(Value::Node(version)) => Some(version),
+            _ => None,
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<Value> {
+        let item = self.items.get(key)?;
+        (Instant::now() < item.until).then_some(item.value)
+    }
+
+    /// A lifetime past the end of the clock is not kept: nothing sensible lives that long.
+    fn put(&self, key: &str, value: Value, ttl: Duration) {
+        if let Some(until) = Instant::now().checked_add(ttl) {
+            self.items.put(key, Item { value, until });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn entries_and_nodes_expire_by_themselves() {
+        let memory = Memory::new(1 << 20, Duration::from_secs(60), Arc::new(Metrics::new()));
+        let nodes = ["node".to_owned()];
+        let versions = memory.snapshot(&nodes);
+        memory.put_marker("marker", Bytes::from_static(b"m"));
+        tokio::time::advance(Duration::from_secs(59)).await;
+        let look = memory.look("entry", &nodes, Some("marker"));
+        assert_eq!(
+            (look.versions[0], look.marker.is_some()),
+            (Some(versions[0]), true)
+        );
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let look = memory.look("entry", &nodes, Some("marker"));
+        assert_eq!((look.versions[0], look.marker), (None, None));
+        assert_ne!(memory.snapshot(&nodes), versions);
+    }
+}

@@ -1,0 +1,228 @@
+//! Where entries and the versions of nodes live: Redis shared by a fleet, or this process's memory.
+//!
+//! The protocol is in the caller's hands; this is what it may rely on. An absent node means miss, so
+//! deleting a node is how everything under it is dropped. While Redis does not answer, or has not
+//! heard of a write that this process let through, every call but [`Store::bump`] says [`Down`]
+//! without waiting.
+
+mod breaker; // whether Redis may be asked, and what it is owed
+mod fault; // what can go wrong, as callers and metrics see it
+mod local; // decoded bodies before Redis
+mod memory; // the store that is memory alone
+mod owed; // deletions that Redis could not be told of
+mod redis; // the only user of fred
+mod shared; // the store that is Redis
+mod tier; // a memory bounded by bytes
+mod warden; // the task that reconnects and pays
+
+pub use fault::{Down, Kind, OpenError};
+pub use owed::MAX_OWED;
+
+use crate::entry::{Entry, Version};
+use crate::metrics::Metrics;
+use crate::rules::settings::{LocalSettings, StoreSettings, StoreUrl};
+use bytes::Bytes;
+use memory::Memory;
+use shared::Shared;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+/// What a look found.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The entry, whether or not its versions are the present ones: that is for the caller to judge.
+    pub entry: Option<Arc<Entry>>,
+    /// The present version of each node asked for, in that order; `None` where it is absent.
+    pub versions: Vec<Option<Version>>,
+    /// The marker, if one was asked for and is there.
+    pub marker: Option<Bytes>,
+}
+
+/// What became of a bump.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bumped {
+    /// The nodes are deleted: no later look of any sidecar finds them as they were.
+    Done,
+    /// Redis could not be told. This process asks it nothing until it was.
+    Owed,
+}
+
+/// The store. Clones are the same store.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    place: Place,
+    generation: AtomicU64,
+}
+
+enum Place {
+    Memory(Memory),
+    Redis(Box<Shared>),
+}
+
+/// How long nodes and markers live from when they are made; a reload may change it.
+struct NodeTtl(AtomicU64);
+
+impl NodeTtl {
+    fn new(ttl: Duration) -> NodeTtl {
+        let node_ttl = NodeTtl(AtomicU64::new(0));
+        node_ttl.set(ttl);
+        node_ttl
+    }
+
+    fn set(&self, ttl: Duration) {
+        self.0.store(ttl.as_millis() as u64, Ordering::Relaxed); // configured durations fit
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl Store {
+    /// Opens the store that `settings` name, without waiting for it. Nodes and markers live for
+    /// `node_ttl`, which must exceed the longest lifetime of an entry. `shallow` are the full keys of
+    /// the shallowest nodes, one of which every entry has: bumping them drops everything.
+    ///
+    /// Must be called within a Tokio runtime if the store is Redis.
+    pub fn open(
+        settings: &StoreSettings,
+        local: &LocalSettings,
+        node_ttl: Duration,
+        shallow: Vec<String>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Store, OpenError> {
+        let place = match &settings.url {
+            StoreUrl::Memory => {
+                metrics.store_up(true);
+                Place::Memory(Memory::new(local.max, node_ttl, metrics))
+            }
+            StoreUrl::Redis(url) => {
+                let url = url.reveal();
+                let shared = Shared::open(url, settings, local, node_ttl, shallow, metrics)?;
+                Place::Redis(Box::new(shared))
+            }
+        };
+        Ok(Store(Arc::new(Inner {
+            place,
+            generation: AtomicU64::new(0),
+        })))
+    }
+
+    /// Takes over what a reload changed: see [`Store::open`].
+    pub fn renew(&self, node_ttl: Duration, shallow: Vec<String>) {
+        match &self.0.place {
+            Place::Memory(memory) => memory.renew(node_ttl),
+            Place::Redis(shared) => shared.renew(node_ttl, shallow),
+        }
+    }
+
+    /// Waits for the first connection, no longer than `[store] timeout`. True if the store is up.
+    pub async fn settle(&self) -> bool {
+        match &self.0.place {
+            Place::Memory(_) => true,
+            Place::Redis(shared) => shared.settle().await,
+        }
+    }
+
+    /// The entry under `entry`, the versions of `nodes`, and a marker read along with them. One MGET;
+    /// of nodes and marker alone where the body is in local memory, and one GET more where that body
+    /// was kept under other versions than the present ones. Waits no longer than `[store] timeout`.
+    pub async fn look(
+        &self,
+        entry: &str,
+        nodes: &[String],
+        marker: Option<&str>,
+    ) -> Result<Look, Down> {
+        match &self.0.place {
+            Place::Memory(memory) => Ok(memory.look(entry, nodes, marker)),
+            Place::Redis(shared) => shared.look(entry, nodes, marker).await,
+        }
+    }
+
+    /// Creates the absent ones of `nodes` with random tokens and returns the versions of all. One
+    /// atomic step: two snapshots of a node agree unless it was dropped in between.
+    pub async fn snapshot(&self, nodes: &[String]) -> Result<Vec<Version>, Down> {
+        match &self.0.place {
+            Place::Memory(memory) => Ok(memory.snapshot(nodes)),
+            Place::Redis(shared) => shared.snapshot(nodes).await,
+        }
+    }
+
+    /// Keeps an entry for its `ttl`. That it is not too large is for the caller to see to.
+    pub async fn keep(&self, key: &str, entry: Arc<Entry>) -> Result<(), Down> {
+        match &self.0.place {
+            _ if entry.ttl == 0 => Ok(()),
+            Place::Memory(memory) => {
+                memory.keep(key, entry);
+                Ok(())
+            }
+            Place::Redis(shared) => shared.keep(key, entry).await,
+        }
+    }
+
+    /// Keeps a few bytes beside the entries, as long as a node lives.
+    pub async fn put_marker(&self, key: &str, value: Bytes) -> Result<(), Down> {
+        match &self.0.place {
+            Place::Memory(memory) => {
+                memory.put_marker(key, value);
+                Ok(())
+            }
+            Place::Redis(shared) => shared.put_marker(key, value).await,
+        }
+    }
+
+    /// Deletes `nodes`, present or not: one command. Whatever goes wrong, they are owed and this
+    /// process does not ask Redis again before it has paid.
+    pub async fn bump(&self, nodes: &[String]) -> Bumped {
+        // First, so that a fill which begins from here on never joins one from before the write.
+        self.0.generation.fetch_add(1, SeqCst);
+        match &self.0.place {
+            _ if nodes.is_empty() => Bumped::Done,
+            Place::Memory(memory) => {
+                memory.bump(nodes);
+                Bumped::Done
+            }
+            Place::Redis(shared) => shared.bump(nodes).await,
+        }
+    }
+
+    /// How many bumps this process has begun. It stands in for versions where Redis cannot be asked.
+    pub fn generation(&self) -> u64 {
+        self.0.generation.load(SeqCst)
+    }
+
+    /// Whether the store may be asked now.
+    pub fn up(&self) -> bool {
+        match &self.0.place {
+            Place::Memory(_) => true,
+            Place::Redis(shared) => shared.up(),
+        }
+    }
+
+    /// How many nodes are owed.
+    pub fn owed(&self) -> usize {
+        match &self.0.place {
+            Place::Memory(_) => 0,
+            Place::Redis(shared) => shared.owed(),
+        }
+    }
+
+    /// Disconnects, after paying what is owed if that can be done within `[store] timeout`. Later
+    /// calls find the store down.
+    pub async fn close(&self) {
+        if let Place::Redis(shared) = &self.0.place {
+            shared.close().await;
+        }
+    }
+}
+
+/// A fresh version: 128 random bits, so that none ever comes back.
+fn token() -> Version {
+    let mut token = Version::default();
+    getrandom::fill(&mut token).expect("without the system's randomness nothing here is safe");
+    token
+}

@@ -1,0 +1,255 @@
+//! One connection to Redis. The only user of fred, with [`address`] beside it.
+//!
+//! A connection is never mended: when it breaks or is given up, it is dropped with everything in
+//! flight on it, and another is made. So no late reply can be taken for a later command's, no
+//! command runs twice, and a socket whose buffer is full cannot hold up what comes after.
+
+mod address;
+
+pub use address::Address;
+
+use super::fault::{Fault, Kind};
+use crate::entry::Version;
+use crate::metrics::Metrics;
+use bytes::Bytes;
+use fred::clients::WithOptions;
+use fred::error::{Error, ErrorKind};
+use fred::prelude::{Client, ClientLike, Expiration, KeysInterface, LuaInterface};
+use fred::types::{Builder, ConnectHandle, config::Options};
+use std::future::ready;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// How long connecting may take, handshakes and `AUTH` included: several round trips to a provider
+/// far away. Nobody waits for it; it only spaces the attempts.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Most commands queued in the client. More than ever arrive within one timeout; past it commands
+/// fail at once instead of growing a queue.
+const MAX_QUEUED: usize = 65_536;
+
+/// Creates absent nodes, each with the token offered for it, and returns the versions of all. A value
+/// that is no version, or no string, counts as absent and is replaced.
+const SNAPSHOT: &str = "\
+local versions = {}
+for i, node in ipairs(KEYS) do
+  local version = redis.pcall('GET', node)
+  if type(version) ~= 'string' or #version ~= 16 then
+    version = ARGV[i + 1]
+    redis.call('SET', node, version, 'PX', ARGV[1])
+  end
+  versions[i] = version
+end
+return versions";
+
+/// SHA-1 of [`SNAPSHOT`]. Were it wrong, each snapshot would cost a command more and nothing else.
+const SNAPSHOT_SHA1: &str = "34dd6555586b5a4abdd70c76ecc2e5bfcac9f506";
+
+/// A connection that may be asked from many tasks at once: commands are pipelined.
+pub struct Connection {
+    client: WithOptions<Client>,
+    timeout: Duration,
+    metrics: Arc<Metrics>,
+}
+
+/// The task that drives a connection. Dropping it closes the socket at once and fails what is in
+/// flight.
+pub struct Driver(ConnectHandle);
+
+impl Driver {
+    /// Returns when the connection has ended.
+    pub async fn ended(&mut self) {
+        // The reason was given to every command in flight; here only the end matters.
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Connection {
+    /// Connects and says hello. What `address` allows for a command bounds each later one.
+    pub async fn open(
+        address: &Address,
+        metrics: Arc<Metrics>,
+    ) -> Result<(Connection, Driver), Fault> {
+        let client = Builder::from_config(address.config.clone())
+            .with_connection_config(|connection| {
+                connection.connection_timeout = CONNECT_TIMEOUT;
+                connection.internal_command_timeout = CONNECT_TIMEOUT;
+                connection.max_command_attempts = 1;
+                connection.max_command_buffer_len = MAX_QUEUED;
+                connection.tcp.nodelay = Some(true);
+            })
+            .build()
+            .map_err(|error| fault(&error))?;
+        let driver = connect(&client).await?;
+        let once = Options {
+            max_attempts: Some(1),
+            fail_fast: true,
+            ..Options::default()
+        };
+        let client = client.with_options(&once);
+        Ok((
+            Connection {
+                client,
+                timeout: address.timeout,
+                metrics,
+            },
+            driver,
+        ))
+    }
+
+    /// When a call that begins now must have ended, however many commands it takes.
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+
+    /// `PING`.
+    pub async fn ping(&self) -> Result<(), Fault> {
+        self.call("ping", self.deadline(), self.client.ping::<()>(None))
+            .await
+    }
+
+    /// `MGET`: one value for each key. A key of another type reads as absent.
+    pub async fn mget(&self, keys: Vec<&str>, by: Instant) -> Result<Vec<Option<Bytes>>, Fault> {
+        let asked = keys.len();
+        let values: Vec<_> = self.call("mget", by, self.client.mget(keys)).await?;
+        match values.len() == asked {
+            true => Ok(values),
+            false => Err(Fault::new(
+                Kind::Protocol,
+                "MGET answered another number of values",
+            )),
+        }
+    }
+
+    /// `GET`.
+    pub async fn get(&self, key: &str, by: Instant) -> Result<Option<Bytes>, Fault> {
+        self.call("get", by, self.client.get(key)).await
+    }
+
+    /// `SET … PX`; lifetimes below a millisecond are one.
+    pub async fn set(&self, key: &str, value: Bytes, ttl: Duration) -> Result<(), Fault> {
+        let expiry = Some(Expiration::PX(milliseconds(ttl)));
+        let set = self.client.set::<(), _, _>(key, value, expiry, None, false);
+        self.call("set", self.deadline(), set).await
+    }
+
+    /// `UNLINK`.
+    pub async fn unlink(&self, keys: &[String]) -> Result<(), Fault> {
+        let unlink = self.client.unlink::<(), _>(keys.to_vec());
+        self.call("unlink", self.deadline(), unlink).await
+    }
+
+    /// Creates the absent ones of `nodes`, with the token at the same place of `tokens`, to live for
+    /// `ttl`, and returns the versions of all: one atomic step.
+    pub async fn snapshot(
+        &self,
+        nodes: &[String],
+        tokens: &[Version],
+        ttl: Duration,
+    ) -> Result<Vec<Version>, Fault> {
+        let by = self.deadline();
+        let mut args = vec![Bytes::from(milliseconds(ttl).to_string())];
+        args.extend(tokens.iter().map(|token| Bytes::copy_from_slice(token)));
+        let (keys, all) = (nodes.to_vec(), args.clone());
+        let known = self
+            .client
+            .evalsha::<Vec<Bytes>, _, _, _>(SNAPSHOT_SHA1, keys, all);
+        let versions = match self.call("evalsha", by, known).await {
+            Err(fault) if fault.said.starts_with("NOSCRIPT") => {
+                let whole = self.client.eval(SNAPSHOT, nodes.to_vec(), args);
+                self.call("eval", by, whole).await?
+            }
+            other => other?,
+        };
+        let versions: Vec<Version> = versions
+            .iter()
+            .filter_map(|bytes| bytes[..].try_into().ok())
+            .collect();
+        match versions.len() == nodes.len() {
+            true => Ok(versions),
+            false => Err(Fault::new(
+                Kind::Protocol,
+                "the script answered no versions",
+            )),
+        }
+    }
+
+    async fn call<T>(
+        &self,
+        command: &'static str,
+        by: Instant,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Fault> {
+        let began = Instant::now();
+        let answer = timeout_at(by, answer).await;
+        self.metrics.store_command(command, began.elapsed());
+        match answer {
+            Ok(answer) => answer.map_err(|error| fault(&error)),
+            Err(_) => Err(Fault::new(Kind::Timeout, "no answer in time")),
+        }
+    }
+}
+
+async fn connect(client: &Client) -> Result<Driver, Fault> {
+    let mut connected = pin!(client.wait_for_connect());
+    // Polled once before there is anything to wait for, so that it misses no result.
+    tokio::select! {
+        biased;
+        _ = &mut connected => {}
+        () = ready(()) => {}
+    }
+    let driver = Driver(client.connect());
+    match timeout(CONNECT_TIMEOUT, connected).await {
+        Ok(connected) => connected.map(|()| driver).map_err(|error| fault(&error)),
+        Err(_) => Err(Fault::new(Kind::Timeout, "connecting took too long")),
+    }
+}
+
+fn milliseconds(ttl: Duration) -> i64 {
+    i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX).max(1)
+}
+
+/// Tells what Redis replied, which begins with a code in capitals, from what the client says of
+/// itself, which means that the connection is gone.
+fn fault(error: &Error) -> Fault {
+    let said = error.details();
+    let code = said.split_whitespace().next().unwrap_or_default();
+    let replied = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    let kind = match error.kind() {
+        ErrorKind::Timeout => Kind::Timeout,
+        ErrorKind::Backpressure => Kind::Other,
+        _ if replied => Kind::of_reply(said),
+        ErrorKind::Parse | ErrorKind::Protocol | ErrorKind::NotFound => Kind::Protocol,
+        _ => Kind::Io,
+    };
+    // Redis quotes the arguments of a command that it does not know; they may be personal.
+    let (said, _) = said.split_once(", with args").unwrap_or((said, ""));
+    Fault::new(kind, said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_from_a_broken_connection_and_quotes_no_arguments() {
+        let of = |said: &'static str| fault(&Error::new(ErrorKind::Unknown, said));
+        let unknown = "ERR unknown command 'UNLINK', with args beginning with: 'clinic:ann@x.org'";
+        assert_eq!(
+            of(unknown),
+            Fault::new(Kind::Other, "ERR unknown command 'UNLINK'")
+        );
+        assert_eq!(of("OOM command not allowed").kind, Kind::Capacity);
+        for lost in ["channel closed", "Client is not initialized.", ""] {
+            assert_eq!(of(lost).kind, Kind::Io, "{lost}");
+        }
+    }
+}

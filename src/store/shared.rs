@@ -1,0 +1,277 @@
+//! The store that is Redis, shared by a fleet: the calls of [`super::Store`] in terms of commands,
+//! with the local tier before it.
+
+use super::breaker::Breaker;
+use super::fault::{Down, Fault, Kind, OpenError};
+use super::local::{self, Local};
+use super::redis::{Address, Connection};
+use super::warden::Warden;
+use super::{Bumped, Look, NodeTtl, token};
+use crate::clock::now_ms;
+use crate::entry::{Entry, Version};
+use crate::metrics::Metrics;
+use crate::rules::settings::{Compress, LocalSettings, StoreSettings};
+use bytes::Bytes;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Redis and what stands before it.
+pub struct Shared {
+    breaker: Arc<Breaker>,
+    local: Local,
+    compress: Compress,
+    timeout: Duration,
+    node_ttl: NodeTtl,
+    metrics: Arc<Metrics>,
+    /// Whether an undecodable value was already reported; each is counted, one is logged.
+    reported: AtomicBool,
+    stop: CancellationToken,
+    warden: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Shared {
+    /// Checks the address and begins to connect.
+    pub fn open(
+        url: &str,
+        settings: &StoreSettings,
+        local: &LocalSettings,
+        node_ttl: Duration,
+        shallow: Vec<String>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Shared, OpenError> {
+        let address = Address::new(url, settings)?;
+        let breaker = Arc::new(Breaker::new(shallow, metrics.clone()));
+        let stop = CancellationToken::new();
+        let warden = Warden {
+            address,
+            breaker: breaker.clone(),
+            metrics: metrics.clone(),
+        };
+        let warden = tokio::spawn(warden.run(stop.clone(), settings.timeout));
+        Ok(Shared {
+            breaker,
+            local: Local::new(local.max, metrics.clone()),
+            compress: settings.compress,
+            timeout: settings.timeout,
+            node_ttl: NodeTtl::new(node_ttl),
+            metrics,
+            reported: AtomicBool::new(false),
+            stop,
+            warden: Mutex::new(Some(warden)),
+        })
+    }
+
+    /// See [`super::Store::settle`].
+    pub async fn settle(&self) -> bool {
+        let mut up = self.breaker.watch();
+        matches!(
+            timeout(self.timeout, up.wait_for(|up| *up)).await,
+            Ok(Ok(_))
+        )
+    }
+
+    /// See [`super::Store::renew`].
+    pub fn renew(&self, node_ttl: Duration, shallow: Vec<String>) {
+        self.node_ttl.set(node_ttl);
+        self.breaker.know(shallow);
+    }
+
+    /// See [`super::Store::look`].
+    pub async fn look(
+        &self,
+        key: &str,
+        nodes: &[String],
+        marker: Option<&str>,
+    ) -> Result<Look, Down> {
+        let connection = self.breaker.connection()?;
+        let by = connection.deadline();
+        let local = self.local.get(key, now_ms());
+        let asked = local.is_none().then_some(key).into_iter();
+        let keys = asked
+            .chain(nodes.iter().map(String::as_str))
+            .chain(marker)
+            .collect();
+        let values = connection.mget(keys, by).await;
+        let mut values = self.breaker.note(&connection, values)?.into_iter();
+        let remote = if local.is_none() {
+            values.next().flatten()
+        } else {
+            None
+        };
+        let versions: Vec<_> = values.by_ref().take(nodes.len()).map(version).collect();
+        // Copied, because a slice would keep the whole read buffer alive.
+        let marker = values
+            .next()
+            .flatten()
+            .map(|bytes| Bytes::copy_from_slice(&bytes));
+        let entry = match local {
+            None => self.decoded(key, remote, &versions),
+            Some(entry) if local::matches(&entry, &versions) => Some(entry),
+            // Nothing in Redis can match an absent node either.
+            Some(entry) if versions.contains(&None) => Some(entry),
+            Some(_) => self.newer(&connection, key, &versions, by).await?,
+        };
+        Ok(Look {
+            entry,
+            versions,
+            marker,
+        })
+    }
+
+    /// The entry in Redis, where the local one was kept under other versions than the present.
+    async fn newer(
+        &self,
+        connection: &Arc<Connection>,
+        key: &str,
+        versions: &[Option<Version>],
+        by: Instant,
+    ) -> Result<Option<Arc<Entry>>, Down> {
+        self.local.remove(key);
+        let value = match connection.get(key, by).await {
+            Err(fault) if fault.kind == Kind::Protocol => {
+                self.foreign(&fault);
+                return Ok(None);
+            }
+            other => self.breaker.note(connection, other)?,
+        };
+        Ok(self.decoded(key, value, versions))
+    }
+
+    /// A value that is not an entry is a miss: another release's, or damaged.
+    fn decoded(
+        &self,
+        key: &str,
+        value: Option<Bytes>,
+        versions: &[Option<Version>],
+    ) -> Option<Arc<Entry>> {
+        match Entry::decode(&value?) {
+            Ok(entry) => {
+                let entry = Arc::new(entry);
+                if local::matches(&entry, versions) {
+                    self.local.put(key, entry.clone());
+                }
+                Some(entry)
+            }
+            Err(undecodable) => {
+                self.foreign(&Fault::new(Kind::Protocol, &undecodable.to_string()));
+                None
+            }
+        }
+    }
+
+    fn foreign(&self, fault: &Fault) {
+        self.metrics.store_failed(fault.kind.word());
+        if !self.reported.swap(true, Relaxed) {
+            tracing::warn!(%fault, "a value in the store is not ours; it is a miss; said once");
+        }
+    }
+
+    /// See [`super::Store::snapshot`].
+    pub async fn snapshot(&self, nodes: &[String]) -> Result<Vec<Version>, Down> {
+        let connection = self.breaker.connection()?;
+        let tokens: Vec<_> = nodes.iter().map(|_| token()).collect();
+        let versions = connection
+            .snapshot(nodes, &tokens, self.node_ttl.get())
+            .await;
+        self.breaker.note(&connection, versions)
+    }
+
+    /// See [`super::Store::keep`].
+    pub async fn keep(&self, key: &str, entry: Arc<Entry>) -> Result<(), Down> {
+        let connection = self.breaker.connection()?;
+        let bytes = Bytes::from(entry.encode(self.compress));
+        let ttl = Duration::from_millis(entry.ttl);
+        // Also of use where Redis is full: its versions are asked for each time.
+        self.local.put(key, entry);
+        self.breaker
+            .note(&connection, connection.set(key, bytes, ttl).await)
+    }
+
+    /// See [`super::Store::put_marker`].
+    pub async fn put_marker(&self, key: &str, value: Bytes) -> Result<(), Down> {
+        let connection = self.breaker.connection()?;
+        self.breaker.note(
+            &connection,
+            connection.set(key, value, self.node_ttl.get()).await,
+        )
+    }
+
+    /// See [`super::Store::bump`].
+    pub async fn bump(&self, nodes: &[String]) -> Bumped {
+        let debt = Debt {
+            breaker: &self.breaker,
+            nodes,
+        };
+        let Ok(connection) = self.breaker.connection() else {
+            return Bumped::Owed;
+        };
+        match self
+            .breaker
+            .note(&connection, connection.unlink(nodes).await)
+        {
+            Ok(()) => debt.settled(),
+            Err(Down) => Bumped::Owed,
+        }
+    }
+
+    /// Whether Redis may be asked now.
+    pub fn up(&self) -> bool {
+        self.breaker.connection().is_ok()
+    }
+
+    /// How many nodes are owed.
+    pub fn owed(&self) -> usize {
+        self.breaker.owed()
+    }
+
+    /// See [`super::Store::close`].
+    pub async fn close(&self) {
+        self.stop.cancel();
+        let warden = self
+            .warden
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(warden) = warden else { return };
+        if let Err(panicked) = warden.await {
+            tracing::error!(%panicked, "the store's warden ended badly");
+        }
+    }
+}
+
+/// A store that is dropped unclosed stops its warden too, and with it the connection.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Nodes that a write must see deleted. Unless settled they are owed when this is dropped, also if
+/// the task that bumps is cancelled.
+struct Debt<'a> {
+    breaker: &'a Breaker,
+    nodes: &'a [String],
+}
+
+impl Debt<'_> {
+    fn settled(mut self) -> Bumped {
+        self.nodes = &[];
+        Bumped::Done
+    }
+}
+
+impl Drop for Debt<'_> {
+    fn drop(&mut self) {
+        if !self.nodes.is_empty() {
+            self.breaker.owe(self.nodes.to_vec());
+        }
+    }
+}
+
+fn version(value: Option<Bytes>) -> Option<Version> {
+    value?[..].try_into().ok()
+}

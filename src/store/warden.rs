@@ -1,0 +1,103 @@
+//! The task that keeps a connection in the breaker: connects, asks for a sign of life, pays what is
+//! owed, closes the breaker, and begins anew when it opens.
+
+use super::breaker::Breaker;
+use super::fault::{Fault, Kind};
+use super::redis::{Address, Connection, Driver};
+use crate::metrics::Metrics;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Between attempts to connect: soon enough that a restart of Redis costs a second, rare enough to
+/// burden nobody.
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+
+/// Nodes paid by one command, so that paying 10,000 keeps within the timeout of each.
+const PAID_AT_ONCE: usize = 1000;
+
+/// What the task needs.
+pub struct Warden {
+    /// Where Redis is.
+    pub address: Address,
+    /// What it watches over.
+    pub breaker: Arc<Breaker>,
+    /// Counts its commands.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Warden {
+    /// Runs until `stop`; then pays what is owed if that can be done within `patience`, and
+    /// disconnects.
+    pub async fn run(self, stop: CancellationToken, patience: Duration) {
+        if stop.run_until_cancelled(self.watch()).await.is_none() {
+            self.leave(patience).await;
+        }
+    }
+
+    /// Never returns.
+    async fn watch(&self) {
+        let mut probe = interval(PROBE_EVERY);
+        probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reported = None;
+        loop {
+            probe.tick().await;
+            match self.restore().await {
+                Ok((connection, mut driver)) => {
+                    tracing::info!("store is up");
+                    reported = None;
+                    let mut up = self.breaker.watch();
+                    tokio::select! {
+                        () = driver.ended() => {}
+                        _ = up.wait_for(|up| !up) => {}
+                    }
+                    self.breaker.open(&connection);
+                    tracing::warn!(owed = self.breaker.owed(), "store is down");
+                }
+                Err(fault) if reported.as_ref() != Some(&fault) => {
+                    tracing::warn!(%fault, owed = self.breaker.owed(), "store cannot be used");
+                    reported = Some(fault);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn restore(&self) -> Result<(Arc<Connection>, Driver), Fault> {
+        let restored = self.connect().await;
+        if let Err(fault) = &restored {
+            self.metrics.store_failed(fault.kind.word());
+        }
+        restored
+    }
+
+    async fn connect(&self) -> Result<(Arc<Connection>, Driver), Fault> {
+        let (connection, driver) = Connection::open(&self.address, self.metrics.clone()).await?;
+        connection.ping().await?;
+        let connection = Arc::new(connection);
+        while !self.breaker.close(connection.clone()) {
+            let (nodes, moment) = self.breaker.debts();
+            for nodes in nodes.chunks(PAID_AT_ONCE) {
+                connection.unlink(nodes).await?;
+                self.breaker.paid(nodes, moment);
+            }
+        }
+        Ok((connection, driver))
+    }
+
+    /// The connection ended with the watch, so paying takes another.
+    async fn leave(&self, patience: Duration) {
+        self.breaker.open_any();
+        if self.breaker.owed() == 0 {
+            return;
+        }
+        let paid = timeout(patience, self.restore()).await;
+        let late = Err(Fault::new(Kind::Timeout, "no answer in time"));
+        if let Err(fault) = paid.unwrap_or(late) {
+            let owed = self.breaker.owed();
+            tracing::error!(%fault, owed, "invalidations stay owed; entries end by their ttl");
+        }
+        self.breaker.open_any();
+    }
+}

@@ -1,0 +1,304 @@
+//! A write: forward, bump, only then answer.
+//!
+//! The client learns that its write happened after every node that the write's sets name has been
+//! dropped, so no read that begins later, through any sidecar, finds an answer from before it. The
+//! whole of it runs in a task of its own: a client that leaves does not cancel the bump.
+
+use crate::body::{self, Body, Read};
+use crate::headers::Forwarding;
+use crate::identity::{self, Claims, Presented};
+use crate::inputs::{Inputs, Query};
+use crate::key;
+use crate::live::Live;
+use crate::origin::Failure;
+use crate::rules::pattern::Captures;
+use crate::rules::table::{Commits, Drop, Rule, Set, Table};
+use crate::rules::template::Source;
+use bytes::Bytes;
+use hyper::body::Body as _;
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Request, Response, Uri, header};
+use serde_json::Value as Json;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Bytes of an answer that are read for `{response.…}`; a longer one widens the drop. The answer
+/// waits for the bump in any case, so this bounds memory, not time.
+pub const MAX_KEYED_ANSWER: usize = 1024 * 1024;
+
+/// The label of drops that no set names: what a rule keeps for the path of an unsafe method.
+pub const AUTOMATIC: &str = "auto";
+
+/// A request that changes something, and what it is known to touch before it is sent.
+pub struct Write {
+    /// The rules in force when it came.
+    pub live: Arc<Live>,
+    /// Its head, end to end.
+    pub parts: Parts,
+    /// Its body.
+    pub body: Body,
+    /// Whose request it is, for the forwarding headers.
+    pub forwarding: Forwarding,
+    /// The methods that it may be taken for: its own, and one that a header puts in its place.
+    pub methods: Vec<Method>,
+}
+
+/// How a write ended, as far as the rules care.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    Answered(u16),
+    Unknown,
+}
+
+/// Methods that by RFC 9110 §9.2.1 promise not to change anything.
+pub fn is_safe(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE
+    )
+}
+
+/// Whether anything that is kept hangs on this request.
+pub fn concerns(table: &Table, methods: &[Method], path: &str) -> bool {
+    methods
+        .iter()
+        .any(|method| !table.writes(method, path).is_empty())
+        || (is_automatic(table, methods) && !table.kept_at(path).is_empty())
+}
+
+/// Whether a successful answer makes stale what is kept for the paths that it concerns.
+pub fn is_automatic(table: &Table, methods: &[Method]) -> bool {
+    table.proxy.auto_invalidate && methods.iter().any(|method| !is_safe(method))
+}
+
+impl Write {
+    /// Sets out in a task of its own; the answer comes back once the bump is done.
+    pub fn begin(self) -> oneshot::Receiver<Result<Response<Body>, Failure>> {
+        let (answer, settled) = oneshot::channel();
+        let tasks = self.live.ground.tasks.clone();
+        tasks.spawn(async move {
+            let settled = self.carry_out().await;
+            let _ = answer.send(settled); // its client may have left; the bump is done
+        });
+        settled
+    }
+
+    async fn carry_out(mut self) -> Result<Response<Body>, Failure> {
+        let document = self.read_body().await?;
+        let claims = self.claims();
+        let answer = self.forward().await;
+        match answer {
+            Ok(response) => {
+                let settled = Settled::Answered(response.status().as_u16());
+                let (response, answered) = self.read_answer(response).await;
+                let drops = Drops {
+                    write: &self,
+                    document: document.as_ref(),
+                    claims: claims.as_ref(),
+                };
+                let mut nodes = drops.named(settled, answered.as_ref());
+                nodes.extend(drops.located(response.status().as_u16(), response.headers()));
+                self.bump(nodes).await;
+                Ok(response)
+            }
+            Err(failure) => {
+                if failure.may_have_acted {
+                    let drops = Drops {
+                        write: &self,
+                        document: document.as_ref(),
+                        claims: claims.as_ref(),
+                    };
+                    self.bump(drops.named(Settled::Unknown, None)).await;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn bump(&self, nodes: BTreeSet<String>) {
+        if !nodes.is_empty() {
+            let nodes: Vec<String> = nodes.into_iter().collect();
+            self.live.ground.store.bump(&nodes).await;
+        }
+    }
+
+    async fn forward(&mut self) -> Result<Response<Body>, Failure> {
+        let mut request = Request::new(std::mem::replace(&mut self.body, Body::empty()));
+        *request.method_mut() = self.parts.method.clone();
+        *request.uri_mut() = self.parts.uri.clone();
+        *request.headers_mut() = self.parts.headers.clone();
+        self.forwarding.onto(request.headers_mut());
+        self.live.ask(request, "-").await
+    }
+
+    /// Reads the request's body where a drop asks for it; it is sent on byte for byte either way.
+    async fn read_body(&mut self) -> Result<Option<Json>, Failure> {
+        if !self.any_drop_asks(|source| matches!(source, Source::Body | Source::BodyField(_))) {
+            return Ok(None);
+        }
+        let limit = self.live.table.proxy.max_keyed_body;
+        let (document, body) = match body::read_up_to(std::mem::take(&mut self.body), limit).await {
+            Read::Whole(bytes) => (parsed(&bytes, &self.parts.headers), Body::full(bytes)),
+            Read::Longer(body) => (None, body),
+            Read::Broken(error) => return Err(Failure::client_gone(error)),
+        };
+        self.body = body;
+        Ok(document)
+    }
+
+    /// Reads the answer's body where a drop asks for it.
+    async fn read_answer(&self, response: Response<Body>) -> (Response<Body>, Option<Json>) {
+        if !self.any_drop_asks(|source| matches!(source, Source::Response(_))) {
+            return (response, None);
+        }
+        let (head, body) = response.into_parts();
+        let length = body.size_hint().exact();
+        let (document, body) = match body::read_up_to(body, MAX_KEYED_ANSWER).await {
+            Read::Whole(bytes) => (parsed(&bytes, &head.headers), Body::full(bytes)),
+            Read::Longer(body) => (None, body),
+            Read::Broken(_) => (None, Body::broken(length)),
+        };
+        (Response::from_parts(head, body), document)
+    }
+
+    fn any_drop_asks(&self, of: impl Fn(&Source) -> bool) -> bool {
+        let sets = self.sets();
+        let mut drops = sets.iter().flat_map(|(set, _)| &set.drops);
+        drops.any(|drop| {
+            drop.template
+                .placeholders()
+                .any(|placeholder| of(&placeholder.source))
+        })
+    }
+
+    fn sets(&self) -> Vec<(&Arc<Set>, Captures<'_, '_>)> {
+        let path = self.parts.uri.path();
+        let matched = self
+            .methods
+            .iter()
+            .flat_map(|method| self.live.table.writes(method, path));
+        matched
+            .map(|matched| (matched.what, matched.captures))
+            .collect()
+    }
+
+    /// The verified claims of the caller, for drops that name him.
+    fn claims(&self) -> Option<Claims> {
+        let settings = self.live.table.identity.as_ref()?;
+        let Presented::One(credential) = identity::presented(settings, &self.parts.headers) else {
+            return None;
+        };
+        let now = crate::clock::now_ms() / 1000;
+        self.live
+            .verifier
+            .as_ref()?
+            .verify(credential.token.reveal(), now)
+            .ok()
+    }
+}
+
+/// What a write drops, once it is settled.
+struct Drops<'w> {
+    write: &'w Write,
+    document: Option<&'w Json>,
+    claims: Option<&'w Claims>,
+}
+
+impl Drops<'_> {
+    /// The nodes that its sets and its own path name.
+    fn named(&self, settled: Settled, answered: Option<&Json>) -> BTreeSet<String> {
+        let write = self.write;
+        let table = &write.live.table;
+        let mut nodes = BTreeSet::new();
+        for (set, captures) in write.sets() {
+            if counts(settled, &set.commits) {
+                let dropped = set
+                    .drops
+                    .iter()
+                    .flat_map(|drop| self.nodes_of(drop, &captures, answered));
+                nodes.extend(dropped);
+                write.live.ground.metrics.invalidated(&set.name);
+            }
+        }
+        let automatic = is_automatic(table, &write.methods) && counts(settled, &Commits::default());
+        let own = if automatic {
+            self.kept_at(write.parts.uri.path())
+        } else {
+            BTreeSet::new()
+        };
+        if !own.is_empty() {
+            write.live.ground.metrics.invalidated(AUTOMATIC);
+            nodes.extend(own);
+        }
+        nodes
+    }
+
+    /// The nodes of what is kept under same-origin `Location` and `Content-Location` (RFC 9111 §4.4).
+    fn located(&self, status: u16, answered: &HeaderMap) -> BTreeSet<String> {
+        let is_error = !(200..400).contains(&status);
+        if is_error || !is_automatic(&self.write.live.table, &self.write.methods) {
+            return BTreeSet::new();
+        }
+        let host = self.write.parts.headers.get(header::HOST);
+        let named = [header::LOCATION, header::CONTENT_LOCATION];
+        let locations = named
+            .iter()
+            .filter_map(|name| answered.get(name)?.to_str().ok()?.parse::<Uri>().ok());
+        let same_origin = |uri: &Uri| {
+            uri.authority().is_none_or(|authority| {
+                host.is_some_and(|host| host.as_bytes() == authority.as_str().as_bytes())
+            })
+        };
+        locations
+            .filter(same_origin)
+            .flat_map(|uri| self.kept_at(uri.path()))
+            .collect()
+    }
+
+    fn kept_at(&self, path: &str) -> BTreeSet<String> {
+        let table = &self.write.live.table;
+        let of_rule = |rule: &Rule, captures: &Captures| {
+            self.nodes_of(&table.auto_drops[rule.index], captures, None)
+        };
+        table
+            .kept_at(path)
+            .iter()
+            .flat_map(|matched| of_rule(matched.what, &matched.captures))
+            .collect()
+    }
+
+    fn nodes_of(
+        &self,
+        drop: &Drop,
+        captures: &Captures,
+        answered: Option<&Json>,
+    ) -> BTreeSet<String> {
+        let parts = &self.write.parts;
+        let query = Query::parse(parts.uri.query()).ok();
+        let inputs = Inputs {
+            method: &parts.method,
+            captures,
+            headers: &parts.headers,
+            query: query.as_ref(),
+            body: self.document,
+            claims: self.claims,
+            token: None,
+            response: answered,
+        };
+        key::dropped_nodes(&self.write.live.table, drop, &inputs)
+    }
+}
+
+fn counts(settled: Settled, commits: &Commits) -> bool {
+    match settled {
+        Settled::Answered(status) => commits.counts(status),
+        Settled::Unknown => true,
+    }
+}
+
+/// A body as JSON, if it is JSON as it stands.
+fn parsed(bytes: &Bytes, headers: &HeaderMap) -> Option<Json> {
+    let is_encoded = headers.contains_key(header::CONTENT_ENCODING);
+    serde_json::from_slice(bytes).ok().filter(|_| !is_encoded)
+}

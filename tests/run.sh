@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# The one test command. On a fresh Debian machine with cargo and node it installs what the tests
+# need and runs everything: format, lints, documentation, unit and integration tests, the clinic's
+# own tests. Extra arguments go to the Rust test runner.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+need() { # command, package
+  command -v "$1" >/dev/null && return
+  if ! command -v apt-get >/dev/null; then
+    echo "tests/run.sh: $1 is missing and there is no apt-get; install it (Debian calls the package $2)" >&2
+    exit 1
+  fi
+  step "installing $2"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2"
+}
+
+for tool in cargo node npm; do
+  command -v "$tool" >/dev/null || { echo "tests/run.sh: $tool is missing; see the README's requirements" >&2; exit 1; }
+done
+need redis-server redis-server
+need cc gcc
+
+step "the clinic's packages"
+(cd tests/clinic && npm ci --no-audit --no-fund --loglevel=error)
+
+step "format"
+cargo fmt --all -- --check
+
+step "lints"
+cargo clippy --locked --all-targets -- -D warnings
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet
+
+step "the clinic's own tests"
+node --test tests/clinic/
+
+step "tests"
+if cargo nextest --version >/dev/null 2>&1; then
+  cargo nextest run --locked --no-fail-fast "$@"
+else
+  cargo test --locked --no-fail-fast "$@"
+fi

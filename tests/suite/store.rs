@@ -1,0 +1,93 @@
+//! What a store promises, asked of its public face.
+
+mod contract; // of memory and Redis alike
+mod outage; // Redis absent, killed, hung, emptied, full
+mod storm; // readers and writers while Redis hangs and is emptied
+mod wire; // which commands are sent, what foreign values do, TLS and sockets
+
+use crate::redis::RedisServer;
+use bytes::Bytes;
+use hyper::{HeaderMap, StatusCode};
+use sidecache::clock::now_ms;
+use sidecache::digest::Digest;
+use sidecache::entry::{Entry, Version};
+use sidecache::metrics::Metrics;
+use sidecache::rules::settings::{Compress, LocalSettings, StoreSettings, StoreTls, StoreUrl};
+use sidecache::secret::Secret;
+use sidecache::store::{Look, Store};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Short, so that an outage costs a test little; long for a loopback on a busy machine.
+const TIMEOUT: Duration = Duration::from_millis(250);
+const NODE_TTL: Duration = Duration::from_secs(3600);
+const KEY: &str = "clinic:entry:doctors";
+
+fn settings(url: StoreUrl) -> StoreSettings {
+    StoreSettings {
+        url,
+        timeout: TIMEOUT,
+        max_entry: 1 << 20,
+        compress: Compress::Lz4,
+        tls: StoreTls::default(),
+    }
+}
+
+fn open_with(settings: &StoreSettings, metrics: Arc<Metrics>) -> Store {
+    let local = LocalSettings { max: 16 << 20 };
+    let shallow = vec!["clinic:node:doctors".to_owned()];
+    Store::open(settings, &local, NODE_TTL, shallow, metrics).expect("opens")
+}
+
+fn redis_url(url: String) -> StoreUrl {
+    StoreUrl::Redis(Secret::new(url))
+}
+
+fn open(url: String) -> Store {
+    open_with(&settings(redis_url(url)), Arc::new(Metrics::new()))
+}
+
+async fn connected(redis: &RedisServer) -> Store {
+    let store = open(redis.url());
+    crate::redis::eventually("the store is up", async || store.settle().await).await;
+    store
+}
+
+fn nodes() -> Vec<String> {
+    vec![
+        "clinic:node:doctors".into(),
+        "clinic:node:doctors:list".into(),
+    ]
+}
+
+fn entry(versions: Vec<Version>, body: impl Into<Bytes>) -> Arc<Entry> {
+    Arc::new(Entry {
+        binding: Digest([9; 16]),
+        versions,
+        kept_at: now_ms(),
+        ttl: 60_000,
+        initial_age: 0,
+        status: StatusCode::OK,
+        headers: HeaderMap::new(),
+        body: body.into(),
+    })
+}
+
+/// Fills: snapshot, then keep. Returns the entry kept.
+async fn fill(store: &Store, body: &str) -> Arc<Entry> {
+    let versions = store.snapshot(&nodes()).await.expect("store is up");
+    let entry = entry(versions, body.to_owned());
+    store.keep(KEY, entry.clone()).await.expect("store is up");
+    entry
+}
+
+async fn look(store: &Store) -> Look {
+    store.look(KEY, &nodes(), None).await.expect("store is up")
+}
+
+/// The body a reader would be served: only if all versions match.
+fn served(look: &Look) -> Option<Bytes> {
+    let entry = look.entry.as_ref()?;
+    let present: Option<Vec<_>> = look.versions.iter().copied().collect();
+    (present? == entry.versions).then(|| entry.body.clone())
+}

@@ -1,0 +1,151 @@
+//! Promises of every store: each is checked of memory and of Redis.
+
+use super::*;
+use sidecache::store::Bumped;
+
+/// Runs one check against both places.
+async fn both(check: impl AsyncFn(&Store)) {
+    let memory = open_with(&settings(StoreUrl::Memory), Arc::new(Metrics::new()));
+    assert!(memory.settle().await && memory.up());
+    check(&memory).await;
+    let redis = RedisServer::start();
+    let store = connected(&redis).await;
+    check(&store).await;
+    store.close().await;
+}
+
+#[tokio::test]
+async fn an_empty_store_finds_nothing() {
+    both(async |store| {
+        let look = store
+            .look(KEY, &nodes(), Some("clinic:marker"))
+            .await
+            .expect("up");
+        assert!(look.entry.is_none() && look.marker.is_none());
+        assert_eq!(look.versions, [None, None]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_kept_under_a_snapshot_is_found_with_it() {
+    both(async |store| {
+        let kept = fill(store, "body").await;
+        for _ in 0..3 {
+            let look = look(store).await;
+            assert_eq!(look.entry.as_deref(), Some(&*kept));
+            assert_eq!(served(&look).as_deref(), Some(&b"body"[..]));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn snapshots_agree_until_a_node_is_dropped() {
+    both(async |store| {
+        let first = store.snapshot(&nodes()).await.expect("up");
+        assert_ne!(first[0], first[1]);
+        assert_eq!(store.snapshot(&nodes()).await.expect("up"), first);
+        assert_eq!(store.bump(&nodes()[1..]).await, Bumped::Done);
+        let second = store.snapshot(&nodes()).await.expect("up");
+        assert_eq!(second[0], first[0]);
+        assert_ne!(second[1], first[1]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn concurrent_snapshots_agree() {
+    both(async |store| {
+        let tasks: Vec<_> = (0..32)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move { store.snapshot(&nodes()).await.expect("up") })
+            })
+            .collect();
+        let mut found = Vec::new();
+        for task in tasks {
+            found.push(task.await.expect("no panic"));
+        }
+        found.dedup();
+        assert_eq!(found.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dropped_node_makes_the_entry_a_miss_also_after_it_is_created_again() {
+    both(async |store| {
+        fill(store, "old").await;
+        assert!(served(&look(store).await).is_some());
+        assert_eq!(store.bump(&nodes()[..1]).await, Bumped::Done);
+        assert_eq!(look(store).await.versions[0], None);
+        assert_eq!(served(&look(store).await), None);
+        store.snapshot(&nodes()).await.expect("up");
+        assert_eq!(served(&look(store).await), None);
+        fill(store, "new").await;
+        assert_eq!(served(&look(store).await).as_deref(), Some(&b"new"[..]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_fill_that_raced_a_write_is_dead_on_arrival() {
+    both(async |store| {
+        let snapshot = store.snapshot(&nodes()).await.expect("up");
+        assert_eq!(store.bump(&nodes()).await, Bumped::Done);
+        store
+            .keep(KEY, entry(snapshot, "before the write"))
+            .await
+            .expect("up");
+        assert_eq!(served(&look(store).await), None);
+        store.snapshot(&nodes()).await.expect("up");
+        assert_eq!(served(&look(store).await), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_marker_is_read_along() {
+    both(async |store| {
+        store
+            .put_marker("clinic:marker", Bytes::from_static(b"origin"))
+            .await
+            .expect("up");
+        for _ in 0..2 {
+            let look = store
+                .look(KEY, &nodes(), Some("clinic:marker"))
+                .await
+                .expect("up");
+            assert_eq!(look.marker.as_deref(), Some(&b"origin"[..]));
+            fill(store, "body").await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_bump_counts_a_generation_and_an_empty_one_does_no_harm() {
+    both(async |store| {
+        let before = store.generation();
+        assert_eq!(store.bump(&nodes()).await, Bumped::Done);
+        assert_eq!(store.bump(&[]).await, Bumped::Done);
+        assert_eq!(store.generation(), before + 2);
+        assert_eq!((store.owed(), store.up()), (0, true));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_entry_of_no_lifetime_is_not_kept() {
+    both(async |store| {
+        let versions = store.snapshot(&nodes()).await.expect("up");
+        let entry = Entry {
+            ttl: 0,
+            ..Entry::clone(&entry(versions, "body"))
+        };
+        store.keep(KEY, Arc::new(entry)).await.expect("up");
+        assert!(look(store).await.entry.is_none());
+    })
+    .await;
+}
