@@ -1,44 +1,46 @@
 //! sidecache: a read-through caching reverse proxy that runs as a sidecar before an HTTP origin.
 //!
 //! This file is the map. Modules stand in dependency order: each uses only those above it, and
-//! `tests/suite/map.rs` checks that.
+//! `tests/suite/map.rs` checks that. A request's whole way is in `proxy.rs`.
 
 // -- words: plain data --
 pub mod clock; // now(); elsewhere time is an argument
 pub mod digest; // the only user of BLAKE3
 pub mod outcome; // one word for each thing that can happen to a request
 pub mod secret; // a value that never shows itself
+pub mod headers; // which headers are hop-by-hop, kept, forwarded, sent
+pub mod metrics; // what is counted
 
 // -- rules: text → checked → compiled --
 pub mod rules;
 
-// -- names and judgement: pure --
-pub mod entry; // a kept answer and its bytes
-pub mod freshness; // may it be kept? may it be served?
-pub mod headers; // which headers are hop-by-hop, kept, forwarded, sent
+// -- names: pure --
 pub mod identity; // who is asking: verified, or not there
 pub mod inputs; // what a request offers to a key
 pub mod key; // where an answer is kept, and its nodes
-pub mod refuse;
-pub mod vary; // the headers that a rule's answers were seen to vary by // what is too ambiguous to go on
+
+// -- things and judgement: pure --
+pub mod entry; // a kept answer and its bytes
+pub mod freshness; // may it be kept? may it be served?
+pub mod vary; // the headers that a rule's answers were seen to vary by
+pub mod refuse; // what is too ambiguous to go on
 
 // -- places: I/O begins --
+pub mod store; // entries and versions, in Redis or in memory
 pub mod body; // message bodies, streaming
-pub mod metrics; // what is counted
-pub mod origin;
-pub mod store; // entries and versions, in Redis or in memory // the client to the origin
+pub mod origin; // the client to the origin
 
 // -- work --
-pub mod asked; // may this request use its rule, and what is the origin asked in its stead
-pub mod fill; // one fetch per (key, snapshot)
 pub mod flights; // who fetches and who waits
 pub mod live; // the rules in force and what they are carried out with
+pub mod asked; // may this request use its rule, and what is the origin asked in its stead
 pub mod look; // one look at the store
-pub mod reply;
-pub mod write; // forward, bump, only then answer // answers made here
+pub mod fill; // one fetch per (key, snapshot)
+pub mod write; // forward, bump, only then answer
+pub mod reply; // answers made here
 
 // -- doors --
-pub mod admin; // the operators' listener
-pub mod cli;
 pub mod proxy; // one request, start to finish: hit | fill | write | pass
-pub mod server; // listeners, reload, drain // what the command does
+pub mod admin; // the operators' listener
+pub mod server; // listeners, reload, drain
+pub mod cli; // what the command does

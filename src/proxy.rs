@@ -384,10 +384,10 @@ impl Answer {
             took_ms = took * 1000.0,
             "answered"
         );
-        if live.table.proxy.cache_status {
-            if let Ok(value) = HeaderValue::try_from(self.verdict.cache_status()) {
-                self.response.headers_mut().append(CACHE_STATUS, value);
-            }
+        if live.table.proxy.cache_status
+            && let Ok(value) = HeaderValue::try_from(self.verdict.cache_status())
+        {
+            self.response.headers_mut().append(CACHE_STATUS, value);
         }
         self.response
     }

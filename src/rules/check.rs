@@ -39,7 +39,7 @@ impl Checked {
 /// `base_dir`.
 pub fn compile(text: &[u8], env: Env<'_>, base_dir: &Path) -> Checked {
     let (file, mut problems) = file::read(text, env, base_dir);
-    if let Some(file) = &file {
+    if let Some(file) = file.as_ref().filter(|file| !file.broken) {
         doors(file, &mut problems);
         routes::check(file, &mut problems);
         keys::check(file, &mut problems);
@@ -85,5 +85,4 @@ fn doors(file: &File, problems: &mut Vec<Problem>) {
 }
 
 #[cfg(test)]
-#[path = "check_tests.rs"]
 mod tests;

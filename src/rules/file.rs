@@ -2,14 +2,19 @@
 //! is for `check`.
 
 mod address;
+mod kept;
 mod keyfile;
+mod route;
 mod rule;
+mod set;
 mod settings;
 
-pub use rule::{Draft, SetDraft};
+pub use rule::Draft;
+pub use set::SetDraft;
 
 use super::problem::Problem;
-use super::read::{Env, Reader, Section};
+use super::read::{Env, Reader};
+use super::section::Section;
 use super::settings::{
     AdminSettings, IdentitySettings, LocalSettings, ProxySettings, StoreSettings,
 };
@@ -42,8 +47,12 @@ pub struct File {
     pub caches: Vec<Draft>,
     /// `[[invalidate]]`
     pub sets: Vec<SetDraft>,
-    /// Every table was readable, so what is missing here is missing in the file.
+    /// `[identity] verify` is there, readable or not.
+    pub verify_written: bool,
+    /// Every rule and set was readable, so what is missing here is missing in the file.
     pub complete: bool,
+    /// The syntax is broken somewhere, so nothing can be said about how the tables fit together.
+    pub broken: bool,
 }
 
 /// Reads a file. `base` is where the files it names are looked for. `None` where the bytes are not
@@ -111,13 +120,18 @@ fn tables(root: Section<'_>, base: &Path) -> File {
     let admin = settings::admin(root.section("admin", "[admin]"));
     let local = settings::local(root.section("local", "[local]"));
     let store = settings::store(root.section("store", "[store]"), base);
-    let identity = settings::identity(root.section("identity", "[identity]"), base);
+    let identity = root.section("identity", "[identity]");
+    let verify_written = identity
+        .as_ref()
+        .is_some_and(|section| section.has("verify"));
+    let identity = settings::identity(identity, base);
     let caches = root.sections("cache", "[[cache]]");
     let sets = root.sections("invalidate", "[[invalidate]]");
     let written = caches.len() + sets.len();
     let caches: Vec<Draft> = caches.into_iter().filter_map(rule::cache).collect();
-    let sets: Vec<SetDraft> = sets.into_iter().filter_map(rule::set).collect();
+    let sets: Vec<SetDraft> = sets.into_iter().filter_map(set::set).collect();
     let complete = caches.len() + sets.len() == written;
+    let broken = root.reader.broken;
     let none = "leave the table out";
     root.finish(&[("limit", none), ("alerts", none), ("audit", none)]);
     File {
@@ -129,7 +143,9 @@ fn tables(root: Section<'_>, base: &Path) -> File {
         identity,
         caches,
         sets,
+        verify_written,
         complete,
+        broken,
     }
 }
 

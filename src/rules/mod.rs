@@ -6,8 +6,9 @@ pub mod file; // the written form: TOML → values with spans
 mod interpolate; // `${VAR:-default}`
 pub mod pattern; // `/path/{param}` and what a path holds under it
 pub mod problem; // what is wrong with a file, where, and what to do
-mod read; // TOML tables, all problems at once
+mod read; // strings with their places; collects problems
 pub mod router; // many routes as one trie
+mod section; // a TOML table, key by key
 pub mod settings; // the checked form of the tables that are not rules
 pub mod table; // the compiled form: everything a request asks
 pub mod template; // `doctors:details:{doctorId | lower}`

@@ -160,7 +160,7 @@ fn clamp(text: &str, span: &Range<usize>) -> Range<usize> {
 }
 
 /// The text with written-out secrets overwritten by as many stars, since what is rendered ends up
-/// in logs and screenshots. `${VARIABLES}` stay readable.
+/// in logs and screenshots. A `${VARIABLE}` stays readable.
 fn mask(text: &str) -> String {
     let masked = text.split_inclusive('\n').map(|line| {
         let line = mask_after(line, "secret");
@@ -173,7 +173,11 @@ fn mask(text: &str) -> String {
 fn mask_after(line: &str, name: &str) -> String {
     let value = |at: usize| {
         let rest = &line[at + name.len()..];
-        let rest = rest.trim_start().strip_prefix('=')?.trim_start();
+        let rest = rest
+            .trim_start_matches(['"', '\''])
+            .trim_start()
+            .strip_prefix('=')?
+            .trim_start();
         let quote = rest
             .chars()
             .next()
@@ -185,8 +189,8 @@ fn mask_after(line: &str, name: &str) -> String {
         Some(start..start + length)
     };
     match line.match_indices(name).find_map(|(at, _)| value(at)) {
-        Some(range) => stars(line, range),
-        None => line.to_owned(),
+        Some(range) if !line[range.clone()].starts_with("${") => stars(line, range),
+        _ => line.to_owned(),
     }
 }
 
@@ -207,9 +211,6 @@ fn mask_userinfo(line: &str) -> String {
 
 /// As many bytes as before, so that spans still fit.
 fn stars(line: &str, range: Range<usize>) -> String {
-    if line[range.clone()].starts_with("${") {
-        return line.to_owned();
-    }
     format!(
         "{}{}{}",
         &line[..range.start],
@@ -251,7 +252,7 @@ mod tests {
     #[test]
     fn secrets_that_are_written_out_are_not_shown() {
         let text = "verify = { algorithm = \"HS256\", secret = \"hunter2\", x = 1 }\n\
-                    url = \"redis://me:hunter2@host/\"\ntoken = 'hunter2'\nsecret = \"${S}\"\n";
+                    url = \"redis://me:hunter2@host/\"\ntoken = 'hunter2'\n\"secret\" = \"hunter2\nsecret = \"${S}\"\n";
         let masked = mask(text);
         assert_eq!(masked.len(), text.len());
         assert!(!masked.contains("hunter2"), "{masked}");

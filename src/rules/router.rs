@@ -1,5 +1,5 @@
 //! The routes of many rules as one trie of segments: what a request costs does not grow with the
-//! number of rules.
+//! number of rules. Paths are given raw, without the query.
 //!
 //! At each segment a literal is tried before a parameter, a parameter before the rest, and what
 //! turns out a dead end is taken back.
@@ -39,6 +39,9 @@ struct Node {
     rest: Vec<Target>,
 }
 
+/// Is shown the targets of a match and the ranges of its parameters.
+type Visit<'v> = dyn FnMut(&[Target], &[Range<usize>]) -> Go + 'v;
+
 /// A way through the trie.
 struct Walk<'w> {
     routing: Routing,
@@ -47,7 +50,7 @@ struct Walk<'w> {
     /// The parameters so far.
     ranges: Vec<Range<usize>>,
     /// Is shown the targets of each match, best first, until it says stop.
-    visit: &'w mut dyn FnMut(&[Target], &[Range<usize>]) -> Go,
+    visit: &'w mut Visit<'w>,
 }
 
 /// Whether a walk continues.
@@ -100,12 +103,7 @@ impl Router {
         self.methods.keys()
     }
 
-    fn walk(
-        &self,
-        method: &Method,
-        path: &str,
-        visit: &mut dyn FnMut(&[Target], &[Range<usize>]) -> Go,
-    ) {
+    fn walk(&self, method: &Method, path: &str, visit: &mut Visit<'_>) {
         let Some(root) = self.methods.get(method).filter(|_| path.starts_with('/')) else {
             return;
         };

@@ -74,11 +74,11 @@ impl NodeTtl {
     }
 
     fn set(&self, ttl: Duration) {
-        self.0.store(ttl.as_millis() as u64, Ordering::Relaxed); // configured durations fit
+        self.0.store(ttl.as_millis() as u64, SeqCst); // configured durations fit
     }
 
     fn get(&self) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::Relaxed))
+        Duration::from_millis(self.0.load(SeqCst))
     }
 }
 

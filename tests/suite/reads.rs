@@ -147,7 +147,8 @@ async fn what_the_rule_declares_irrelevant_does_not_reach_the_origin_on_a_fill()
 async fn what_is_not_keyed_passes_untouched() {
     let origin = counting().await;
     let sidecar = Sidecar::start(&origin, "memory:", RULES).await;
-    let bypasses: [(&str, &str, &[(&str, &str)], &str); 9] = [
+    type Headers<'h> = &'h [(&'h str, &'h str)];
+    let bypasses: [(&str, &str, Headers, &str); 9] = [
         ("/api/undeclared?page=1&sort=x", "GET", &[], "unkeyed-query"),
         ("/api/list?page=1;tag=2", "GET", &[], "unkeyed-query"),
         ("/api/list?page=%zz", "GET", &[], "unkeyed-query"),
@@ -245,7 +246,7 @@ async fn a_hundred_readers_of_a_cold_key_make_one_request() {
             tokio::spawn(async move { sidecar.get("/api/thing/1").await })
         })
         .collect();
-    eventually("the origin is asked", || async { origin.count() == 1 }).await;
+    eventually("the origin is asked", async || origin.count() == 1).await;
     gate.add_permits(1);
     let mut outcomes = Vec::new();
     for reader in readers {
@@ -285,7 +286,7 @@ async fn readers_of_an_answer_that_is_not_keepable_ask_for_themselves() {
             tokio::spawn(async move { sidecar.get("/api/thing/1").await })
         })
         .collect();
-    eventually("the leader asks", || async { origin.count() == 1 }).await;
+    eventually("the leader asks", async || origin.count() == 1).await;
     gate.notify_one();
     for reader in readers {
         assert_eq!(reader.await.expect("an answer").status, 200);
@@ -339,7 +340,7 @@ async fn a_vary_is_learnt_and_costs_no_second_look() {
         Reply::json(format!(r#"{{"n": 1, "for": "{who}"}}"#)).header("vary", "Origin")
     })
     .await;
-    let redis = RedisServer::start().await;
+    let redis = RedisServer::start();
     let sidecar = Sidecar::start(&origin, &redis.url(), RULES).await;
     let a = [("origin", "https://a.example")];
     let b = [("origin", "https://b.example")];
@@ -382,7 +383,7 @@ async fn head_and_if_none_match_are_answered_from_a_kept_get() {
         (200, "miss", 0)
     );
     assert_eq!(origin.last().method, "GET");
-    eventually("the fill is kept", || async {
+    eventually("the fill is kept", async || {
         sidecar.get("/api/thing/1").await.outcome() == "hit"
     })
     .await;
@@ -430,7 +431,7 @@ async fn an_entry_dies_with_its_ttl() {
     let rules = RULES.replace("\"5m\"", "\"300ms\"");
     let sidecar = Sidecar::start(&origin, "memory:", &rules).await;
     let first = sidecar.get("/api/thing/1").await;
-    eventually("the entry expires", || async {
+    eventually("the entry expires", async || {
         sidecar.get("/api/thing/1").await.n() > first.n()
     })
     .await;
@@ -491,7 +492,7 @@ async fn an_origin_that_is_down_or_slow_is_told_in_short_json() {
 #[tokio::test]
 async fn the_cache_survives_a_restart_of_the_sidecar_and_is_shared() {
     let origin = counting().await;
-    let redis = RedisServer::start().await;
+    let redis = RedisServer::start();
     let first = Sidecar::start(&origin, &redis.url(), RULES).await;
     let filled = first.get("/api/thing/1").await;
     assert_eq!(filled.outcome(), "miss");

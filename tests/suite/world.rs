@@ -17,25 +17,11 @@ use sidecache::server::{Bound, Server};
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 
-/// How long a test waits for what must come; only a failing test waits it out.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Waits until a condition holds, asking again and again.
-pub async fn eventually<F, C>(what: &str, mut condition: C)
-where
-    C: FnMut() -> F,
-    F: Future<Output = bool>,
-{
-    let deadline = Instant::now() + PATIENCE;
-    while !condition().await {
-        assert!(Instant::now() < deadline, "never came true: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
+pub use crate::redis::eventually;
 
 /// A request as the origin saw it.
 #[derive(Clone, Debug)]
@@ -176,7 +162,7 @@ fn respond(reply: Reply) -> Response<Full<Bytes>> {
 /// A sidecar in this process, with a rules file of its own.
 pub struct Sidecar {
     pub server: Server,
-    pub rules: std::path::PathBuf,
+    rules: PathBuf,
     _directory: tempfile::TempDir,
 }
 
@@ -263,6 +249,12 @@ impl Sidecar {
             rules,
             _directory: directory,
         }
+    }
+
+    /// Writes another rules file and reloads.
+    pub fn reload(&self, text: &str) -> Result<(), String> {
+        std::fs::write(&self.rules, text).expect("a rules file");
+        self.server.reload()
     }
 
     pub fn address(&self) -> SocketAddr {

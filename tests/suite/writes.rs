@@ -119,7 +119,7 @@ const ALL: [&str; 5] = [
 #[tokio::test]
 async fn a_write_forgets_what_it_named_and_nothing_else() {
     let (origin, _) = register().await;
-    let redis = RedisServer::start().await;
+    let redis = RedisServer::start();
     for store in ["memory:".to_owned(), redis.url()] {
         let sidecar = Sidecar::start(&origin, &store, RULES).await;
         let json = [("content-type", "application/json")];
@@ -251,7 +251,7 @@ async fn what_the_origin_refuses_forgets_nothing() {
 #[tokio::test]
 async fn every_sidecar_of_the_fleet_reads_fresh_after_a_write_through_one() {
     let (origin, value) = register().await;
-    let redis = RedisServer::start().await;
+    let redis = RedisServer::start();
     let one = Sidecar::start(&origin, &redis.url(), RULES).await;
     let two = Sidecar::start(&origin, &redis.url(), RULES).await;
     for round in 1..=20 {
@@ -293,7 +293,7 @@ async fn gated() -> (Origin, Arc<Semaphore>) {
 
 #[tokio::test]
 async fn a_fill_that_raced_a_write_is_dead_on_arrival_and_nobody_joins_it() {
-    let redis = RedisServer::start().await;
+    let redis = RedisServer::start();
     for store in ["memory:".to_owned(), redis.url()] {
         let (origin, gate) = gated().await;
         let sidecar = Arc::new(Sidecar::start(&origin, &store, RULES).await);
@@ -301,7 +301,7 @@ async fn a_fill_that_raced_a_write_is_dead_on_arrival_and_nobody_joins_it() {
             let sidecar = sidecar.clone();
             async move { sidecar.get("/api/thing/5").await }
         });
-        eventually("the fill has read at the origin", || async {
+        eventually("the fill has read at the origin", async || {
             origin.count() == 1
         })
         .await;
@@ -350,11 +350,11 @@ async fn a_write_whose_client_left_bumps_all_the_same() {
         let sidecar = sidecar.clone();
         async move { sidecar.ask("PATCH", "/api/change/5", &[], "").await }
     });
-    eventually("the origin has the write", || async { origin.count() == 2 }).await;
+    eventually("the origin has the write", async || origin.count() == 2).await;
     client.abort();
     assert!(client.await.is_err_and(|error| error.is_cancelled()));
     gate.add_permits(1);
-    eventually("the node is dropped", || async {
+    eventually("the node is dropped", async || {
         sidecar.get("/api/thing/5").await.n() == 1
     })
     .await;
@@ -433,7 +433,7 @@ async fn a_body_read_for_a_drop_reaches_the_origin_byte_for_byte() {
 #[tokio::test]
 async fn a_purge_drops_by_hand_and_says_what() {
     let (origin, _) = register().await;
-    let redis = RedisServer::start().await;
+    let redis = RedisServer::start();
     for store in ["memory:".to_owned(), redis.url()] {
         let sidecar = Sidecar::start(&origin, &store, RULES).await;
         filled(&sidecar, &ALL).await;

@@ -1,7 +1,7 @@
 //! A file without errors → the table that requests meet.
 
 use super::fingerprint::fingerprint;
-use crate::rules::file::{Draft, File};
+use crate::rules::file::{Draft, File, SetDraft};
 use crate::rules::router::{Router, Target};
 use crate::rules::settings::{IdentitySettings, ProxySettings, Routing};
 use crate::rules::table::{Drop, NodeAt, Route, Rule, Set, Stage, Table};
@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 /// The compiled table.
 pub fn table(file: File) -> Table {
+    // What the last three said was for the checks.
     let File {
         namespace,
         proxy,
@@ -20,47 +21,29 @@ pub fn table(file: File) -> Table {
         identity,
         caches,
         sets,
-        complete: _,
+        ..
     } = file;
     let keys: Vec<Template> = caches.iter().map(|draft| draft.rule.key.clone()).collect();
     let sets: Vec<Arc<Set>> = sets
         .into_iter()
         .enumerate()
-        .map(|(index, draft)| {
-            let drops = draft
-                .drops
-                .into_iter()
-                .map(|(template, _)| drop(template, &keys))
-                .collect();
-            let routes = draft.routes.into_iter().map(|(route, _)| route).collect();
-            let name = draft.name.value;
-            Arc::new(Set {
-                index,
-                name,
-                routes,
-                drops,
-                commits: draft.commits,
-            })
-        })
+        .map(|(index, draft)| Arc::new(set(index, draft, &keys)))
         .collect();
     let auto_drops: Vec<Drop> = keys.iter().enumerate().map(auto_drop).collect();
-    let rules: Vec<Arc<Rule>> = caches
-        .into_iter()
-        .enumerate()
-        .map(|(index, draft)| {
-            let automatic = proxy.auto_invalidate.then(|| &auto_drops[index]);
-            let drops = sets.iter().flat_map(|set| &set.drops).chain(automatic);
-            Arc::new(rule(index, draft, drops, &proxy, identity.as_ref()))
-        })
-        .collect();
+    let compiled = |(index, draft)| {
+        let automatic = proxy.auto_invalidate.then(|| &auto_drops[index]);
+        let drops = sets.iter().flat_map(|set| &set.drops).chain(automatic);
+        Arc::new(rule(index, draft, drops, &proxy, identity.as_ref()))
+    };
+    let rules: Vec<Arc<Rule>> = caches.into_iter().enumerate().map(compiled).collect();
     let served = rules.iter().filter(|rule| rule.stage != Stage::Off);
     let readers = router(
         proxy.routing,
-        served.map(|rule| (rule.index, rule.routes.as_slice())),
+        served.map(|rule| (rule.index, &*rule.routes)),
     );
     let writers = router(
         proxy.routing,
-        sets.iter().map(|set| (set.index, set.routes.as_slice())),
+        sets.iter().map(|set| (set.index, &*set.routes)),
     );
     Table {
         namespace,
@@ -74,6 +57,27 @@ pub fn table(file: File) -> Table {
         auto_drops,
         readers,
         writers,
+    }
+}
+
+fn set(index: usize, draft: SetDraft, keys: &[Template]) -> Set {
+    let SetDraft {
+        name,
+        routes,
+        drops,
+        commits,
+    } = draft;
+    let drops = drops
+        .into_iter()
+        .map(|(template, _)| drop(template, keys))
+        .collect();
+    let routes = routes.into_iter().map(|(route, _)| route).collect();
+    Set {
+        index,
+        name: name.value,
+        routes,
+        drops,
+        commits,
     }
 }
 

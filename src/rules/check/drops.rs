@@ -5,7 +5,7 @@ use crate::rules::file::{Draft, File, SetDraft};
 use crate::rules::problem::{Problem, nearest};
 use crate::rules::read::Text;
 use crate::rules::table::Stage;
-use crate::rules::template::{Source, Template};
+use crate::rules::template::{Part, Placeholder, Source, Template};
 use hyper::Method;
 
 /// Drops that name nothing, placeholders that no route has, rules that nothing drops.
@@ -16,6 +16,7 @@ pub fn check(file: &File, problems: &mut Vec<Problem>) {
             // Among rules that could not be read may be the one that is meant.
             if file.complete {
                 names_something(file, template, text, problems);
+                wider_than_needed(file, set, template, text, problems);
             }
         }
     }
@@ -68,6 +69,51 @@ fn names_something(file: &File, drop: &Template, text: &Text, problems: &mut Vec
         span,
         "this drop can name no rule's keys",
         "names nothing",
+        help,
+    ));
+}
+
+/// A `*` where the write itself says which one.
+fn wider_than_needed(
+    file: &File,
+    set: &SetDraft,
+    drop: &Template,
+    text: &Text,
+    problems: &mut Vec<Problem>,
+) {
+    let depth = drop.segments.len();
+    let mut keys = file
+        .caches
+        .iter()
+        .map(|draft| &draft.rule.key)
+        .filter(|key| drop.can_name(key));
+    let Some(key) = keys.next().filter(|_| drop.wildcard) else {
+        return;
+    };
+    let [
+        Part::Value(Placeholder {
+            source: Source::Path(name),
+            ..
+        }),
+    ] = &key.segments[depth].parts[..]
+    else {
+        return;
+    };
+    let named = set.routes.iter().all(|(route, _)| has_param(route, name));
+    // Where a second rule is named, the `*` may be meant for that one.
+    if !named || keys.next().is_some() {
+        return;
+    }
+    let narrow = Template {
+        segments: key.segments[..=depth].to_vec(),
+        wildcard: key.segments.len() > depth + 1,
+    };
+    let message = format!("this drop is wider than needed: the write says which `{{{name}}}`");
+    let help = format!("`{narrow}` drops that one alone");
+    problems.push(Problem::warning(
+        text.span.clone(),
+        message,
+        "all of them",
         help,
     ));
 }

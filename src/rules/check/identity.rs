@@ -20,7 +20,7 @@ pub fn check(file: &File, problems: &mut Vec<Problem>) {
         }
     }
     for (template, text) in file.sets.iter().flat_map(|set| &set.drops) {
-        if uses_claims(template) && !verifies(file) {
+        if uses_claims(template) && !file.verify_written {
             problems.push(Problem::error(
                 text.span.clone(),
                 CLAIMS,
@@ -34,12 +34,6 @@ pub fn check(file: &File, problems: &mut Vec<Problem>) {
 const CLAIMS: &str = "claims exist only where tokens are verified";
 const VERIFY_HELP: &str =
     "add `[identity]` with `verify = { algorithm = \"HS256\", secret = \"${JWT_SECRET}\" }`";
-
-fn verifies(file: &File) -> bool {
-    file.identity
-        .as_ref()
-        .is_some_and(|identity| identity.verify.is_some())
-}
 
 fn uses_claims(template: &Template) -> bool {
     template
@@ -55,9 +49,8 @@ fn uses_token(template: &Template) -> bool {
 
 fn verification(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
     let rule = &draft.rule;
-    // A `verify` that could not be read has its own problem.
     let key = draft.key.span.clone();
-    if uses_claims(&rule.key) && !verifies(file) {
+    if uses_claims(&rule.key) && !file.verify_written {
         problems.push(Problem::error(
             key.clone(),
             CLAIMS,
@@ -70,7 +63,7 @@ fn verification(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
         let message = "nothing says where the token is";
         problems.push(Problem::error(key, message, "of which token?", help));
     }
-    if !rule.roles.is_empty() && !verifies(file) {
+    if !rule.roles.is_empty() && !file.verify_written {
         let message = "roles exist only where tokens are verified";
         problems.push(Problem::error(
             draft.roles_at.clone(),

@@ -2,7 +2,8 @@
 
 use super::{address, keyfile};
 use crate::rules::problem::Problem;
-use crate::rules::read::{Section, Text};
+use crate::rules::read::Text;
+use crate::rules::section::Section;
 use crate::rules::settings::*;
 use crate::secret::Secret;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -76,6 +77,12 @@ pub fn proxy(section: Option<Section<'_>>) -> ProxySettings {
         auto_invalidate: s.flag("auto_invalidate", default.auto_invalidate),
         cache_status: s.flag("cache_status", default.cache_status),
     };
+    if settings.hosts.as_ref().is_some_and(Vec::is_empty) && s.has("hosts") {
+        let help = "leave it out: each Host then has answers of its own";
+        let message = "`hosts` names none, so every request would pass";
+        s.reader
+            .report(Problem::error(s.span_of("hosts"), message, "here", help));
+    }
     s.finish(&[]);
     settings
 }
@@ -252,7 +259,7 @@ pub fn identity(section: Option<Section<'_>>, base: &Path) -> Option<IdentitySet
         .section("verify", "`verify`")
         .and_then(|verify| verify_settings(verify, base));
     let role = s
-        .secret("role")
+        .not_empty("role")
         .map_or_else(|| "role".to_owned(), |text| text.value);
     let leeway = s.duration("leeway").unwrap_or_default();
     s.finish(&[]);
@@ -288,7 +295,7 @@ fn verify_settings(s: Section<'_>, base: &Path) -> Option<VerifySettings> {
         );
     }
     let algorithm = s.choice("algorithm", &ALGORITHMS);
-    let secret = s.secret("secret");
+    let secret = s.not_empty("secret");
     let public_key = s.text("public_key");
     let symmetric = matches!(
         algorithm,

@@ -48,7 +48,7 @@ async fn read(store: &Store, world: &World) {
 }
 
 /// Writes as a sidecar does. A drop that is owed promises nothing to other sidecars, so this writer
-/// waits until it is paid before it calls the write acknowledged.
+/// waits until it is paid before it calls the write acknowledged. Then it lets a reader hit.
 async fn write(store: &Store, world: &World) {
     let value = world.committed.fetch_add(1, SeqCst) + 1;
     let bumped = store.bump(&nodes()).await;
@@ -58,7 +58,11 @@ async fn write(store: &Store, world: &World) {
         tokio::task::yield_now().await;
     }
     world.acknowledged.fetch_max(value, SeqCst);
-    tokio::time::sleep(Duration::from_millis(2)).await; // lets readers hit what they filled
+    let hits = world.hits.load(SeqCst);
+    while world.hits.load(SeqCst) == hits && store.up() && !world.over.load(SeqCst) {
+        assert!(Instant::now() < deadline, "nobody reads what was written");
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Long enough that the breakers open.

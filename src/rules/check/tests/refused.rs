@@ -1,50 +1,8 @@
-//! Files that are wrong, and what is said about them; files that are right, and what they become.
+//! Files that are wrong, and what is said about them.
 
 use super::*;
-use crate::rules::problem::render;
-use crate::rules::settings::{Compress, OriginAddress, StoreUrl};
-use crate::rules::table::{Coalesce, NodeAt};
-use hyper::Method;
-use std::time::Duration;
-
-fn env(name: &str) -> Option<String> {
-    match name {
-        "JWT_SECRET" => Some("a \"quoted\" secret".to_owned()),
-        "EMPTY" => Some(String::new()),
-        _ => None,
-    }
-}
-
-fn check(text: &str) -> Checked {
-    compile(text.as_bytes(), &env, Path::new("."))
-}
-
-fn table(text: &str) -> Table {
-    let checked = check(text);
-    let shown = render("rules.toml", text, &checked.problems, false);
-    checked.table.unwrap_or_else(|| panic!("{shown}"))
-}
-
-const IDENTITY: &str = "
-[identity]
-token = [\"header:authorization\", \"cookie:accessToken\"]
-verify = { algorithm = \"HS256\", secret = \"${JWT_SECRET}\" }
-";
-
-/// A rule with one line changed or added.
-fn rule(name: &str, route: &str, key: &str, more: &str) -> String {
-    format!(
-        "[[cache]]\nname = \"{name}\"\nmatch = \"{route}\"\nkey = \"{key}\"\nttl = \"5m\"\n{more}\n"
-    )
-}
-
-fn doctor(more: &str) -> String {
-    rule("doctor", "GET /doctor/{id}", "doctors:details:{id}", more)
-}
-
-fn set(on: &str, drop: &str) -> String {
-    format!("[[invalidate]]\nname = \"set\"\non = \"{on}\"\ndrop = \"{drop}\"\n")
-}
+use crate::rules::problem::Problem;
+use proptest::prelude::*;
 
 /// Asserts that a file has a problem with `message` whose caret stands under `at`.
 fn refused(text: &str, at: &str, message: &str) {
@@ -68,122 +26,16 @@ fn has(text: &str, severity: Severity, at: &str, message: &str) {
 }
 
 #[test]
-fn the_shipped_file_compiles_without_a_problem_or_a_warning() {
-    let text = include_str!("../../rules.toml");
-    let checked = check(text);
-    assert_eq!(
-        checked.problems,
-        [],
-        "{}",
-        render("rules.toml", text, &checked.problems, false)
-    );
-    let table = checked.table.expect("no problem");
-    assert_eq!((table.rules.len(), table.sets.len()), (11, 13));
-    let nodes = |path| {
-        table
-            .read(&Method::GET, path)
-            .map(|found| found.what.nodes.clone())
-    };
-    let below = |depths: &[usize]| {
-        depths
-            .iter()
-            .map(|depth| NodeAt::Below(*depth))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(nodes("/api/v1/doctor"), Some(below(&[1, 2])));
-    let details = [below(&[1, 2]), vec![NodeAt::Exact]].concat();
-    assert_eq!(nodes("/API/v1/doctor/42/"), Some(details));
-    assert_eq!(nodes("/api/v1/user/me"), Some(below(&[1, 2])));
-}
-
-#[test]
-fn the_shipped_file_knows_every_read_and_write_of_the_backend() {
-    let table = table(include_str!("../../rules.toml"));
-    let read = |method, path| {
-        table
-            .read(&method, path)
-            .map(|found| found.what.name.clone())
-    };
-    assert_eq!(
-        read(Method::POST, "/api/v1/doctor/suggestion").as_deref(),
-        Some("ai-suggestion")
-    );
-    assert_eq!(
-        read(Method::HEAD, "/api/v1/meta").as_deref(),
-        Some("dashboard")
-    );
-    assert_eq!(read(Method::GET, "/api/v1/appointment/7"), None);
-    let drops = |method, path| -> Vec<String> {
-        let sets = table.writes(&method, path);
-        sets.iter()
-            .flat_map(|set| &set.what.drops)
-            .map(|drop| drop.template.to_string())
-            .collect()
-    };
-    assert_eq!(
-        drops(Method::POST, "/webhook"),
-        ["appointments:*", "dashboard:*"]
-    );
-    assert!(drops(Method::DELETE, "/api/v1/doctor/soft/9").contains(&"ai:*".to_owned()));
-    assert!(drops(Method::POST, "/api/v1/auth/login").is_empty());
-    assert!(drops(Method::GET, "/api/v1/doctor").is_empty());
-}
-
-#[test]
-fn an_empty_file_is_the_defaults_and_a_warning() {
-    let checked = check("");
-    assert_eq!(checked.problems.len(), 1);
-    assert_eq!(checked.problems[0].severity, Severity::Warning);
-    let table = checked.table.expect("only a warning");
-    assert_eq!(table.namespace, "sidecache");
-    let origin = OriginAddress::Http {
-        host: "127.0.0.1".to_owned(),
-        port: 5000,
-    };
-    assert_eq!(table.proxy.origin, origin);
-    assert_eq!(
-        (table.store.url, table.store.compress),
-        (StoreUrl::Memory, Compress::Lz4)
-    );
-    assert!(table.admin.is_none() && table.identity.is_none());
-}
-
-#[test]
-fn a_rule_has_its_defaults() {
-    let table = table(&doctor("public = true"));
-    let rule = &table.rules[0];
-    assert_eq!(
-        (rule.ttl, rule.negative_ttl),
-        (Duration::from_secs(300), Duration::from_secs(300))
-    );
-    assert_eq!(
-        (rule.statuses.as_slice(), rule.coalesce),
-        ([200].as_slice(), Coalesce::Local)
-    );
-    assert_eq!(rule.strip.len(), 2);
-    assert_eq!(table.longest_ttl(), Duration::from_secs(300));
-}
-
-#[test]
-fn a_variable_may_hold_quotes() {
-    let table = table(IDENTITY);
-    let verify = table
-        .identity
-        .and_then(|identity| identity.verify)
-        .expect("verified");
-    let shown = format!("{verify:?}");
-    assert!(!shown.contains("quoted"), "{shown}");
-}
-
-#[test]
 fn settings_that_cannot_be_are_refused_where_they_stand() {
     let cases = [
         ("namespace = \"a:b\"", "a:b", "namespace"),
         ("namspace = \"a\"", "namspace", "unknown"),
+        ("\u{feff}namspace = \"a\"\r\nx = 1\r\n", "x", "unknown"),
         ("[proxy]\nlisten = \":80\"", ":80", "address to listen on"),
         ("[proxy]\norigin = \"http://a/api\"", "/api", "no path"),
         ("[proxy]\nidle_timeout = \"0s\"", "0s", "zero"),
         ("[proxy]\norigin_timeout = 5", "5", "string in quotes"),
+        ("[proxy]\nhosts = []", "[]", "names none"),
         ("[proxy]\nhosts = \"a\"", "a", "array of strings"),
         (
             "[proxy]\nhosts = [\"http://a\"]",
@@ -445,6 +297,8 @@ fn what_is_allowed_but_odd_is_a_warning() {
     );
     let me = rule("x", "GET /auth/me", "a:list", "public = true");
     warned(&me, "/auth/me", "speaks of whoever asks");
+    let wide = doctor("public = true") + &set("PUT /x/{id}", "doctors:details:*");
+    warned(&wide, "doctors:details:*", "wider than needed");
     let written = doctor("public = true") + &set("PATCH /doctor/{id}", "doctors:details:{id}");
     assert_eq!(check(&written).problems, []);
 }
@@ -462,88 +316,32 @@ fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
-fn a_path_finds_its_reads_its_writes_and_what_is_kept_there() {
-    let text = doctor("public = true")
-        + &rule("off", "GET /doctor/off", "off:x", "stage = \"off\"")
-        + &rule("asked", "POST /doctor/{id}", "asked:{id}", "public = true")
-        + &set("PUT /doctor/{id}", "doctors:details:{id}")
-        + "[[invalidate]]\nname = \"all\"\non = [\"PUT /{r*}\", \"PUT /doctor/{x}\"]\ndrop = \"*\"\n";
-    let table = table(&text);
-    let found = table
-        .read(&Method::HEAD, "/doctor/off")
-        .expect("the rule that is on");
-    assert_eq!(
-        (found.what.name.as_str(), found.captures.raw("id")),
-        ("doctor", Some("off"))
-    );
-    let writes = table.writes(&Method::PUT, "/Doctor/7");
-    let named: Vec<_> = writes
+fn a_secret_that_is_missing_is_one_problem_and_not_many() {
+    let text = include_str!("../../../../rules.toml");
+    let checked = compile(text.as_bytes(), &|_| None, Path::new("."));
+    let messages: Vec<_> = checked
+        .problems
         .iter()
-        .map(|found| (found.what.name.as_str(), found.route))
+        .map(|problem| &problem.message)
         .collect();
-    assert_eq!(named, [("set", 0), ("all", 1)]);
-    let kept: Vec<_> = table
-        .kept_at("/doctor/7")
-        .iter()
-        .map(|found| found.what.index)
-        .collect();
-    assert_eq!(kept, [0, 2]);
-    assert!(table.kept_at("/nothing").is_empty());
+    assert_eq!(messages, ["the variable `JWT_SECRET` is not set"]);
 }
 
-#[test]
-fn a_rendered_pattern_names_the_nearest_node_of_each_rule() {
-    use NodeAt::{Below, Exact};
-    let text = doctor("public = true")
-        + &rule(
-            "list",
-            "GET /doctor",
-            "doctors:list:{query}",
-            "public = true",
-        )
-        + &rule("meta", "GET /meta", "meta", "public = true")
-        + &set("PUT /a/{id}", "doctors:details:{id}")
-        + "[[invalidate]]\nname = \"b\"\non = \"PUT /b\"\ndrop = \"doctors:list:*\"\n";
-    let table = table(&text);
-    let named = |text: &str| {
-        let mut segments: Vec<String> = text.split(':').map(str::to_owned).collect();
-        let wildcard = segments.pop_if(|last| last == "*").is_some();
-        table.named(&segments, wildcard, None)
-    };
-    assert_eq!(named("*"), [(0, Below(1)), (1, Below(1)), (2, Exact)]);
-    assert_eq!(named("doctors:*"), [(0, Below(1)), (1, Below(1))]);
-    assert_eq!(named("doctors:list:*"), [(1, Below(2))]);
-    assert_eq!(named("doctors:details:*"), [(0, Below(1))]);
-    assert_eq!(named("doctors:details:7"), [(0, Exact)]);
-    assert_eq!(named("doctors:list:0a"), [(1, Below(2))]);
-    assert_eq!(named("meta"), [(2, Exact)]);
-    assert_eq!(named("meta:*"), []);
-    assert_eq!(table.named(&[], true, Some(&[1])), [(1, Below(1))]);
-}
-
-#[test]
-fn a_fingerprint_changes_with_the_meaning_of_an_entry_only() {
-    let fingerprint = |text: &str| table(text).rules[0].fingerprint;
-    let base = fingerprint(&doctor("public = true"));
-    assert_eq!(
-        base,
-        fingerprint(&doctor("public = true").replace("5m", "9m"))
-    );
-    assert_eq!(
-        base,
-        fingerprint(&doctor("public = true\nstage = \"observe\""))
-    );
-    let others = [
-        doctor(""),
-        doctor("public = true\nquery = []"),
-        doctor("public = true\nstore_if = [\"/data\"]"),
-        doctor("public = true").replace("details:", "more:"),
-        doctor("public = true").replace("GET /doctor", "GET /doctors"),
-        doctor("public = true") + "[proxy]\nhosts = [\"a\"]",
-        doctor("public = true") + IDENTITY,
-        doctor("public = true") + &set("PUT /a", "doctors:details:*"),
-    ];
-    for other in others {
-        assert_ne!(base, fingerprint(&other), "{other}");
+proptest! {
+    #[test]
+    fn a_damaged_file_is_judged_without_a_panic(
+        at in 0_usize..14_000,
+        length in 0_usize..80,
+        put in "[\\[\\]{}:*|\"'=#a/ \n\u{e9}]{0,6}",
+    ) {
+        let text = include_str!("../../../../rules.toml");
+        let boundary = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+        let (start, end) = (boundary(at).unwrap_or(0), boundary(at + length).unwrap_or(0));
+        let damaged = format!("{}{put}{}", &text[..start], &text[end..]);
+        let checked = check(&damaged);
+        let refused = checked.problems.iter().any(|problem| problem.severity == Severity::Error);
+        prop_assert_eq!(checked.table.is_none(), refused);
+        let shown = render("rules.toml", &damaged, &checked.problems, false);
+        prop_assert_eq!(shown.is_empty(), checked.problems.is_empty());
     }
 }

@@ -1,0 +1,167 @@
+//! Files that are right, and what they become.
+
+use super::*;
+use crate::rules::settings::{Compress, OriginAddress, StoreUrl, VerifyKey};
+use crate::rules::table::{Coalesce, NodeAt};
+use hyper::Method;
+use std::time::Duration;
+
+#[test]
+fn an_empty_file_is_the_defaults_and_a_warning() {
+    let checked = check("");
+    assert_eq!(checked.problems.len(), 1);
+    assert_eq!(checked.problems[0].severity, Severity::Warning);
+    let table = checked.table.expect("only a warning");
+    assert_eq!(table.namespace, "sidecache");
+    let origin = OriginAddress::Http {
+        host: "127.0.0.1".to_owned(),
+        port: 5000,
+    };
+    assert_eq!(table.proxy.origin, origin);
+    assert_eq!(
+        (table.store.url, table.store.compress),
+        (StoreUrl::Memory, Compress::Lz4)
+    );
+    assert!(table.admin.is_none() && table.identity.is_none());
+}
+
+#[test]
+fn a_rule_has_its_defaults() {
+    let table = table(&doctor("public = true"));
+    let rule = &table.rules[0];
+    assert_eq!(
+        (rule.ttl, rule.negative_ttl),
+        (Duration::from_secs(300), Duration::from_secs(300))
+    );
+    assert_eq!(
+        (rule.statuses.as_slice(), rule.coalesce),
+        ([200].as_slice(), Coalesce::Local)
+    );
+    assert_eq!(rule.strip.len(), 2);
+    assert_eq!(table.longest_ttl(), Duration::from_secs(300));
+}
+
+#[test]
+fn a_variable_may_hold_quotes() {
+    let table = table(IDENTITY);
+    let verify = table
+        .identity
+        .and_then(|identity| identity.verify)
+        .expect("verified");
+    let shown = format!("{verify:?}");
+    assert!(!shown.contains("quoted"), "{shown}");
+}
+
+#[test]
+fn a_public_key_is_read_beside_the_rules_file_and_must_fit() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
+    std::fs::write(directory.path().join("jwt.pem"), key.public_key_pem()).expect("written");
+    let compiled = |algorithm: &str| {
+        let text = format!(
+            "[identity]\ntoken = \"cookie:a\"\n\
+             verify = {{ algorithm = \"{algorithm}\", public_key = \"jwt.pem\" }}\n"
+        );
+        compile(text.as_bytes(), &env, directory.path())
+    };
+    let identity = compiled("ES256")
+        .table
+        .and_then(|table| table.identity)
+        .expect("it fits");
+    let verify = identity.verify.expect("written");
+    assert_eq!(verify.key, VerifyKey::Pem(key.public_key_pem()));
+    let messages = compiled("RS256").problems;
+    assert!(
+        messages
+            .iter()
+            .any(|problem| problem.message.contains("RSA")),
+        "{messages:?}"
+    );
+}
+
+#[test]
+fn a_path_finds_its_reads_its_writes_and_what_is_kept_there() {
+    let text = doctor("public = true")
+        + &rule("off", "GET /doctor/off", "off:x", "stage = \"off\"")
+        + &rule("asked", "POST /doctor/{id}", "asked:{id}", "public = true")
+        + &set("PUT /doctor/{id}", "doctors:details:{id}")
+        + "[[invalidate]]\nname = \"all\"\non = [\"PUT /{r*}\", \"PUT /doctor/{x}\"]\ndrop = \"*\"\n";
+    let table = table(&text);
+    let found = table
+        .read(&Method::HEAD, "/doctor/off")
+        .expect("the rule that is on");
+    assert_eq!(
+        (found.what.name.as_str(), found.captures.raw("id")),
+        ("doctor", Some("off"))
+    );
+    let writes = table.writes(&Method::PUT, "/Doctor/7");
+    let named: Vec<_> = writes
+        .iter()
+        .map(|found| (found.what.name.as_str(), found.route))
+        .collect();
+    assert_eq!(named, [("set", 0), ("all", 1)]);
+    let kept: Vec<_> = table
+        .kept_at("/doctor/7")
+        .iter()
+        .map(|found| found.what.index)
+        .collect();
+    assert_eq!(kept, [0, 2]);
+    assert!(table.kept_at("/nothing").is_empty());
+}
+
+#[test]
+fn a_rendered_pattern_names_the_nearest_node_of_each_rule() {
+    use NodeAt::{Below, Exact};
+    let text = doctor("public = true")
+        + &rule(
+            "list",
+            "GET /doctor",
+            "doctors:list:{query}",
+            "public = true",
+        )
+        + &rule("meta", "GET /meta", "meta", "public = true")
+        + &set("PUT /a/{id}", "doctors:details:{id}")
+        + "[[invalidate]]\nname = \"b\"\non = \"PUT /b\"\ndrop = \"doctors:list:*\"\n";
+    let table = table(&text);
+    let named = |text: &str| {
+        let mut segments: Vec<String> = text.split(':').map(str::to_owned).collect();
+        let wildcard = segments.pop_if(|last| last == "*").is_some();
+        table.named(&segments, wildcard, None)
+    };
+    assert_eq!(named("*"), [(0, Below(1)), (1, Below(1)), (2, Exact)]);
+    assert_eq!(named("doctors:*"), [(0, Below(1)), (1, Below(1))]);
+    assert_eq!(named("doctors:list:*"), [(1, Below(2))]);
+    assert_eq!(named("doctors:details:*"), [(0, Below(1))]);
+    assert_eq!(named("doctors:details:7"), [(0, Exact)]);
+    assert_eq!(named("doctors:list:0a"), [(1, Below(2))]);
+    assert_eq!(named("meta"), [(2, Exact)]);
+    assert_eq!(named("meta:*"), []);
+    assert_eq!(table.named(&[], true, Some(&[1])), [(1, Below(1))]);
+}
+
+#[test]
+fn a_fingerprint_changes_with_the_meaning_of_an_entry_only() {
+    let fingerprint = |text: &str| table(text).rules[0].fingerprint;
+    let base = fingerprint(&doctor("public = true"));
+    assert_eq!(
+        base,
+        fingerprint(&doctor("public = true").replace("5m", "9m"))
+    );
+    assert_eq!(
+        base,
+        fingerprint(&doctor("public = true\nstage = \"observe\""))
+    );
+    let others = [
+        doctor(""),
+        doctor("public = true\nquery = []"),
+        doctor("public = true\nstore_if = [\"/data\"]"),
+        doctor("public = true").replace("details:", "more:"),
+        doctor("public = true").replace("GET /doctor", "GET /doctors"),
+        doctor("public = true") + "[proxy]\nhosts = [\"a\"]",
+        doctor("public = true") + IDENTITY,
+        doctor("public = true") + &set("PUT /a", "doctors:details:*"),
+    ];
+    for other in others {
+        assert_ne!(base, fingerprint(&other), "{other}");
+    }
+}

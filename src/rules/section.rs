@@ -1,0 +1,267 @@
+//! One table of the file, read key by key: by hand, so that all problems are found at once.
+
+use super::problem::{Fault, Problem, nearest};
+use super::read::{Reader, Text};
+use super::units;
+use std::cell::RefCell;
+use std::ops::Range;
+use std::time::Duration;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// One table of the file.
+pub struct Section<'r> {
+    /// Takes the problems.
+    pub reader: &'r Reader<'r>,
+    /// As written: `[proxy]`.
+    pub title: &'static str,
+    /// Where it stands.
+    pub span: Range<usize>,
+    table: &'r DeTable<'r>,
+    /// The keys that somebody asked for.
+    known: RefCell<Vec<&'static str>>,
+}
+
+impl<'r> Section<'r> {
+    /// A table about to be read.
+    pub fn new(
+        reader: &'r Reader<'r>,
+        title: &'static str,
+        span: Range<usize>,
+        table: &'r DeTable<'r>,
+    ) -> Section<'r> {
+        Section {
+            reader,
+            title,
+            span,
+            table,
+            known: RefCell::default(),
+        }
+    }
+
+    fn take(&self, key: &'static str) -> Option<&'r Spanned<DeValue<'r>>> {
+        self.known.borrow_mut().push(key);
+        self.table.get(key)
+    }
+
+    /// Where a key's value stands; the table where it is not written.
+    pub fn span_of(&self, key: &str) -> Range<usize> {
+        self.table
+            .get(key)
+            .map_or_else(|| self.span.clone(), Spanned::span)
+    }
+
+    /// Whether a key is written.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Notes that a key must be written; `example` shows how.
+    pub fn missing(&self, key: &str, example: &str) {
+        if !self.reader.broken {
+            let message = format!("{} has no `{key}`", self.title);
+            let help = format!("add a line such as `{example}`");
+            self.reader.report(Problem::error(
+                self.span.clone(),
+                message,
+                "in this table",
+                help,
+            ));
+        }
+    }
+
+    /// A string, if it is written and readable.
+    pub fn text(&self, key: &'static str) -> Option<Text> {
+        self.reader.text(self.take(key)?)
+    }
+
+    /// A string that is a problem when empty: a secret that is `""` protects nothing.
+    pub fn not_empty(&self, key: &'static str) -> Option<Text> {
+        let text = self.text(key)?;
+        if text.value.is_empty() {
+            let help = "write a value, or set the variable";
+            let problem = Problem::error(text.span, format!("`{key}` is empty"), "empty", help);
+            self.reader.report(problem);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A string that must be there.
+    pub fn required(&self, key: &'static str, example: &str) -> Option<Text> {
+        if !self.has(key) {
+            self.missing(key, example);
+        }
+        self.text(key)
+    }
+
+    /// An array of strings. `None` where it is not written.
+    pub fn texts(&self, key: &'static str) -> Option<Vec<Text>> {
+        self.strings(self.take(key)?, "an array of strings")
+    }
+
+    /// An array of strings, or a single one.
+    pub fn text_or_texts(&self, key: &'static str) -> Option<Vec<Text>> {
+        let value = self.take(key)?;
+        match value.get_ref() {
+            DeValue::String(_) => Some(self.reader.text(value).into_iter().collect()),
+            _ => self.strings(value, "a string or an array of strings"),
+        }
+    }
+
+    fn strings(&self, value: &'r Spanned<DeValue<'r>>, wanted: &str) -> Option<Vec<Text>> {
+        let Some(array) = value.get_ref().as_array() else {
+            self.reader.wrong_type(value, wanted);
+            return None;
+        };
+        Some(
+            array
+                .iter()
+                .filter_map(|item| self.reader.text(item))
+                .collect(),
+        )
+    }
+
+    /// An array of whole numbers with their places.
+    pub fn numbers(&self, key: &'static str) -> Option<Vec<(u16, Range<usize>)>> {
+        let value = self.take(key)?;
+        let Some(array) = value.get_ref().as_array() else {
+            self.reader.wrong_type(value, "an array of whole numbers");
+            return None;
+        };
+        let number = |item: &Spanned<DeValue<'_>>| {
+            let parsed = item
+                .get_ref()
+                .as_integer()
+                .and_then(|number| number.as_str().parse().ok());
+            if parsed.is_none() {
+                self.reader.wrong_type(item, "a whole number");
+            }
+            parsed.map(|number| (number, item.span()))
+        };
+        Some(array.iter().filter_map(number).collect())
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&self, key: &'static str, default: bool) -> bool {
+        let Some(value) = self.take(key) else {
+            return default;
+        };
+        value.get_ref().as_bool().unwrap_or_else(|| {
+            self.reader
+                .wrong_type(value, "true or false, without quotes");
+            default
+        })
+    }
+
+    /// A string put through `parse`; a problem where that finds a fault.
+    pub fn parsed<T>(
+        &self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        let text = self.text(key)?;
+        parse(&text.value)
+            .map_err(|fault| self.reader.fault(&text, fault))
+            .ok()
+    }
+
+    /// A duration, perhaps zero.
+    pub fn duration(&self, key: &'static str) -> Option<Duration> {
+        self.parsed(key, units::duration)
+    }
+
+    /// A duration above zero; `why` says what zero would do.
+    pub fn positive_duration(&self, key: &'static str, why: &str) -> Option<Duration> {
+        let duration = self.duration(key)?;
+        if duration.is_zero() {
+            let message = format!("`{key}` is zero: {why}");
+            let problem = Problem::error(self.span_of(key), message, "zero", "write a longer time");
+            self.reader.report(problem);
+            return None;
+        }
+        Some(duration)
+    }
+
+    /// A size in bytes.
+    pub fn size(&self, key: &'static str) -> Option<usize> {
+        self.parsed(key, units::size)
+    }
+
+    /// One of some words.
+    pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.text(key)?;
+        let found = choices.iter().find(|(word, _)| *word == text.value);
+        if found.is_none() {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            let help = format!("write one of {}", words.join(", "));
+            let message = format!("`{key}` cannot be this");
+            self.reader
+                .report(Problem::error(text.span, message, "unknown word", help));
+        }
+        found.map(|(_, choice)| *choice)
+    }
+
+    /// The table under a key.
+    pub fn section(&self, key: &'static str, title: &'static str) -> Option<Section<'r>> {
+        let value = self.take(key)?;
+        match value.get_ref() {
+            DeValue::Table(table) => Some(Section::new(self.reader, title, value.span(), table)),
+            _ => {
+                self.reader.wrong_type(value, "a table");
+                None
+            }
+        }
+    }
+
+    /// The tables under a key that is written `[[key]]`.
+    pub fn sections(&self, key: &'static str, title: &'static str) -> Vec<Section<'r>> {
+        let Some(value) = self.take(key) else {
+            return Vec::new();
+        };
+        let Some(array) = value.get_ref().as_array() else {
+            self.reader
+                .wrong_type(value, &format!("written {title}, with two brackets"));
+            return Vec::new();
+        };
+        let section = |item: &'r Spanned<DeValue<'r>>| match item.get_ref() {
+            DeValue::Table(table) => Some(Section::new(self.reader, title, item.span(), table)),
+            _ => {
+                self.reader.wrong_type(item, "a table");
+                None
+            }
+        };
+        array.iter().filter_map(section).collect()
+    }
+
+    /// Reports the keys that nobody asked for. `later` are those that this release does not know
+    /// yet, each with what to do instead.
+    pub fn finish(self, later: &[(&str, &str)]) {
+        let known = self.known.into_inner();
+        for key in self.table.keys() {
+            let name = key.get_ref().as_ref();
+            if known.contains(&name) {
+                continue;
+            }
+            let problem = match later.iter().find(|(later, _)| *later == name) {
+                Some((_, instead)) => Problem::error(
+                    key.span(),
+                    format!("`{name}` is not supported by this release"),
+                    "not supported",
+                    *instead,
+                ),
+                None => unknown(key.span(), name, self.title, &known),
+            };
+            self.reader.report(problem);
+        }
+    }
+}
+
+fn unknown(span: Range<usize>, name: &str, title: &str, known: &[&'static str]) -> Problem {
+    let help = match nearest(name, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("{title} knows {}", known.join(", ")),
+    };
+    let message = format!("`{}` is unknown in {title}", name.escape_debug());
+    Problem::error(span, message, "unknown key", help)
+}
