@@ -8,8 +8,6 @@
 # SIDECACHE_BIN names a finished binary and skips the build.
 
 set -euo pipefail
-# Each command of `watch` gets a process group of its own, so that all of it can be ended.
-set -m
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 clinic=$root/tests/clinic
 log=$(mktemp)
@@ -20,8 +18,8 @@ cleanup() {
   rm -f "$log"
 }
 trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'echo; exit 130' INT
+trap 'exit 143' TERM HUP
 
 fail() {
   echo "demo: $*" >&2
@@ -37,8 +35,11 @@ watch() {
   local what=$1 start=$SECONDS shown=0 marks='|/-\' turn=0 rc=0
   shift
   : >"$log"
-  "$@" >"$log" 2>&1 &
+  # Job control gives the command a process group of its own, so that all of it can be ended.
+  set -m
+  "$@" </dev/null >"$log" 2>&1 &
   child=$!
+  set +m
   [ -t 1 ] || echo "$what …"
   while kill -0 "$child" 2>/dev/null; do
     if [ -t 1 ]; then
