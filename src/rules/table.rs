@@ -246,9 +246,13 @@ impl Table {
         })
     }
 
-    /// Every set with a route that matches, each once, in the file's order.
+    /// Every set with a route that matches, each once, in the file's order. HEAD finds GET routes
+    /// too: an origin answers it by what it does for GET, side effects included.
     pub fn writes<'t, 'p>(&'t self, method: &Method, path: &'p str) -> Vec<Matched<'t, 'p, Set>> {
         let mut found = self.writers.all(method, path);
+        if method == Method::HEAD {
+            found.extend(self.writers.all(&Method::GET, path));
+        }
         found.sort_by_key(|(target, _)| target.owner); // Stable: the most specific route stays first.
         found.dedup_by_key(|(target, _)| target.owner);
         let matched = |(target, ranges): (Target, _)| {

@@ -123,7 +123,7 @@ async fn a_write_forgets_what_it_named_and_nothing_else() {
     for store in ["memory:".to_owned(), redis.url()] {
         let sidecar = Sidecar::start(&origin, &store, RULES).await;
         let json = [("content-type", "application/json")];
-        let writes: [(&str, &str, &str, &[&str]); 8] = [
+        let writes: [(&str, &str, &str, &[&str]); 9] = [
             (
                 "PATCH",
                 "/api/change/5",
@@ -162,6 +162,7 @@ async fn a_write_forgets_what_it_named_and_nothing_else() {
             ),
             ("POST", "/api/by-answer", "", &["/api/thing/5"]),
             ("GET", "/api/pay", "", &["/api/other/5"]),
+            ("HEAD", "/api/pay", "", &["/api/other/5"]),
         ];
         for (method, target, body, named) in writes {
             filled(&sidecar, &ALL).await;
