@@ -76,7 +76,7 @@ async function showAddresses(client, sidecar, seed) {
   say(`curl -si '${sidecar.url}/api/v1/doctor?limit=1' | grep -i -e cache-status -e age`);
   say(`curl -si '${sidecar.url}/api/v1/appointment/my-appointment' -H 'Authorization: ${token}'`);
   say(`curl -s ${sidecar.admin}/metrics | grep ^sidecache_`);
-  say(`dashboard: ${sidecar.admin}/`);
+  say(`curl -si '${sidecar.admin}/api/purge' -d '{"drop": ["doctors:*"]}'`);
 }
 
 function untilInterrupted() {

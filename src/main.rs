@@ -8,10 +8,10 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A read-through caching reverse proxy that runs beside its origin and never serves a stale answer
-/// after an acknowledged write.
+/// A caching reverse proxy that runs beside one HTTP origin. A rules file says which answers are
+/// kept, under which keys, and which writes end them.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, args_conflicts_with_subcommands = true, after_long_help = AFTER_HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -19,14 +19,36 @@ struct Arguments {
     run: Run,
 }
 
+/// What neither a command nor an option of its own says.
+const AFTER_HELP: &str = "\
+Signals:
+  SIGHUP           reads the rules file again; a bad one is reported and the old rules stay
+  SIGTERM, SIGINT  finishes what is under way, then exits with status 0
+
+Environment:
+  SIDECACHE_LOG         what is logged to stderr: error, warn, info (default), debug, trace
+  SIDECACHE_LOG_FORMAT  json for one JSON object a line; anything else for text
+  Strings of the rules file may hold ${VARIABLE} and ${VARIABLE:-default}.
+
+Exit status:
+  0 all went well   1 a bad rules file, a taken port, or work cut off at the end
+  2 arguments that cannot be read";
+
 #[derive(Subcommand)]
 enum Command {
-    /// Runs the proxy (also without a command)
+    /// Runs the proxy; the same as no command at all
     Run(Run),
-    /// Reports every problem and warning of a rules file; exit status 1 on a problem
+    /// Reports every problem and warning of a rules file, connecting to nothing
+    ///
+    /// Variables and files that the rules name are looked up as for a run, so set the same
+    /// environment. Exit status 1 on a problem; warnings alone leave it at 0.
     Check {
         /// The rules file
-        #[arg(env = "SIDECACHE_RULES", default_value = "rules.toml")]
+        #[arg(
+            value_name = "FILE",
+            env = "SIDECACHE_RULES",
+            default_value = "rules.toml"
+        )]
         file: PathBuf,
     },
 }
@@ -34,7 +56,12 @@ enum Command {
 #[derive(clap::Args)]
 struct Run {
     /// The rules file
-    #[arg(long, env = "SIDECACHE_RULES", default_value = "rules.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SIDECACHE_RULES",
+        default_value = "rules.toml"
+    )]
     rules: PathBuf,
 }
 
