@@ -82,7 +82,7 @@ enum Listener {
 pub fn load(path: &Path, color: bool) -> Result<(Table, String), String> {
     let text = std::fs::read(path).map_err(|error| {
         format!(
-            "{} cannot be read: {error}; name a rules file with --rules FILE\n",
+            "{} cannot be read: {error}; name a rules file: `sidecache check FILE`, `sidecache --rules FILE`\n",
             path.display()
         )
     })?;

@@ -2,6 +2,7 @@
 
 use crate::rules::settings::{OriginAddress, StoreUrl};
 use crate::server::Server;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -82,6 +83,7 @@ fn start_logging() {
         EnvFilter::try_from_env("SIDECACHE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     if std::env::var("SIDECACHE_LOG_FORMAT").is_ok_and(|format| format == "json") {
         builder.json().init();
