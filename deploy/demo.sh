@@ -12,14 +12,25 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 clinic=$root/tests/clinic
 log=$(mktemp)
 child=
+interrupted=
 
 cleanup() {
-  if [ -n "$child" ]; then kill -- "-$child" 2>/dev/null || true; fi
+  if [ -n "$child" ]; then
+    kill -- "-$child" 2>/dev/null || true
+    wait "$child" 2>/dev/null || true
+  fi
   rm -f "$log"
 }
 trap cleanup EXIT
-trap 'echo; exit 130' INT
-trap 'exit 143' TERM HUP
+# Only noted here: to exit from within a trap, in a function, makes bash complain about its own variables.
+trap 'interrupted=130' INT
+trap 'interrupted=143' TERM
+
+leave_if_interrupted() {
+  [ -n "$interrupted" ] || return 0
+  [ ! -t 1 ] || echo
+  exit "$interrupted"
+}
 
 fail() {
   echo "demo: $*" >&2
@@ -35,9 +46,10 @@ watch() {
   local what=$1 start=$SECONDS shown=0 marks='|/-\' turn=0 rc=0
   shift
   : >"$log"
-  # Job control gives the command a process group of its own, so that all of it can be ended.
+  # A process group of its own, so that all of it can be ended. Job control is on for this line alone:
+  # under it bash does not run traps as it should.
   set -m
-  "$@" </dev/null >"$log" 2>&1 &
+  "$@" >"$log" 2>&1 &
   child=$!
   set +m
   [ -t 1 ] || echo "$what …"
@@ -48,7 +60,8 @@ watch() {
       shown=$((SECONDS - start))
       echo "$what: ${shown}s$(progress)"
     fi
-    sleep 0.2
+    sleep 0.2 || true # interrupted too
+    leave_if_interrupted
   done
   wait "$child" || rc=$?
   child=
@@ -88,6 +101,7 @@ if [ -z "${SIDECACHE_BIN:-}" ]; then
 fi
 [ -x "$SIDECACHE_BIN" ] || fail "there is no program at $SIDECACHE_BIN"
 rm -f "$log"
+leave_if_interrupted
 
 export SIDECACHE_BIN
 exec node "$root/deploy/demo.mjs" "$@"
