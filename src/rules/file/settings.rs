@@ -197,7 +197,7 @@ pub fn store(section: Option<Section<'_>>, base: &Path) -> StoreSettings {
             "journal",
             "leave it out: owed invalidations are held in memory",
         ),
-        ("write_lease", "leave it out: it is origin_timeout and 5 s"),
+        ("write_lease", "leave it out: no lease is taken yet"),
         ("budget", "leave it out"),
     ]);
     settings
