@@ -4,7 +4,7 @@
 #   deploy/demo.sh          runs until interrupted, with addresses to try by hand
 #   deploy/demo.sh --once   ends by itself; exit status 0 only if everything behaved
 #
-# Needs cargo and node 20 or later. REDIS_URL is used if it is set, else the memory of the process.
+# Needs cargo, a C compiler and node 20 or later. REDIS_URL is used if it is set, else the memory of the process.
 # SIDECACHE_BIN names a finished binary and skips the build.
 
 set -euo pipefail
@@ -95,6 +95,7 @@ if [ ! "$clinic/node_modules/.package-lock.json" -nt "$clinic/package-lock.json"
 fi
 if [ -z "${SIDECACHE_BIN:-}" ]; then
   need cargo "see https://rustup.rs"
+  need cc "on Debian: apt-get install gcc libc6-dev"
   watch "Building sidecache (optimised, a few minutes at the first time)" \
     cargo build --release --locked --manifest-path "$root/Cargo.toml"
   SIDECACHE_BIN=${CARGO_TARGET_DIR:-$root/target}/release/sidecache

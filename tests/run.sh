@@ -11,22 +11,22 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-need() { # command, package
+need() { # command, packages that bring it
   command -v "$1" >/dev/null && return
   if ! command -v apt-get >/dev/null; then
-    echo "tests/run.sh: $1 is missing and there is no apt-get; install it (Debian calls the package $2)" >&2
+    echo "tests/run.sh: $1 is missing and there is no apt-get; install it (on Debian: ${*:2})" >&2
     exit 1
   fi
-  step "installing $2"
+  step "installing ${*:2}"
   as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${@:2}"
 }
 
 for tool in cargo node npm; do
   command -v "$tool" >/dev/null || { echo "tests/run.sh: $tool is missing; see the README's requirements" >&2; exit 1; }
 done
 need redis-server redis-server
-need cc gcc
+need cc gcc libc6-dev # gcc only recommends the headers
 
 step "the clinic's packages"
 (cd tests/clinic && npm ci --no-audit --no-fund --loglevel=error)
