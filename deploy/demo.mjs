@@ -73,7 +73,7 @@ async function showTotals(client) {
 async function showAddresses(client, sidecar, seed) {
   const { token } = await client.control("GET", `/token?email=${seed.patient.email}&role=PATIENT&ttl=86400`);
   heading("Try it");
-  say(`curl -si '${sidecar.url}/api/v1/doctor?limit=1' | grep -i -e cache-status -e age`);
+  say(`curl -s -o /dev/null -D - '${sidecar.url}/api/v1/doctor?limit=1' | grep -i -e ^cache-status -e ^age`);
   say(`curl -si '${sidecar.url}/api/v1/appointment/my-appointment' -H 'Authorization: ${token}'`);
   say(`curl -s ${sidecar.admin}/metrics | grep ^sidecache_`);
   say(`curl -si '${sidecar.admin}/api/purge' -d '{"drop": ["doctors:*"]}'`);

@@ -24,6 +24,8 @@ const LATENCIES = {
   "POST /api/v1/doctor/suggestion": 2000,
 };
 const READY_MS = 30_000;
+// A Redis far away has been connected to by then.
+const STORE_MS = 5_000;
 // Longer than a drain of idle connections takes; after it a child is killed.
 const STOP_MS = 5_000;
 const KEPT_LINES = 30;
@@ -50,6 +52,7 @@ export async function startSidecar(root, origin, jwtSecret, program) {
   const child = start("sidecache", program, ["run", "--rules", rulesFile(root)], root, env);
   const ready = answers(`http://${admin}/readyz`, child);
   await Promise.race([ready, gone(child), timeout(child, READY_MS)]);
+  await storeAnswers(`http://${admin}/readyz`);
   return { url: `http://${listen}`, admin: `http://${admin}` };
 }
 
@@ -114,6 +117,17 @@ async function answers(url, child) {
   while (isRunning(child)) {
     const ok = await fetch(url).then((response) => response.ok, () => false);
     if (ok) return;
+    await sleep(50);
+  }
+}
+
+// Without its store sidecache passes everything on, which is right and shows nothing. The address may hold a password.
+async function storeAnswers(url) {
+  const until = performance.now() + STORE_MS;
+  for (;;) {
+    const { store } = await fetch(url).then((response) => response.json());
+    if (store === "up") return;
+    if (performance.now() > until) throw new Error("the Redis that REDIS_URL names does not answer; unset it to do without one");
     await sleep(50);
   }
 }
