@@ -13,8 +13,8 @@ use std::time::Duration;
 /// Largest `max_keyed_body`: each request with such a body holds this much memory.
 const MAX_KEYED_BODY: usize = 64 << 20;
 
-/// Largest `max_entry`: what Redis takes as one value.
-const MAX_ENTRY: usize = 512 << 20;
+/// Largest `max_entry`: entries are read back up to this size.
+const MAX_ENTRY: usize = 64 << 20;
 
 fn tcp(ip: Ipv4Addr, port: u16) -> Listen {
     Listen::Tcp(SocketAddr::from((ip, port)))
