@@ -7,3 +7,4 @@ mod world; // an origin, a store, sidecars, a client in three lines
 
 mod reads; // hits, misses, what is not keyed
 mod writes; // what a write forgets, and what raced it
+mod review; // what a reviewer found

@@ -30,7 +30,7 @@ pub fn fingerprint(
         strip,
         vary,
         forward,
-        stage: _,
+        stage,
         nodes,
         fingerprint: _,
     } = rule;
@@ -49,6 +49,8 @@ pub fn fingerprint(
     part(format!(
         "{ignore_origin_cache_control:?} {strip:?} {vary:?} {forward:?} {nodes:?}"
     ));
+    // What an observed rule kept was shaped by the whole of a client's request; nobody is served it.
+    part(format!("{stage:?}"));
     part(format!("{:?} {:?}", proxy.hosts, proxy.routing));
     if let Some(IdentitySettings {
         token,

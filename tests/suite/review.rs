@@ -1,0 +1,98 @@
+//! What a reviewer found: each test is a way in which one caller could have got an answer shaped by
+//! another, or an answer from before a write.
+
+use crate::world::{Asked, Origin, Reply, Sidecar, eventually, head};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, Semaphore};
+
+/// Reads count; what the origin saw of some headers is in the body.
+async fn echo() -> Origin {
+    let count = Arc::new(AtomicI64::new(0));
+    Origin::start(move |asked: Asked| {
+        let n = count.fetch_add(1, Ordering::SeqCst) + 1;
+        async move {
+            let saw = |name| asked.header(name).unwrap_or("-").to_owned();
+            let text = serde_json::json!({
+                "n": n, "target": asked.target, "proto": saw("x-forwarded-proto"),
+                "prefix": saw("x-forwarded-prefix"), "evil": saw("x-evil"),
+                "body": String::from_utf8_lossy(&asked.body),
+            });
+            let reply = Reply::json(text.to_string());
+            let reply = match asked.header("x-location") {
+                Some(location) => reply.header("location", location),
+                None => reply,
+            };
+            match asked.target.starts_with("/vary") {
+                true => reply.header("vary", "X-Forwarded-Proto, Host"),
+                false => reply,
+            }
+        }
+    })
+    .await
+}
+
+/// Kept twice: a miss, then a hit.
+async fn filled(sidecar: &Sidecar, target: &str, headers: &[(&str, &str)]) {
+    sidecar.get_with(target, headers).await;
+    let again = sidecar.get_with(target, headers).await;
+    assert_eq!(again.outcome(), "hit", "{target}");
+}
+
+fn rule(name: &str, route: &str, key: &str, more: &str) -> String {
+    format!(
+        "[[cache]]\nname = \"{name}\"\nmatch = \"{route}\"\nkey = \"{key}\"\nttl = \"5m\"\nquery = []\npublic = true\n{more}\n"
+    )
+}
+
+fn set(name: &str, on: &str, drop: &str) -> String {
+    format!("[[invalidate]]\nname = \"{name}\"\non = \"{on}\"\ndrop = [\"{drop}\"]\n")
+}
+
+/// An origin that says exactly these bytes to each connection's first request, then, after
+/// `until`, closes it.
+async fn raw_origin(says: &'static [u8], until: Arc<Notify>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let until = until.clone();
+            tokio::spawn(async move {
+                let mut head = [0; 4096];
+                let _ = stream.read(&mut head).await;
+                let _ = stream.write_all(says).await;
+                until.notified().await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn what_an_observed_rule_kept_is_never_served_once_the_rule_is_on() {
+    let origin = echo().await;
+    let file = |stage: &str| {
+        let more = format!("stage = \"{stage}\"");
+        format!(
+            "{}{}",
+            head(origin.address, "memory:"),
+            rule("r", "GET /x/{id}", "x:{id}", &more)
+        )
+    };
+    let sidecar = Sidecar::with_file(&file("observe")).await;
+    let theirs = sidecar
+        .get_with("/x/1?evil=1", &[("x-evil", "yes"), ("cookie", "a=b")])
+        .await;
+    assert!(
+        theirs.text().contains("yes"),
+        "the client's own request passes"
+    );
+    sidecar.reload(&file("on")).expect("good rules");
+    let ours = sidecar.get("/x/1").await;
+    assert_eq!(ours.outcome(), "miss");
+    assert!(!ours.text().contains("yes"), "{}", ours.text());
+}
