@@ -375,11 +375,15 @@ fn typed(text: &str) -> Option<Value> {
 
 /// The store keys of all nodes that a drop of a write names.
 pub fn dropped_nodes(table: &Table, drop: &Drop, inputs: &Inputs) -> BTreeSet<String> {
-    let patterns = resolve(&drop.template, inputs);
-    patterns
-        .iter()
-        .flat_map(|pattern| pattern_nodes(table, pattern, Some(&drop.rules)))
-        .collect()
+    let of_rule = |rule: &usize| {
+        let template = drop.template.as_rendered_by(&table.rules[*rule].key);
+        let patterns = resolve(&template, inputs);
+        let nodes = patterns
+            .iter()
+            .flat_map(|pattern| pattern_nodes(table, pattern, Some(&[*rule])));
+        nodes.collect::<Vec<String>>()
+    };
+    drop.rules.iter().flat_map(of_rule).collect()
 }
 
 /// The store keys of all nodes that a resolved pattern names: for each rule whose keys it can name,

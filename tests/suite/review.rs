@@ -96,3 +96,36 @@ async fn what_an_observed_rule_kept_is_never_served_once_the_rule_is_on() {
     assert_eq!(ours.outcome(), "miss");
     assert!(!ours.text().contains("yes"), "{}", ours.text());
 }
+
+#[tokio::test]
+async fn a_drop_that_joins_or_filters_values_otherwise_than_the_key_forgets_more_and_not_less() {
+    let origin = echo().await;
+    let cases = [
+        (
+            "GET /k/{role}/{mail}",
+            "k:{role}-{mail}",
+            "k:SUPER_ADMIN-{body.mail}",
+        ),
+        ("GET /k/{role}/{mail}", "k:{role}-{mail}", "k:{body.both}"),
+        (
+            "GET /k/{role}/{mail}",
+            "k:{role}:{mail | lower}",
+            "k:{body.role}:{body.mail}",
+        ),
+        (
+            "GET /k/{role}/{mail}",
+            "k:{role}:{mail | hash}",
+            "k:{body.role}:{body.mail}",
+        ),
+        ("GET /k/{role}/{mail}", "k:x.{role}:{mail}", "k:{body.x}:*"),
+    ];
+    for (route, key, drop) in cases {
+        let rules = rule("r", route, key, "") + &set("s", "POST /change", drop);
+        let sidecar = Sidecar::start(&origin, "memory:", &rules).await;
+        filled(&sidecar, "/k/SUPER_ADMIN/Ann@x.org", &[]).await;
+        let body = r#"{"role": "SUPER_ADMIN", "mail": "Ann@x.org", "both": "SUPER_ADMIN-Ann@x.org", "x": "x.SUPER_ADMIN"}"#;
+        sidecar.ask("POST", "/change", &[], body).await;
+        let read = sidecar.get("/k/SUPER_ADMIN/Ann@x.org").await;
+        assert_eq!(read.outcome(), "miss", "{key} {drop}");
+    }
+}

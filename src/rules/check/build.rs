@@ -119,10 +119,12 @@ fn rule<'a>(
     proxy: &ProxySettings,
     identity: Option<&IdentitySettings>,
 ) -> Rule {
-    let naming = drops
+    let key = &draft.rule.key;
+    let naming: Vec<Template> = drops
         .filter(|drop| drop.rules.contains(&index))
-        .map(|drop| &drop.template);
-    let nodes = nodes_of(&draft.rule.key, naming);
+        .map(|drop| drop.template.as_rendered_by(key))
+        .collect();
+    let nodes = nodes_of(key, naming.iter());
     let mut rule = Rule {
         index,
         nodes,

@@ -1,7 +1,7 @@
 //! Whether two templates can name the same key, as far as their texts tell. Where that cannot be
 //! known the answer is yes.
 
-use super::{Part, Segment, Source, Template};
+use super::{Filter, Part, Placeholder, Segment, Source, Template};
 
 impl Segment {
     /// Whether some values make both segments the same text.
@@ -28,12 +28,56 @@ impl Segment {
         }
     }
 
+    /// Whether equal values make this segment of a drop the very text that `key` makes of them. Values
+    /// are escaped by how many stand in a segment, and shortened by how long they are, so where both
+    /// hold values everything around them has to be the same.
+    fn renders_like(&self, key: &Segment) -> bool {
+        match (self.placeholders().count(), key.placeholders().count()) {
+            (0, 0 | 1) | (1, 0) => true,
+            _ => {
+                let alike = |(mine, theirs): (&Part, &Part)| match (mine, theirs) {
+                    (Part::Literal(mine), Part::Literal(theirs)) => mine == theirs,
+                    (Part::Value(mine), Part::Value(theirs)) => mine.renders_like(theirs),
+                    _ => false,
+                };
+                self.parts.len() == key.parts.len() && self.parts.iter().zip(&key.parts).all(alike)
+            }
+        }
+    }
+
     fn prefix(&self) -> &str {
         literal_of(self.parts.first())
     }
 
     fn suffix(&self) -> &str {
         literal_of(self.parts.last())
+    }
+}
+
+/// What stands in a key for a value.
+#[derive(PartialEq)]
+enum Form {
+    Text,
+    Digest,
+    QueryDigest,
+}
+
+impl Placeholder {
+    fn form(&self) -> Form {
+        match self.source {
+            Source::Query => Form::QueryDigest,
+            Source::Token | Source::Body => Form::Digest,
+            _ if self.filters.contains(&Filter::Hash) => Form::Digest,
+            _ => Form::Text,
+        }
+    }
+
+    fn renders_like(&self, other: &Placeholder) -> bool {
+        let changes = |placeholder: &Placeholder| -> Vec<Filter> {
+            let filters = placeholder.filters.iter().copied();
+            filters.filter(|filter| *filter != Filter::Hash).collect()
+        };
+        self.form() == other.form() && changes(self) == changes(other)
     }
 }
 
@@ -59,6 +103,18 @@ impl Template {
                 .iter()
                 .zip(&key.segments)
                 .all(|(a, b)| a.can_equal(b))
+    }
+
+    /// This drop as far as equal values make it the same text as `key`, and everything below from
+    /// there on: a drop that filters or joins values otherwise than the key would miss it.
+    pub fn as_rendered_by(&self, key: &Template) -> Template {
+        let pairs = self.segments.iter().zip(&key.segments);
+        let alike = pairs.take_while(|(mine, theirs)| mine.renders_like(theirs));
+        let depth = alike.count();
+        Template {
+            segments: self.segments[..depth].to_vec(),
+            wildcard: self.wildcard || depth < self.segments.len(),
+        }
     }
 
     /// Whether a key made by this template can be these rendered segments, or, if `wildcard`, can
