@@ -352,6 +352,7 @@ fn drop_value(placeholder: &Placeholder, inputs: &Inputs, strict: bool) -> Optio
         },
         Value::List(_) => return None,
         structure @ Value::Structure(_) => vec![structure],
+        Value::Number(number) if !is_safe_integer(&number) => return None,
     };
     Some(
         alternatives
@@ -369,6 +370,13 @@ fn typed(text: &str) -> Option<Value> {
         _ => {
             let number: serde_json::Number = text.parse().ok()?;
             (number.to_string() == text).then(|| Value::Number(text.to_owned()))
+/// Whether every parser reads and prints a number alike: an integer that JavaScript holds exactly.
+fn is_safe_integer(number: &str) -> bool {
+    const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+    let integer = number.parse::<i64>();
+    integer.is_ok_and(|integer| integer.unsigned_abs() <= MAX_SAFE_INTEGER)
+}
+
         }
     }
 }

@@ -129,3 +129,23 @@ async fn a_drop_that_joins_or_filters_values_otherwise_than_the_key_forgets_more
         assert_eq!(read.outcome(), "miss", "{key} {drop}");
     }
 }
+
+#[tokio::test]
+async fn a_number_that_parsers_print_differently_widens_the_drop() {
+    let origin = echo().await;
+    let rules = rule("r", "GET /n/{id}", "n:{id}", "") + &set("s", "POST /change", "n:{body.id}");
+    let sidecar = Sidecar::start(&origin, "memory:", &rules).await;
+    for (number, printed) in [
+        ("12345678901234567890", "12345678901234567000"),
+        ("0.000001", "0.000001"),
+        ("1e21", "1e+21"),
+        ("42.0", "42"),
+        ("42", "42"),
+    ] {
+        let target = format!("/n/{printed}");
+        filled(&sidecar, &target, &[]).await;
+        let body = format!("{{\"id\": {number}}}");
+        sidecar.ask("POST", "/change", &[], &body).await;
+        assert_eq!(sidecar.get(&target).await.outcome(), "miss", "{number}");
+    }
+}
