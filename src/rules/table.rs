@@ -246,8 +246,8 @@ impl Table {
         })
     }
 
-    /// Every set with a route that matches, each once, in the file's order. HEAD finds GET routes
-    /// too: an origin answers it by what it does for GET, side effects included.
+    /// Every set with a route that matches, each once, in the file's order. HEAD is also a GET: an
+    /// origin that acts on GET runs the same handler for it, and Express does so by itself.
     pub fn writes<'t, 'p>(&'t self, method: &Method, path: &'p str) -> Vec<Matched<'t, 'p, Set>> {
         let mut found = self.writers.all(method, path);
         if method == Method::HEAD {

@@ -149,3 +149,14 @@ async fn a_number_that_parsers_print_differently_widens_the_drop() {
         assert_eq!(sidecar.get(&target).await.outcome(), "miss", "{number}");
     }
 }
+
+#[tokio::test]
+async fn a_head_on_a_get_that_a_set_names_is_a_write() {
+    let origin = echo().await;
+    let rules = rule("r", "GET /x", "x:{query}", "") + &set("pay", "GET /pay/ipn", "x:*");
+    let sidecar = Sidecar::start(&origin, "memory:", &rules).await;
+    filled(&sidecar, "/x", &[]).await;
+    let written = sidecar.ask("HEAD", "/pay/ipn", &[], "").await;
+    assert_eq!(written.outcome(), "write");
+    assert_eq!(sidecar.get("/x").await.outcome(), "miss");
+}
