@@ -5,11 +5,13 @@ use crate::body::Body;
 use crate::flights::Fills;
 use crate::headers;
 use crate::identity::Verifier;
+use crate::key;
 use crate::metrics::Metrics;
 use crate::origin::{Failure, Origin};
 use crate::rules::table::Table;
 use crate::store::Store;
 use crate::vary::LearntVary;
+use arc_swap::ArcSwap;
 use hyper::{Request, Response};
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,6 +26,17 @@ pub struct Ground {
     pub metrics: Arc<Metrics>,
     /// Work that must finish although its client left: fills and writes.
     pub tasks: TaskTracker,
+    /// Which rules are in force.
+    pub in_force: Arc<ArcSwap<InForce>>,
+}
+
+/// What a write that began under older rules has to know of those in force.
+#[derive(Debug, Default)]
+pub struct InForce {
+    /// Counts the rules that came into force.
+    serial: u64,
+    /// Nodes that between them stand above all that is kept.
+    shallow: Vec<String>,
 }
 
 /// The rules in force and what belongs to them alone.
@@ -40,6 +53,7 @@ pub struct Live {
     pub fills: Arc<Fills>,
     /// What outlives these rules.
     pub ground: Ground,
+    serial: u64,
 }
 
 impl Live {
@@ -63,7 +77,9 @@ impl Live {
             .iter()
             .map(|rule| LearntVary::new(&rule.vary))
             .collect();
+        let serial = ground.in_force.load().serial + 1;
         Ok(Live {
+            serial,
             origin,
             verifier,
             vary,
@@ -71,6 +87,24 @@ impl Live {
             table,
             ground,
         })
+    }
+
+    /// Says that these rules are in force; to be called before any request meets them.
+    pub fn come_into_force(&self) {
+        self.ground.in_force.store(Arc::new(InForce {
+            serial: self.serial,
+            shallow: key::shallow_nodes(&self.table),
+        }));
+    }
+
+    /// What a write under these rules has to drop beside what they name. A write that outlives its
+    /// rules cannot tell which nodes the present ones track, so it drops all of them.
+    pub fn outlived(&self) -> Vec<String> {
+        let present = self.ground.in_force.load();
+        match present.serial == self.serial {
+            true => Vec::new(),
+            false => present.shallow.clone(),
+        }
     }
 
     /// Asks the origin on behalf of a rule, counted; the answer comes without hop-by-hop headers.

@@ -129,9 +129,12 @@ impl Server {
             store,
             metrics,
             tasks: TaskTracker::new(),
+            in_force: Arc::default(),
         };
         let admin_settings = table.admin.clone();
-        let live = Arc::new(ArcSwap::from_pointee(Live::new(table, ground)?));
+        let live = Live::new(table, ground)?;
+        live.come_into_force();
+        let live = Arc::new(ArcSwap::from_pointee(live));
         let mut server = Server {
             proxy,
             admin: None,
@@ -190,6 +193,7 @@ impl Server {
                     .store
                     .renew(node_ttl(&live.table), key::shallow_nodes(&live.table));
                 live.ground.metrics.rules_loaded(clock::now_ms());
+                live.come_into_force();
                 self.live.store(Arc::new(live));
                 Ok(())
             }

@@ -117,7 +117,10 @@ impl Write {
         }
     }
 
-    async fn bump(&self, nodes: BTreeSet<String>) {
+    async fn bump(&self, mut nodes: BTreeSet<String>) {
+        if !nodes.is_empty() {
+            nodes.extend(self.live.outlived());
+        }
         if !nodes.is_empty() {
             let nodes: Vec<String> = nodes.into_iter().collect();
             // Owed where the store cannot be told: nothing of it is trusted until it is.

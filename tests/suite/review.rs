@@ -160,3 +160,39 @@ async fn a_head_on_a_get_that_a_set_names_is_a_write() {
     assert_eq!(written.outcome(), "write");
     assert_eq!(sidecar.get("/x").await.outcome(), "miss");
 }
+
+#[tokio::test]
+async fn a_write_that_outlives_its_rules_drops_what_the_present_ones_keep() {
+    let gate = Arc::new(Semaphore::new(0));
+    let value = Arc::new(AtomicI64::new(0));
+    let (opened, shared) = (gate.clone(), value.clone());
+    let origin = Origin::start(move |asked: Asked| {
+        let (gate, value) = (opened.clone(), shared.clone());
+        async move {
+            if asked.method != "GET" {
+                let _passed = gate.acquire().await.expect("open");
+                value.fetch_add(1, Ordering::SeqCst);
+            }
+            Reply::json(format!("{{\"n\": {}}}", value.load(Ordering::SeqCst)))
+        }
+    })
+    .await;
+    let file = |drop: &str| {
+        let rules = rule("r", "GET /x/{id}", "a:b:{id}", "") + &set("s", "POST /change", drop);
+        let proxy =
+            head(origin.address, "memory:").replace("[proxy]", "[proxy]\nauto_invalidate = false");
+        format!("{proxy}{rules}")
+    };
+    let sidecar = Arc::new(Sidecar::with_file(&file("a:b:*")).await);
+    let write = tokio::spawn({
+        let sidecar = sidecar.clone();
+        async move { sidecar.ask("POST", "/change", &[], "").await }
+    });
+    eventually("the origin has the write", async || origin.count() == 1).await;
+    sidecar.reload(&file("a:*")).expect("good rules");
+    assert_eq!(sidecar.get("/x/1").await.n(), 0);
+    assert_eq!(sidecar.get("/x/1").await.outcome(), "hit");
+    gate.add_permits(1);
+    assert_eq!(write.await.expect("a write").status, 200);
+    assert_eq!(sidecar.get("/x/1").await.n(), 1);
+}
