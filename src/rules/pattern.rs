@@ -234,11 +234,12 @@ impl<'t, 'p> Captures<'t, 'p> {
             .map(|(_, raw)| raw)
     }
 
-    /// The parameter, percent-decoded. `None` where there is none of this name, or where what it
-    /// holds is malformed or not UTF-8.
+    /// The parameter, percent-decoded. `None` where there is none of this name, where what it holds is
+    /// malformed or not UTF-8, and where decoding would make `a%2Fb` of the remaining path the same as
+    /// `a/b`, which it is not to an origin.
     pub fn get(&self, name: &str) -> Option<Cow<'p, str>> {
         let raw = self.raw(name)?;
-        if !well_formed(raw.as_bytes()) {
+        if !well_formed(raw.as_bytes()) || (self.is_rest(name) && holds_encoded_slash(raw)) {
             return None;
         }
         percent_decode_str(raw).decode_utf8().ok()
@@ -266,6 +267,10 @@ mod tests {
     #[test]
     fn a_pattern_knows_its_steps_and_parameters() {
         let pattern = Pattern::parse("/api/{a}/x/{rest*}").expect("well-formed");
+    fn is_rest(&self, name: &str) -> bool {
+        matches!(self.pattern.steps.last(), Some(Step::Rest(rest)) if rest == name)
+    }
+
         assert_eq!(pattern.params().collect::<Vec<_>>(), ["a", "rest"]);
         assert_eq!(pattern.steps().len(), 4);
         assert!(Pattern::parse("/").expect("root").steps().is_empty());
@@ -273,6 +278,11 @@ mod tests {
 
     #[test]
     fn a_bad_pattern_is_refused_where_it_is_bad() {
+fn holds_encoded_slash(raw: &str) -> bool {
+    let mut windows = raw.as_bytes().windows(3);
+    windows.any(|escape| escape.eq_ignore_ascii_case(b"%2f"))
+}
+
         let cases = [
             ("api", 0, "begins with"),
             ("/a//b", 3, "`//`"),

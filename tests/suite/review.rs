@@ -196,3 +196,17 @@ async fn a_write_that_outlives_its_rules_drops_what_the_present_ones_keep() {
     assert_eq!(write.await.expect("a write").status, 200);
     assert_eq!(sidecar.get("/x/1").await.n(), 1);
 }
+
+#[tokio::test]
+async fn an_encoded_slash_in_the_rest_of_a_path_is_not_a_slash() {
+    let origin = echo().await;
+    let rules =
+        rule("r", "GET /f/{rest*}", "f:{rest}", "") + &set("s", "POST /g/{rest*}", "f:{rest}");
+    let sidecar = Sidecar::start(&origin, "memory:", &rules).await;
+    let theirs = sidecar.get("/f/a%2Fb").await;
+    assert_eq!(theirs.detail(), Some("unkeyed-path"));
+    filled(&sidecar, "/f/a/b", &[]).await;
+    assert!(sidecar.get("/f/a/b").await.text().contains("/f/a/b"));
+    sidecar.ask("POST", "/g/a%2fb", &[], "").await;
+    assert_eq!(sidecar.get("/f/a/b").await.outcome(), "miss");
+}
