@@ -102,6 +102,28 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// Whether every path that matches `other` matches this pattern too. Case and a slash at the end
+    /// are disregarded.
+    pub fn covers(&self, other: &Pattern) -> bool {
+        covers(&self.steps, &other.steps)
+    }
+}
+
+fn covers(mine: &[Step], theirs: &[Step]) -> bool {
+    match (mine, theirs) {
+        ([Step::Rest(_)], _) | ([], []) => true,
+        ([Step::Literal(text)], []) | ([], [Step::Literal(text)]) => text.is_empty(),
+        ([Step::Literal(a), mine @ ..], [Step::Literal(b), theirs @ ..]) => {
+            a.eq_ignore_ascii_case(b) && covers(mine, theirs)
+        }
+        ([Step::Param(_), mine @ ..], [Step::Literal(_) | Step::Param(_), theirs @ ..]) => {
+            covers(mine, theirs)
+        }
+        _ => false,
+    }
+}
+
 fn overlap(a: &[Step], b: &[Step]) -> bool {
     match (a, b) {
         ([Step::Rest(_)], _) | (_, [Step::Rest(_)]) => true,
@@ -245,11 +267,20 @@ impl<'t, 'p> Captures<'t, 'p> {
         percent_decode_str(raw).decode_utf8().ok()
     }
 
+    fn is_rest(&self, name: &str) -> bool {
+        matches!(self.pattern.steps.last(), Some(Step::Rest(rest)) if rest == name)
+    }
+
     /// Names and raw texts, left to right.
     pub fn iter(&self) -> impl Iterator<Item = (&'t str, &'p str)> {
         let raws = self.ranges.iter().map(|range| &self.path[range.clone()]);
         self.pattern.params().zip(raws)
     }
+}
+
+fn holds_encoded_slash(raw: &str) -> bool {
+    let mut windows = raw.as_bytes().windows(3);
+    windows.any(|escape| escape.eq_ignore_ascii_case(b"%2f"))
 }
 
 /// Whether every `%` is followed by two hexadecimal digits (RFC 3986 §2.1).
@@ -267,10 +298,6 @@ mod tests {
     #[test]
     fn a_pattern_knows_its_steps_and_parameters() {
         let pattern = Pattern::parse("/api/{a}/x/{rest*}").expect("well-formed");
-    fn is_rest(&self, name: &str) -> bool {
-        matches!(self.pattern.steps.last(), Some(Step::Rest(rest)) if rest == name)
-    }
-
         assert_eq!(pattern.params().collect::<Vec<_>>(), ["a", "rest"]);
         assert_eq!(pattern.steps().len(), 4);
         assert!(Pattern::parse("/").expect("root").steps().is_empty());
@@ -278,11 +305,6 @@ mod tests {
 
     #[test]
     fn a_bad_pattern_is_refused_where_it_is_bad() {
-fn holds_encoded_slash(raw: &str) -> bool {
-    let mut windows = raw.as_bytes().windows(3);
-    windows.any(|escape| escape.eq_ignore_ascii_case(b"%2f"))
-}
-
         let cases = [
             ("api", 0, "begins with"),
             ("/a//b", 3, "`//`"),
@@ -315,6 +337,20 @@ fn holds_encoded_slash(raw: &str) -> bool {
         assert!(overlaps("/a/{r*}", "/a/b/c"));
         assert!(!overlaps("/a/{x}", "/a/b/c"));
         assert!(!overlaps("/a/b", "/a/c"));
+    }
+
+    #[test]
+    fn a_pattern_covers_those_whose_every_path_it_matches() {
+        let covers = |a, b| {
+            let parse = |text| Pattern::parse(text).expect(text);
+            parse(a).covers(&parse(b))
+        };
+        assert!(covers("/a/{x}", "/A/b/"));
+        assert!(covers("/a/{x}", "/a/{y}"));
+        assert!(covers("/a/{r*}", "/a/{x}/c"));
+        assert!(!covers("/a/b", "/a/{x}"));
+        assert!(!covers("/a/{x}", "/a/{r*}"));
+        assert!(!covers("/a/{x}/c", "/a/b/{y}"));
     }
 
     #[test]

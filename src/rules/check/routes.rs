@@ -78,6 +78,7 @@ fn writes(file: &File, router: &mut Router, problems: &mut Vec<Problem>) {
     for (route, at) in file.sets.iter().flat_map(|set| &set.routes) {
         let first = router.add(route, none);
         let Some(rule) = first.and_then(|first| file.caches.get(first.owner)) else {
+            shadowed(file, route, at, problems);
             continue;
         };
         let message = format!(
@@ -89,6 +90,28 @@ fn writes(file: &File, router: &mut Router, problems: &mut Vec<Problem>) {
             "a request that a cache rule matches is a read; remove the route from one of them";
         problems.push(Problem::error(at.clone(), message, "read or write?", help));
     }
+}
+
+/// A route of a set that a rule takes all requests of: the set would never drop anything.
+fn shadowed(file: &File, route: &Route, at: &Range<usize>, problems: &mut Vec<Problem>) {
+    let served = file
+        .caches
+        .iter()
+        .filter(|draft| draft.rule.stage != Stage::Off);
+    let mut reads =
+        served.flat_map(|draft| draft.rule.routes.iter().map(move |read| (draft, read)));
+    let takes = |read: &Route| read.method == route.method && read.pattern.covers(&route.pattern);
+    let Some((draft, read)) = reads.find(|(_, read)| takes(read)) else {
+        return;
+    };
+    let message = format!(
+        "`{}` is never a write: `{}` of the rule `{}` takes its requests",
+        show(route),
+        show(read),
+        draft.rule.name
+    );
+    let help = "a request that a cache rule matches is a read; narrow the rule or remove the route";
+    problems.push(Problem::error(at.clone(), message, "read or write?", help));
 }
 
 /// A route as it is written.

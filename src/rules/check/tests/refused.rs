@@ -241,6 +241,8 @@ fn rules_that_cannot_stand_together_are_refused() {
     );
     let both = doctor("") + &set("GET /doctor/{x}", "doctors:*");
     refused(&both, "GET /doctor/{x}", "also a route of the rule");
+    let shadowed = doctor("public = true") + &set("GET /doctor/pay", "doctors:*");
+    refused(&shadowed, "GET /doctor/pay", "is never a write");
     let twice = doctor("") + &set("PUT /a", "doctors:*") + &set("PUT /b", "doctors:*");
     refused(&twice, "set", "another set");
 }
