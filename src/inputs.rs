@@ -1,6 +1,6 @@
 //! What a request offers to a key: its query, its JSON body, its claims, taken apart once.
 
-use crate::identity::{Claims, cookie};
+use crate::identity::{Claims, cookie, latin1};
 use crate::rules::pattern::Captures;
 use crate::rules::template::Source;
 use hyper::{HeaderMap, Method};
@@ -203,7 +203,7 @@ fn header(headers: &HeaderMap, name: &hyper::header::HeaderName) -> Value {
     let mut values = headers
         .get_all(name)
         .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        .map(|value| latin1(value.as_bytes())); // whatever else were done to it, two could become one
     match (values.next(), values.next()) {
         (None, _) => Value::Absent,
         (Some(one), None) => Value::Text(one),

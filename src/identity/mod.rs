@@ -205,7 +205,7 @@ fn trimmed(bytes: &[u8]) -> &[u8] {
 }
 
 /// Each byte as one character: how Node shows header values. Two different values stay different.
-fn latin1(bytes: &[u8]) -> String {
+pub fn latin1(bytes: &[u8]) -> String {
     bytes.iter().map(|&byte| char::from(byte)).collect()
 }
 

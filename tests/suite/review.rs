@@ -210,3 +210,25 @@ async fn an_encoded_slash_in_the_rest_of_a_path_is_not_a_slash() {
     sidecar.ask("POST", "/g/a%2fb", &[], "").await;
     assert_eq!(sidecar.get("/f/a/b").await.outcome(), "miss");
 }
+
+#[tokio::test]
+async fn header_bytes_that_are_not_utf_8_stay_apart_in_keys() {
+    let origin = echo().await;
+    let rules = rule("r", "GET /h", "h:{header.x-evil}", "");
+    let sidecar = Sidecar::start(&origin, "memory:", &rules).await;
+    let mut outcomes = Vec::new();
+    for byte in [b"\xff", b"\xfe", b"\xff"] {
+        let mut stream = TcpStream::connect(sidecar.address())
+            .await
+            .expect("a connection");
+        let mut request =
+            b"GET /h HTTP/1.1\r\nhost: api.test\r\nconnection: close\r\nx-evil: ".to_vec();
+        request.extend_from_slice(byte);
+        request.extend_from_slice(b"\r\n\r\n");
+        stream.write_all(&request).await.expect("sent");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.expect("answered");
+        outcomes.push(String::from_utf8_lossy(&answer).contains("sidecache; hit"));
+    }
+    assert_eq!(outcomes, [false, false, true]);
+}
