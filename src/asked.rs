@@ -367,7 +367,7 @@ fn plain(
 ) -> Result<Plain, Detail> {
     let mut sent = match rule.forward {
         Forward::Keyed => keyed_headers(rule, &parts.headers),
-        Forward::All => everything_forwardable(&parts.headers),
+        Forward::All => everything_forwardable(&offered(&parts.headers)),
     };
     if rule.forward == Forward::Keyed {
         for (name, value) in who

@@ -76,6 +76,7 @@ impl Exchange {
         let forwarding = Forwarding::of(&parts.headers, parts.version, peer, trusted);
         let methods = headers::methods(&parts.method, &parts.headers);
         headers::remove_hop_by_hop(&mut parts.headers);
+        forwarding.correct(&mut parts.headers);
         Exchange {
             live,
             parts,

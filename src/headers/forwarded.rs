@@ -124,8 +124,9 @@ impl Forwarding {
         Forwarding { written, received }
     }
 
-    /// Puts them on the client's own request, in place of what it said.
-    pub fn onto(&self, headers: &mut HeaderMap) {
+    /// Puts them in place of what the client said: what a key or a variant is made from is then what
+    /// the origin is told.
+    pub fn correct(&self, headers: &mut HeaderMap) {
         let theirs: Vec<HeaderName> = headers
             .keys()
             .filter(|name| tells_of_the_way(name))
@@ -134,14 +135,19 @@ impl Forwarding {
         for name in theirs {
             headers.remove(name);
         }
-        headers.remove(header::EXPECT); // answered by our own server, which asks for the body itself
         headers.extend(self.written.clone());
+    }
+
+    /// Puts them on the client's own request, in place of what it said.
+    pub fn onto(&self, headers: &mut HeaderMap) {
+        self.correct(headers);
+        headers.remove(header::EXPECT); // answered by our own server, which asks for the body itself
         append_via(headers, self.received);
     }
 
     /// Puts them on a request that fills an entry: of the way only the addresses and the scheme. The
-    /// host is that of the key; prefixes and ports that a proxy tells shape answers and are no part
-    /// of it.
+    /// host is that of the key, unless the key or its variant holds another; prefixes and ports that a
+    /// proxy tells shape answers and are no part of it.
     pub fn onto_fill(&self, headers: &mut HeaderMap) {
         for name in [
             &FORWARDED_FOR,
@@ -153,7 +159,9 @@ impl Forwarding {
                 headers.insert(name.clone(), value.clone());
             }
         }
-        if let Some(host) = headers.get(header::HOST).cloned() {
+        if let Some(host) = headers.get(header::HOST).cloned()
+            && !headers.contains_key(&FORWARDED_HOST)
+        {
             headers.insert(FORWARDED_HOST.clone(), host);
         }
         append_via(headers, self.received);

@@ -232,3 +232,28 @@ async fn header_bytes_that_are_not_utf_8_stay_apart_in_keys() {
     }
     assert_eq!(outcomes, [false, false, true]);
 }
+
+#[tokio::test]
+async fn a_variant_is_made_from_what_the_origin_is_told_of_the_way() {
+    let origin = echo().await;
+    let rules = rule("v", "GET /vary", "v:{query}", "")
+        + &rule("k", "GET /keyed", "k:{header.x-forwarded-proto}", "")
+        + &rule("all", "GET /all", "all:{query}", "forward = \"all\"");
+    let sidecar = Sidecar::start(&origin, "memory:", &rules).await;
+    for target in ["/vary", "/keyed"] {
+        // A stranger is told as http, whatever he says, so he fills and finds the answer for http.
+        let theirs = sidecar
+            .get_with(target, &[("x-forwarded-proto", "https")])
+            .await;
+        assert!(
+            theirs.text().contains(r#""proto":"http""#),
+            "{}",
+            theirs.text()
+        );
+        assert_eq!(sidecar.get(target).await.outcome(), "hit", "{target}");
+    }
+    let theirs = sidecar
+        .get_with("/all", &[("x-forwarded-prefix", "/evil")])
+        .await;
+    assert!(!theirs.text().contains("/evil"), "{}", theirs.text());
+}
