@@ -117,6 +117,7 @@ impl Asked {
         let variant = Variant {
             route: self.route,
             host,
+            is_secure: headers::is_secure(&self.offered),
             vary,
             headers: &self.offered,
         };

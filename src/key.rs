@@ -42,6 +42,9 @@ pub struct Variant<'r> {
     pub route: usize,
     /// The host, where `[proxy] hosts` does not say that all answer alike.
     pub host: Option<&'r str>,
+    /// Whether a trusted proxy says that it was asked over TLS: the scheme is part of what is asked
+    /// for (RFC 9111 §2), and the origin is told.
+    pub is_secure: bool,
     /// The names by which answers vary, sorted.
     pub vary: &'r [HeaderName],
     /// The request's headers, `Accept-Encoding` normalised.
@@ -102,15 +105,15 @@ pub fn for_logs(rule: &Rule, entry: &str) -> String {
 }
 
 impl Variant<'_> {
-    /// `None` for the plain variant: the first route, no host to tell apart, none of the varying
-    /// headers present. Its key is the one that a person would guess.
+    /// `None` for the plain variant: the first route, no host to tell apart, no TLS, none of the
+    /// varying headers present. Its key is the one that a person would guess.
     fn digest(&self, rule: &Rule) -> Option<Digest> {
         let present: Vec<&HeaderName> = self
             .vary
             .iter()
             .filter(|name| self.headers.contains_key(*name))
             .collect();
-        if self.route == 0 && self.host.is_none() && present.is_empty() {
+        if self.route == 0 && self.host.is_none() && !self.is_secure && present.is_empty() {
             return None;
         }
         let route = &rule.routes[self.route];
@@ -119,6 +122,11 @@ impl Variant<'_> {
         digester.part(route.pattern.to_string().as_bytes());
         digester.part(self.host.map_or("-", |_| "host").as_bytes());
         digester.part(self.host.unwrap_or_default().as_bytes());
+        digester.part(if self.is_secure {
+            &b"https"[..]
+        } else {
+            b"http"
+        });
         for name in present {
             digester.part(name.as_str().as_bytes());
             for value in self.headers.get_all(name) {

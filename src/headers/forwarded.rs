@@ -168,6 +168,12 @@ impl Forwarding {
     }
 }
 
+/// Whether corrected headers say that the client came over TLS.
+pub fn is_secure(headers: &HeaderMap) -> bool {
+    let scheme = headers.get(&FORWARDED_PROTO);
+    scheme.is_some_and(|scheme| scheme.as_bytes() == b"https")
+}
+
 fn tells_of_the_way(name: &HeaderName) -> bool {
     name.as_str().starts_with(FORWARDED_PREFIX)
         || *name == header::FORWARDED

@@ -7,7 +7,7 @@ mod forwarded; // X-Forwarded-*, Forwarded, Via
 mod negotiation; // Vary, Accept-Encoding
 mod trace; // traceparent
 
-pub use forwarded::{Arrival, Forwarding, append_via, write_forwarded};
+pub use forwarded::{Arrival, Forwarding, append_via, is_secure, write_forwarded};
 pub use negotiation::{Vary, normal_accept_encoding};
 pub use trace::ensure_traceparent;
 

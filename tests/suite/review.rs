@@ -257,3 +257,22 @@ async fn a_variant_is_made_from_what_the_origin_is_told_of_the_way() {
         .await;
     assert!(!theirs.text().contains("/evil"), "{}", theirs.text());
 }
+
+#[tokio::test]
+async fn answers_to_http_and_https_are_kept_apart_where_a_trusted_proxy_tells() {
+    let origin = echo().await;
+    let file = head(origin.address, "memory:")
+        .replace("[proxy]", "[proxy]\ntrusted_proxies = [\"127.0.0.0/8\"]")
+        + &rule("r", "GET /x", "x:{query}", "");
+    let sidecar = Sidecar::with_file(&file).await;
+    let secure = [("x-forwarded-proto", "https")];
+    filled(&sidecar, "/x", &[]).await;
+    let https = sidecar.get_with("/x", &secure).await;
+    assert!(
+        https.text().contains(r#""proto":"https""#),
+        "{}",
+        https.text()
+    );
+    assert_eq!(sidecar.get_with("/x", &secure).await.outcome(), "hit");
+    assert!(sidecar.get("/x").await.text().contains(r#""proto":"http""#));
+}
