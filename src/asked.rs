@@ -140,11 +140,12 @@ impl Asked {
         let sent = request.headers_mut();
         *sent = self.plain.headers.clone();
         sent.insert(header::HOST, self.host.clone());
-        for name in vary {
+        // These are ours to say: the host is in the key, the type is that of the body made anew.
+        let ours = |name: &HeaderName| *name == header::HOST || *name == header::CONTENT_TYPE;
+        for name in vary.iter().filter(|name| !ours(name)) {
+            sent.remove(name); // a credential alone, where the whole of its header is the variant's
             for value in self.offered.get_all(name) {
-                if !sent.get_all(name).iter().any(|present| present == value) {
-                    sent.append(name.clone(), value.clone());
-                }
+                sent.append(name.clone(), value.clone());
             }
         }
         request

@@ -259,6 +259,18 @@ async fn a_variant_is_made_from_what_the_origin_is_told_of_the_way() {
 }
 
 #[tokio::test]
+async fn a_vary_by_host_does_not_send_two_hosts() {
+    let origin = echo().await;
+    let sidecar =
+        Sidecar::start(&origin, "memory:", &rule("v", "GET /vary", "v:{query}", "")).await;
+    for _ in 0..2 {
+        sidecar.get_with("/vary", &[("host", "API.test")]).await;
+    }
+    let hosts = |asked: &Asked| asked.headers.get_all("host").iter().count();
+    assert!(origin.asked().iter().all(|asked| hosts(asked) == 1));
+}
+
+#[tokio::test]
 async fn answers_to_http_and_https_are_kept_apart_where_a_trusted_proxy_tells() {
     let origin = echo().await;
     let file = head(origin.address, "memory:")
