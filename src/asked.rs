@@ -219,17 +219,24 @@ fn fit_body(
     headers: &HeaderMap,
     body: Option<&Bytes>,
 ) -> Result<Option<Json>, Detail> {
+    let keyed = keyed_fields(&rule.key);
+    let whole_is_keyed = keyed.iter().any(|path| path.is_empty());
+    // No body and one without any of the fields are two requests, which fields cannot tell apart.
     let Some(bytes) = body.filter(|bytes| !bytes.is_empty()) else {
-        return Ok(None);
+        return match keyed.is_empty() || whole_is_keyed {
+            true => Ok(None),
+            false => Err(Detail::UnkeyedBody),
+        };
     };
-    if !is_plain_json(headers) {
+    let is_irrelevant = rule.body != Shaping::Undeclared;
+    if !is_plain_json(headers) || (keyed.is_empty() && !is_irrelevant) {
         return Err(Detail::UnkeyedBody);
     }
     let mut document: Json = serde_json::from_slice(bytes).map_err(|_| Detail::UnkeyedBody)?;
     if let (Shaping::Only(names), Json::Object(members)) = (&rule.body, &mut document) {
         members.retain(|name, _| names.contains(name));
     }
-    if covered(&document, &keyed_fields(&rule.key)) {
+    if covered(&document, &keyed) {
         Ok(Some(document))
     } else {
         Err(Detail::UnkeyedBody)

@@ -271,6 +271,30 @@ async fn a_vary_by_host_does_not_send_two_hosts() {
 }
 
 #[tokio::test]
+async fn no_body_and_an_empty_object_do_not_share_an_answer() {
+    let origin = echo().await;
+    let rules = rule("fields", "POST /fields", "f:{body.a}", "body = [\"a\"]")
+        + &rule("none", "POST /none", "n:{query}", "");
+    let sidecar = Sidecar::start(&origin, "memory:", &rules).await;
+    let json = [("content-type", "application/json")];
+    for target in ["/fields", "/none"] {
+        sidecar.ask("POST", target, &json, "{}").await;
+        let bare = sidecar.ask("POST", target, &[], "").await;
+        assert!(
+            bare.text().contains(r#""body":"""#),
+            "{target}: {}",
+            bare.text()
+        );
+        let object = sidecar.ask("POST", target, &json, "{}").await;
+        assert!(
+            object.text().contains(r#""body":"{}""#),
+            "{target}: {}",
+            object.text()
+        );
+    }
+}
+
+#[tokio::test]
 async fn answers_to_http_and_https_are_kept_apart_where_a_trusted_proxy_tells() {
     let origin = echo().await;
     let file = head(origin.address, "memory:")
