@@ -13,7 +13,7 @@ use crate::freshness::{self, KeepRules};
 use crate::headers::{self, Forwarding};
 use crate::key::{self, CacheKey};
 use crate::live::Live;
-use crate::origin::Failure;
+use crate::origin::{Failure, UntilClose};
 use crate::outcome::Detail;
 use crate::rules::table::Rule;
 use crate::vary::Vary;
@@ -120,6 +120,9 @@ impl Fill {
         }
         let key = self.asked.key(&self.live.table.namespace, &self.vary.names);
         let keepable = keepable.and_then(|()| {
+            if response.extensions().get::<UntilClose>().is_some() {
+                return Err(Detail::NotKeepable);
+            }
             freshness::judge_head(&self.keep_rules(), response.status(), response.headers())
         });
         Ok(Fetched {

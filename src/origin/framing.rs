@@ -41,6 +41,13 @@ pub(super) fn is_plain<B>(answer: &Response<B>) -> bool {
             .is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }
 
+/// Whether an answer has neither a length nor chunks, and yet a body.
+pub(super) fn ends_with_connection<B: HttpBody>(answer: &Response<B>) -> bool {
+    let framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+    let headers = answer.headers();
+    !answer.body().is_end_stream() && !framed.iter().any(|name| headers.contains_key(name))
+}
+
 fn is_decimal(value: &HeaderValue) -> bool {
     !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
 }

@@ -30,6 +30,11 @@ use tokio::time::{Duration, Instant, timeout_at};
 use tokio_rustls::rustls::RootCertStore;
 use wire::{Traffic, Upload};
 
+/// Marks an answer that ends where its connection does: nothing tells the whole from a part, so no
+/// copy of it may be kept (RFC 9112 §8).
+#[derive(Clone, Copy, Debug)]
+pub struct UntilClose;
+
 /// The way to the origin; clones share their connections.
 #[derive(Clone)]
 pub struct Origin(Arc<Parts>);
@@ -133,7 +138,11 @@ impl Origin {
                 pool.put(connection);
             }
         });
+        let until_close = framing::ends_with_connection(&answer);
         let mut answer = answer.map(|incoming| Body::owning(incoming, at_end));
+        if until_close {
+            answer.extensions_mut().insert(UntilClose);
+        }
         framing::tidy(answer.status(), answer.headers_mut());
         answer
     }

@@ -271,6 +271,23 @@ async fn a_vary_by_host_does_not_send_two_hosts() {
 }
 
 #[tokio::test]
+async fn an_answer_that_ends_with_its_connection_is_not_kept() {
+    let close = Arc::new(Notify::new());
+    let says = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"n\": 1}";
+    let address = raw_origin(says, close.clone()).await;
+    let file = head(address, "memory:") + &rule("r", "GET /x", "x:{query}", "");
+    let sidecar = Sidecar::with_file(&file).await;
+    for _ in 0..2 {
+        close.notify_one();
+        let got = sidecar.get("/x").await;
+        assert_eq!(
+            (got.outcome(), got.detail()),
+            ("miss", Some("not-keepable"))
+        );
+    }
+}
+
+#[tokio::test]
 async fn no_body_and_an_empty_object_do_not_share_an_answer() {
     let origin = echo().await;
     let rules = rule("fields", "POST /fields", "f:{body.a}", "body = [\"a\"]")
