@@ -339,7 +339,10 @@ async fn relay(first: Frame<Bytes>, mut body: Body, client: BodySender) {
         if client.send(frame).await.is_err() {
             return;
         }
-        next = body.frame().await;
+        next = tokio::select! {
+            next = body.frame() => next,
+            () = client.closed() => return, // an origin that says nothing more would hold us here
+        };
     }
     client.finish();
 }

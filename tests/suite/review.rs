@@ -288,6 +288,34 @@ async fn an_answer_that_ends_with_its_connection_is_not_kept() {
 }
 
 #[tokio::test]
+async fn a_large_answer_that_stalls_ends_with_its_client() {
+    let says: &'static [u8] = {
+        let mut bytes = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n200000\r\n".to_vec();
+        bytes.extend(std::iter::repeat_n(b'x', 0x200000));
+        bytes.leak()
+    };
+    let address = raw_origin(says, Arc::new(Notify::new())).await;
+    let file = head(address, "memory:") + &rule("r", "GET /x", "x:{query}", "");
+    let sidecar = Sidecar::with_file(&file).await;
+    let mut stream = TcpStream::connect(sidecar.address())
+        .await
+        .expect("a connection");
+    stream
+        .write_all(b"GET /x HTTP/1.1\r\nhost: api.test\r\n\r\n")
+        .await
+        .expect("sent");
+    let mut read = vec![0; 0x180000];
+    stream.read_exact(&mut read).await.expect("an answer");
+    drop(stream);
+    eventually("the fill has ended", async || {
+        let metrics = sidecar.door("GET", "/metrics", "").await.text();
+        metrics.contains("sidecache_fills_in_flight 0")
+            && sidecar.server.live().ground.tasks.is_empty()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn no_body_and_an_empty_object_do_not_share_an_answer() {
     let origin = echo().await;
     let rules = rule("fields", "POST /fields", "f:{body.a}", "body = [\"a\"]")
