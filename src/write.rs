@@ -152,14 +152,15 @@ impl Write {
         Ok(document)
     }
 
-    /// Reads the answer's body where a drop asks for it.
+    /// Reads the answer's body where a drop asks for it, no longer than a head may take.
     async fn read_answer(&self, response: Response<Body>) -> (Response<Body>, Option<Json>) {
         if !self.any_drop_asks(|source| matches!(source, Source::Response(_))) {
             return (response, None);
         }
         let (head, body) = response.into_parts();
         let length = body.size_hint().exact();
-        let (document, body) = match body::read_up_to(body, MAX_KEYED_ANSWER).await {
+        let patience = self.live.table.proxy.origin_timeout;
+        let (document, body) = match body::read_in_time(body, MAX_KEYED_ANSWER, patience).await {
             Read::Whole(bytes) => (parsed(&bytes, &head.headers), Body::full(bytes)),
             Read::Longer(body) => (None, body),
             Read::Broken(_) => (None, Body::broken(length)),

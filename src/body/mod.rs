@@ -7,7 +7,7 @@ mod channel; // a body that is written while it is read
 mod read; // the beginning of a body, for those who must know it
 
 pub use channel::{BodySender, Gone};
-pub use read::{Read, read_up_to};
+pub use read::{Read, read_in_time, read_up_to};
 
 use bytes::Bytes;
 use channel::Receiver;

@@ -3,7 +3,10 @@
 use super::{Body, BodyError};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hyper::HeaderMap;
 use hyper::body::Body as HttpBody;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// What reading up to a limit came to.
 #[derive(Debug)]
@@ -23,21 +26,50 @@ pub async fn read_up_to(mut body: Body, limit: usize) -> Read {
         return Read::Longer(body);
     }
     let mut bytes = BytesMut::new();
-    loop {
-        let frame = match body.frame().await {
-            None => return Read::Whole(bytes.freeze()),
-            Some(Err(error)) => return Read::Broken(error),
-            Some(Ok(frame)) => frame,
-        };
-        match frame.into_data() {
-            Ok(data) => bytes.extend_from_slice(&data),
-            Err(frame) => {
-                let trailers = frame.into_trailers().ok();
-                return Read::Longer(body.unread(bytes.freeze(), trailers));
-            }
-        }
-        if bytes.len() > limit {
-            return Read::Longer(body.unread(bytes.freeze(), None));
+    let end = gather(&mut body, &mut bytes, limit).await;
+    end.of(body, bytes)
+}
+
+/// The same, but a body that takes longer than `patience` counts as longer than the limit.
+pub async fn read_in_time(mut body: Body, limit: usize, patience: Duration) -> Read {
+    if body.size_hint().lower() > limit as u64 {
+        return Read::Longer(body);
+    }
+    let mut bytes = BytesMut::new();
+    let gathered = timeout(patience, gather(&mut body, &mut bytes, limit)).await;
+    gathered.unwrap_or(End::Limit).of(body, bytes)
+}
+
+/// Where reading stopped.
+enum End {
+    Body,
+    Trailers(Option<HeaderMap>),
+    Limit,
+    Broken(BodyError),
+}
+
+impl End {
+    fn of(self, body: Body, bytes: BytesMut) -> Read {
+        match self {
+            End::Body => Read::Whole(bytes.freeze()),
+            End::Trailers(trailers) => Read::Longer(body.unread(bytes.freeze(), trailers)),
+            End::Limit => Read::Longer(body.unread(bytes.freeze(), None)),
+            End::Broken(error) => Read::Broken(error),
         }
     }
+}
+
+/// Loses nothing when it is cancelled: what was read is in `bytes`, the rest still in `body`.
+async fn gather(body: &mut Body, bytes: &mut BytesMut, limit: usize) -> End {
+    while bytes.len() <= limit {
+        match body.frame().await {
+            None => return End::Body,
+            Some(Err(error)) => return End::Broken(error),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => bytes.extend_from_slice(&data),
+                Err(frame) => return End::Trailers(frame.into_trailers().ok()),
+            },
+        }
+    }
+    End::Limit
 }

@@ -288,6 +288,34 @@ async fn an_answer_that_ends_with_its_connection_is_not_kept() {
 }
 
 #[tokio::test]
+async fn a_write_whose_answer_stalls_is_bumped_and_passed_on_all_the_same() {
+    let close = Arc::new(Notify::new());
+    let says = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"id\":";
+    let address = raw_origin(says, close.clone()).await;
+    let file = head(address, "memory:").replace("\"5s\"", "\"200ms\"")
+        + &rule("r", "GET /x/{id}", "x:{id}", "")
+        + &set("s", "POST /change", "x:{response.id}");
+    let sidecar = Sidecar::with_file(&file).await;
+    let mut stream = TcpStream::connect(sidecar.address())
+        .await
+        .expect("a connection");
+    let request = b"POST /change HTTP/1.1\r\nhost: api.test\r\ncontent-length: 0\r\n\r\n";
+    stream.write_all(request).await.expect("sent");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"{\"id\":") {
+        let read = stream.read_buf(&mut answer);
+        let read = tokio::time::timeout(crate::redis::PATIENCE, read).await;
+        assert!(read.expect("in time").expect("an answer") > 0);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+    let metrics = sidecar.door("GET", "/metrics", "").await.text();
+    assert!(
+        metrics.contains("sidecache_invalidations_total{set=\"s\"} 1"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
 async fn a_large_answer_that_stalls_ends_with_its_client() {
     let says: &'static [u8] = {
         let mut bytes = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n200000\r\n".to_vec();
