@@ -246,20 +246,27 @@ impl Drops<'_> {
         if is_error || !is_automatic(&self.write.live.table, &self.write.methods) {
             return BTreeSet::new();
         }
-        let host = self.write.parts.headers.get(header::HOST);
         let named = [header::LOCATION, header::CONTENT_LOCATION];
         let locations = named
             .iter()
-            .filter_map(|name| answered.get(name)?.to_str().ok()?.parse::<Uri>().ok());
-        let same_origin = |uri: &Uri| {
-            uri.authority().is_none_or(|authority| {
-                host.is_some_and(|host| host.as_bytes() == authority.as_str().as_bytes())
-            })
-        };
+            .filter_map(|name| answered.get(name)?.to_str().ok())
+            .filter_map(|reference| resolved(reference, self.write.parts.uri.path()));
         locations
-            .filter(same_origin)
+            .filter(|uri| self.is_same_origin(uri))
             .flat_map(|uri| self.kept_at(uri.path()))
             .collect()
+    }
+
+    /// The host of the request, or one whose answers are the same.
+    fn is_same_origin(&self, uri: &Uri) -> bool {
+        let Some(authority) = uri.authority() else {
+            return true;
+        };
+        let named = authority.as_str().to_ascii_lowercase();
+        let asked = self.write.parts.headers.get(header::HOST);
+        let hosts = &self.write.live.table.proxy.hosts;
+        asked.is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(named.as_bytes()))
+            || hosts.as_ref().is_some_and(|hosts| hosts.contains(&named))
     }
 
     fn kept_at(&self, path: &str) -> BTreeSet<String> {
@@ -294,6 +301,35 @@ impl Drops<'_> {
         };
         key::dropped_nodes(&self.write.live.table, drop, &inputs)
     }
+}
+
+/// A URI reference held against the path of the request (RFC 3986 §5.2), as far as paths go.
+fn resolved(reference: &str, path: &str) -> Option<Uri> {
+    let reference = reference.split('#').next().unwrap_or_default();
+    if let Some(network) = reference.strip_prefix("//") {
+        return format!("http://{network}").parse().ok();
+    }
+    let (before_query, _) = reference.split_once('?').unwrap_or((reference, ""));
+    if before_query.starts_with('/') || before_query.contains("://") {
+        return reference.parse().ok();
+    }
+    let folder = path.rfind('/').map_or("/", |slash| &path[..=slash]);
+    let mut segments: Vec<&str> = folder.split('/').collect();
+    for step in before_query.split('/') {
+        segments.pop();
+        match step {
+            "." => segments.push(""),
+            ".." => {
+                segments.pop();
+                segments.push("");
+            }
+            _ => segments.extend([step, ""]),
+        }
+    }
+    segments.pop();
+    format!("/{}", segments.join("/").trim_start_matches('/'))
+        .parse()
+        .ok()
 }
 
 fn counts(settled: Settled, commits: &Commits) -> bool {

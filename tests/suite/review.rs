@@ -344,6 +344,32 @@ async fn a_large_answer_that_stalls_ends_with_its_client() {
 }
 
 #[tokio::test]
+async fn a_location_is_resolved_and_its_host_compared_as_hosts_are() {
+    let origin = echo().await;
+    let sidecar = Sidecar::start(&origin, "memory:", &rule("r", "GET /x/{id}", "x:{id}", "")).await;
+    for location in [
+        "/x/5",
+        "5",
+        "./5",
+        "../x/5",
+        "http://API.test/x/5",
+        "//api.test/x/5",
+        "5#top",
+    ] {
+        filled(&sidecar, "/x/5", &[]).await;
+        sidecar
+            .ask("POST", "/x/", &[("x-location", location)], "")
+            .await;
+        assert_eq!(sidecar.get("/x/5").await.outcome(), "miss", "{location}");
+    }
+    filled(&sidecar, "/x/5", &[]).await;
+    sidecar
+        .ask("POST", "/y", &[("x-location", "http://other.test/x/5")], "")
+        .await;
+    assert_eq!(sidecar.get("/x/5").await.outcome(), "hit");
+}
+
+#[tokio::test]
 async fn no_body_and_an_empty_object_do_not_share_an_answer() {
     let origin = echo().await;
     let rules = rule("fields", "POST /fields", "f:{body.a}", "body = [\"a\"]")
