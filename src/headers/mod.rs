@@ -78,11 +78,12 @@ pub static TARGET_OVERRIDES: [HeaderName; 2] = [
 /// place.
 pub fn methods(own: &Method, headers: &HeaderMap) -> Vec<Method> {
     let mut methods = vec![own.clone()];
-    for value in METHOD_OVERRIDES
+    // Origins take the first of a list, or refuse it; any of them may be meant.
+    for name in METHOD_OVERRIDES
         .iter()
-        .flat_map(|name| headers.get_all(name))
+        .flat_map(|name| members(headers, name))
     {
-        let named = Method::from_bytes(&value.as_bytes().to_ascii_uppercase());
+        let named = Method::from_bytes(name.to_ascii_uppercase().as_bytes());
         methods.extend(named.ok().filter(|method| method != own));
     }
     methods

@@ -394,6 +394,17 @@ async fn no_body_and_an_empty_object_do_not_share_an_answer() {
 }
 
 #[tokio::test]
+async fn a_method_in_a_list_of_overrides_counts() {
+    let origin = echo().await;
+    let rules = rule("r", "GET /x", "x:{query}", "") + &set("s", "DELETE /y/{id}", "x:*");
+    let sidecar = Sidecar::start(&origin, "memory:", &rules).await;
+    filled(&sidecar, "/x", &[]).await;
+    let header = [("x-http-method-override", "DELETE, PATCH")];
+    sidecar.ask("POST", "/y/1", &header, "").await;
+    assert_eq!(sidecar.get("/x").await.outcome(), "miss");
+}
+
+#[tokio::test]
 async fn answers_to_http_and_https_are_kept_apart_where_a_trusted_proxy_tells() {
     let origin = echo().await;
     let file = head(origin.address, "memory:")
