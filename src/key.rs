@@ -352,6 +352,7 @@ fn drop_segment(segment: &Segment, inputs: &Inputs) -> Option<Vec<String>> {
 fn drop_value(placeholder: &Placeholder, inputs: &Inputs, strict: bool) -> Option<Vec<String>> {
     let alternatives = match inputs.value(&placeholder.source) {
         Value::Absent | Value::Null => return None,
+        Value::Number(number) if !is_safe_integer(&number) => return None,
         Value::Number(number) => vec![Value::Text(number.clone()), Value::Number(number)],
         Value::Bool(truth) => vec![Value::Text(truth.to_string()), Value::Bool(truth)],
         Value::Text(text) => match typed(&text) {
@@ -360,7 +361,6 @@ fn drop_value(placeholder: &Placeholder, inputs: &Inputs, strict: bool) -> Optio
         },
         Value::List(_) => return None,
         structure @ Value::Structure(_) => vec![structure],
-        Value::Number(number) if !is_safe_integer(&number) => return None,
     };
     Some(
         alternatives
@@ -368,6 +368,13 @@ fn drop_value(placeholder: &Placeholder, inputs: &Inputs, strict: bool) -> Optio
             .map(|value| rendered(value, placeholder, strict))
             .collect(),
     )
+}
+
+/// Whether every parser reads and prints a number alike: an integer that JavaScript holds exactly.
+fn is_safe_integer(number: &str) -> bool {
+    const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+    let integer = number.parse::<i64>();
+    integer.is_ok_and(|integer| integer.unsigned_abs() <= MAX_SAFE_INTEGER)
 }
 
 /// The JSON scalar that a text reads like, as a key made from a body would hold it.
@@ -378,13 +385,6 @@ fn typed(text: &str) -> Option<Value> {
         _ => {
             let number: serde_json::Number = text.parse().ok()?;
             (number.to_string() == text).then(|| Value::Number(text.to_owned()))
-/// Whether every parser reads and prints a number alike: an integer that JavaScript holds exactly.
-fn is_safe_integer(number: &str) -> bool {
-    const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
-    let integer = number.parse::<i64>();
-    integer.is_ok_and(|integer| integer.unsigned_abs() <= MAX_SAFE_INTEGER)
-}
-
         }
     }
 }
@@ -446,3 +446,6 @@ pub fn shallow_nodes(table: &Table) -> Vec<String> {
         .collect();
     nodes.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests;
