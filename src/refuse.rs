@@ -4,11 +4,15 @@
 use hyper::header::{self, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, StatusCode, Uri, Version};
+use std::net::Ipv6Addr;
+
+/// Bytes of a method: the longest registered one, `UPDATEREDIRECTREF`, has 17.
+const MAX_METHOD: usize = 24;
 
 /// Why a request goes no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// 400 for what is ambiguous, 501 for CONNECT.
+    /// 400 for what is ambiguous, 501 for methods that nobody here has.
     pub status: StatusCode,
     /// For a person.
     pub why: &'static str,
@@ -21,16 +25,26 @@ const fn ambiguous(why: &'static str) -> Refusal {
     }
 }
 
+const fn unknown(why: &'static str) -> Refusal {
+    Refusal {
+        status: StatusCode::NOT_IMPLEMENTED,
+        why,
+    }
+}
+
 /// Lets a request in, its target in origin-form and with exactly one `Host` (RFC 9112 §3.2).
 ///
 /// # Errors
 /// Why it is refused.
 pub fn admit<B>(mut request: Request<B>) -> Result<Request<B>, Refusal> {
     if request.method() == Method::CONNECT {
-        return Err(Refusal {
-            status: StatusCode::NOT_IMPLEMENTED,
-            why: "CONNECT is not supported",
-        });
+        return Err(unknown("CONNECT is not supported"));
+    }
+    if request.method().as_str().len() > MAX_METHOD {
+        return Err(unknown("the method is longer than any"));
+    }
+    if !is_plainly_framed(&request) {
+        return Err(ambiguous("Transfer-Encoding is not chunked alone"));
     }
     let host = host(&request)?;
     *request.uri_mut() = origin_form(&request)?;
@@ -39,6 +53,17 @@ pub fn admit<B>(mut request: Request<B>) -> Result<Request<B>, Refusal> {
         None => request.headers_mut().remove(header::HOST),
     };
     Ok(request)
+}
+
+/// Whether the body is sent as it is or in chunks. Under another coding its bytes would reach the
+/// origin without anybody saying so, and a coding that is named twice is read differently by many.
+fn is_plainly_framed<B>(request: &Request<B>) -> bool {
+    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 /// The one host that the request names: that of an absolute target, else its `Host`.
@@ -67,19 +92,43 @@ fn host<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Refusal> {
 
 /// `host[:port]` and nothing else: no user information, path, list or white space.
 fn is_host(bytes: &[u8]) -> bool {
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(byte);
-    !bytes.is_empty() && bytes.iter().all(is_part)
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return false;
+    };
+    let (name, after) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, after)) if address.parse::<Ipv6Addr>().is_ok() => (address, after),
+        Some(_) => return false,
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let is_bracketed = text.starts_with('[');
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    !name.is_empty() && (is_bracketed || name.bytes().all(is_part)) && is_port(after)
+}
+
+/// Nothing, or a colon and a port, which may be empty (RFC 3986 §3.2.3).
+fn is_port(text: &str) -> bool {
+    match text.strip_prefix(':') {
+        None => text.is_empty(),
+        Some(digits) => {
+            digits.bytes().all(|byte| byte.is_ascii_digit())
+                && (digits.is_empty() || digits.parse::<u16>().is_ok())
+        }
+    }
 }
 
 fn origin_form<B>(request: &Request<B>) -> Result<Uri, Refusal> {
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or("/", PathAndQuery::as_str);
+    let uri = request.uri();
+    match uri.scheme_str() {
+        None if uri.authority().is_some() => return Err(ambiguous("the target is not a path")),
+        None | Some("http" | "https") => {}
+        Some(_) => return Err(ambiguous("the target's scheme is not http")),
+    }
+    let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     if target == "*" && request.method() != Method::OPTIONS {
         return Err(ambiguous("the target * is for OPTIONS only"));
     }
-    if !target.starts_with(['/', '*']) {
+    // A path is ASCII (RFC 3986 §2): what else is in it, each server decodes in its own way.
+    if !target.starts_with(['/', '*']) || !target.is_ascii() {
         return Err(ambiguous("the target is not a path"));
     }
     target
@@ -104,14 +153,23 @@ mod tests {
             refusal(Request::get("/").header("host", "a").header("host", "a")),
             Some("Host is repeated")
         );
-        for bad in ["", "a b", "a/b", "u@a", "a,b", "a\\b"] {
+        for bad in [
+            "", "a b", "a/b", "u@a", "a,b", "a\\b", ":80", "a:b", "a:1:2", "a:65536", "a:+1",
+            "[::1", "[a]", "[::1]a",
+        ] {
             assert_eq!(
                 refusal(Request::get("/").header("host", bad)),
                 Some("Host is not a host"),
                 "{bad}"
             );
         }
-        assert_eq!(refusal(Request::get("/").header("host", "[::1]:80")), None);
+        for good in ["a", "a:", "a:80", "127.0.0.1:80", "[::1]", "[::1]:80"] {
+            assert_eq!(
+                refusal(Request::get("/").header("host", good)),
+                None,
+                "{good}"
+            );
+        }
         assert_eq!(refusal(Request::get("/").version(Version::HTTP_10)), None);
     }
 

@@ -31,6 +31,9 @@ use tokio_util::task::TaskTracker;
 /// holds connections open on purpose.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Bytes of a request's head. Node's own limit is 16 KiB; a head that we refuse it would refuse too.
+const MAX_HEAD: usize = 64 * 1024;
+
 /// Pause after an accept that failed, mostly for want of file descriptors: going on at once would
 /// spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -360,6 +363,7 @@ where
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
+        .max_header_size(MAX_HEAD)
         .header_read_timeout(HEAD_TIMEOUT);
     let mut connection = std::pin::pin!(builder.serve_connection(io, service));
     let ended = match closing.run_until_cancelled(connection.as_mut()).await {
