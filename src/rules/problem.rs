@@ -102,7 +102,11 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
     // Below this likeness (Jaro-Winkler, 0 to 1) a suggestion puzzles more than it helps.
     const LIKE: f64 = 0.8;
     let written = written.to_lowercase();
-    let likeness = |name: &str| strsim::jaro_winkler(&written, &name.to_lowercase());
+    // One slip is meant whatever the likeness, which is hard on short names: `tll` for `ttl`.
+    let likeness = |name: &str| match strsim::osa_distance(&written, &name.to_lowercase()) {
+        0 | 1 => 1.0,
+        _ => strsim::jaro_winkler(&written, &name.to_lowercase()),
+    };
     let best = known
         .into_iter()
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;

@@ -40,7 +40,10 @@ impl<'r> Section<'r> {
     }
 
     fn take(&self, key: &'static str) -> Option<&'r Spanned<DeValue<'r>>> {
-        self.known.borrow_mut().push(key);
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
         self.table.get(key)
     }
 
