@@ -1,0 +1,187 @@
+//! The command as a process of its own: what it prints, what signals do to it, what it logs.
+
+mod drain; // SIGTERM and SIGINT
+mod logs; // what stands in them, and what never does
+mod reload; // SIGHUP
+mod start; // what it says, and why it does not start
+
+use crate::redis::eventually;
+use crate::world::{self, Got};
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+/// The command, before it is told anything, in an environment of its own.
+fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sidecache"));
+    command.env_clear().stdin(Stdio::null());
+    command
+}
+
+/// Runs the command to its end.
+fn output(command: &mut Command) -> Output {
+    command.output().expect("the command starts")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A running sidecar with a rules file of its own.
+struct Process {
+    child: Child,
+    /// What it said when it started.
+    introduction: String,
+    /// What it logged so far.
+    logged: Arc<Mutex<String>>,
+    rules: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Process {
+    fn start(rules: &str) -> Process {
+        Process::start_with(rules, &[])
+    }
+
+    fn start_with(rules: &str, environment: &[(&str, &str)]) -> Process {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("rules.toml");
+        std::fs::write(&path, rules).expect("a rules file");
+        let mut child = command()
+            .arg("--rules")
+            .arg(&path)
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        let logged = gather(child.stderr.take().expect("piped"));
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let introduction: Vec<String> = lines.by_ref().take(3).map_while(Result::ok).collect();
+        assert_eq!(
+            introduction.len(),
+            3,
+            "{}",
+            logged.lock().expect("not poisoned")
+        );
+        Process {
+            child,
+            introduction: introduction.join("\n"),
+            logged,
+            rules: path,
+            _directory: directory,
+        }
+    }
+
+    /// The address that follows `before` in the introduction.
+    fn address(&self, before: &str) -> SocketAddr {
+        let after = self.introduction.split(before).nth(1).expect("it is named");
+        let word = after.split_whitespace().next().expect("a word");
+        word.trim_start_matches("http://")
+            .parse()
+            .expect("an address")
+    }
+
+    fn proxy(&self) -> SocketAddr {
+        self.address("listens on ")
+    }
+
+    fn door(&self) -> SocketAddr {
+        self.address("admin door: ")
+    }
+
+    async fn get(&self, target: &str) -> Got {
+        world::ask(self.proxy(), "GET", target, &[], "").await
+    }
+
+    async fn metrics(&self) -> String {
+        world::ask(self.door(), "GET", "/metrics", &[], "")
+            .await
+            .text()
+    }
+
+    fn logged(&self) -> String {
+        self.logged.lock().expect("not poisoned").clone()
+    }
+
+    async fn logs(&self, text: &str) {
+        eventually(text, async || self.logged().contains(text)).await;
+    }
+
+    fn write_rules(&self, text: &str) {
+        std::fs::write(&self.rules, text).expect("a rules file");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let kill = Command::new("kill").args([signal, &pid]).status();
+        assert!(kill.expect("kill is there").success());
+    }
+
+    /// How it ended, once it has.
+    async fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the process ends", async || {
+            status = self.child.try_wait().expect("it is ours");
+            status.is_some()
+        })
+        .await;
+        status.expect("just seen")
+    }
+}
+
+/// Reads a stream to its end on a thread of its own: a full pipe would stop the process.
+fn gather(mut stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let gathered: Arc<Mutex<String>> = Arc::default();
+    let shared = gathered.clone();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..count]);
+            shared.lock().expect("not poisoned").push_str(&text);
+        }
+    });
+    gathered
+}
+
+/// A rules file with one rule, `GET /kept` for `ttl`.
+fn rules(origin: SocketAddr, store: &str, ttl: &str) -> String {
+    format!("{}{}", world::head(origin, store), rule(ttl))
+}
+
+fn rule(ttl: &str) -> String {
+    format!(
+        r#"
+[[cache]]
+name = "kept"
+match = "GET /kept"
+key = "things:{{query}}"
+query = []
+ttl = "{ttl}"
+public = true
+
+[[invalidate]]
+name = "changed"
+on = "POST /change"
+drop = ["things:*"]
+"#
+    )
+}
+
+/// Whether nobody listens there.
+async fn is_refused(address: SocketAddr) -> bool {
+    tokio::net::TcpStream::connect(address).await.is_err()
+}

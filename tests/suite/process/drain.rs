@@ -1,0 +1,131 @@
+use super::{Process, is_refused, rules};
+use crate::redis::{RedisServer, eventually};
+use crate::world::{self, Asked, Origin, Reply};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+/// An origin whose answers to `/slow` and `/change` wait for a permit; every answer is its number.
+async fn gated() -> (Origin, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let (shared, count) = (gate.clone(), Arc::new(AtomicUsize::new(0)));
+    let origin = Origin::start(move |asked: Asked| {
+        let (gate, count) = (shared.clone(), count.clone());
+        async move {
+            if asked.target != "/kept" {
+                gate.acquire().await.expect("never closed").forget();
+            }
+            let padding = "x".repeat(100_000);
+            Reply::json(format!(
+                r#"{{"n": {}, "padding": "{padding}"}}"#,
+                count.fetch_add(1, SeqCst)
+            ))
+        }
+    })
+    .await;
+    (origin, gate)
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_answered_whole_and_no_other_is_taken() {
+    for signal in ["-TERM", "-INT"] {
+        let (origin, gate) = gated().await;
+        let mut process = Process::start(&rules(origin.address, "memory:", "5m"));
+        let proxy = process.proxy();
+        let slow = tokio::spawn(async move { world::ask(proxy, "GET", "/slow", &[], "").await });
+        eventually("the origin is asked", async || origin.count() == 1).await;
+        process.signal(signal);
+        eventually("no more connections are taken", async || {
+            is_refused(proxy).await
+        })
+        .await;
+        assert!(
+            process.child.try_wait().expect("ours").is_none(),
+            "it waits for the answer"
+        );
+        gate.add_permits(1);
+        let got = slow.await.expect("no panic");
+        assert_eq!((got.status, got.body.len() > 100_000), (200, true));
+        assert_eq!(
+            process.ended().await.code(),
+            Some(0),
+            "{}",
+            process.logged()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_write_under_way_drops_what_it_names_although_its_client_left() {
+    let redis = RedisServer::start();
+    let (origin, gate) = gated().await;
+    let mut process = Process::start(&rules(origin.address, &redis.url(), "5m"));
+    let other = Process::start(&rules(origin.address, &redis.url(), "5m"));
+    eventually("it is kept", async || {
+        process.get("/kept").await.outcome() == "hit"
+    })
+    .await;
+    assert_eq!(other.get("/kept").await.outcome(), "hit");
+    let mut client = TcpStream::connect(process.proxy()).await.expect("listens");
+    let post = b"POST /change HTTP/1.1\r\nHost: api.test\r\nContent-Length: 0\r\n\r\n";
+    client.write_all(post).await.expect("sent");
+    eventually("the origin is asked", async || {
+        origin.last().target == "/change"
+    })
+    .await;
+    drop(client);
+    process.signal("-TERM");
+    eventually("no more connections are taken", async || {
+        is_refused(process.proxy()).await
+    })
+    .await;
+    gate.add_permits(1);
+    assert_eq!(
+        process.ended().await.code(),
+        Some(0),
+        "{}",
+        process.logged()
+    );
+    assert_eq!(other.get("/kept").await.outcome(), "miss");
+}
+
+#[tokio::test]
+async fn connections_that_ask_nothing_do_not_hold_it_up() {
+    let (origin, _gate) = gated().await;
+    let mut process = Process::start(&rules(origin.address, "memory:", "5m"));
+    let mut silent = TcpStream::connect(process.proxy()).await.expect("listens");
+    let mut kept = TcpStream::connect(process.proxy()).await.expect("listens");
+    let get = b"GET /kept HTTP/1.1\r\nHost: api.test\r\n\r\n";
+    kept.write_all(get).await.expect("sent");
+    let mut begun = [0; 16];
+    kept.read_exact(&mut begun).await.expect("an answer");
+    process.signal("-TERM");
+    assert_eq!(
+        process.ended().await.code(),
+        Some(0),
+        "{}",
+        process.logged()
+    );
+    assert_eq!(silent.read(&mut begun).await.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn what_does_not_end_in_time_is_cut_off_and_said() {
+    let (origin, _gate) = gated().await;
+    let text = rules(origin.address, "memory:", "5m").replacen(
+        "[proxy]",
+        "[proxy]\ndrain_timeout = \"200ms\"",
+        1,
+    );
+    let mut process = Process::start(&text);
+    let proxy = process.proxy();
+    let mut client = TcpStream::connect(proxy).await.expect("listens");
+    let get = b"GET /slow HTTP/1.1\r\nHost: api.test\r\n\r\n";
+    client.write_all(get).await.expect("sent");
+    eventually("the origin is asked", async || origin.count() == 1).await;
+    process.signal("-TERM");
+    assert_eq!(process.ended().await.code(), Some(1));
+    process.logs("drain_timeout").await;
+}

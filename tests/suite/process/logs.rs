@@ -1,0 +1,192 @@
+use super::{Process, rules};
+use crate::redis::{RedisServer, eventually};
+use crate::world::{self, Asked, Origin, Reply};
+use jsonwebtoken::{EncodingKey, Header, encode};
+
+const SECRET: &str = "jwt-secret-7f3a91";
+const PASSWORD: &str = "redis-password-20c4";
+const TOKEN: &str = "admin-token-5be8d2";
+const EMAIL: &str = "ann.secret@clinic.example";
+
+const PERSONAL: &str = r#"
+[identity]
+token = ["header:authorization", "cookie:accessToken"]
+scheme = "either"
+verify = { algorithm = "HS256", secret = "${JWT_SECRET}" }
+
+[[cache]]
+name = "mine"
+match = "GET /mine"
+key = "mine:{claims.email}:{query}"
+query = ["q"]
+ttl = "5m"
+
+[[cache]]
+name = "by-name"
+match = "GET /by/{name}"
+key = "by:{name}"
+query = []
+ttl = "5m"
+public = true
+
+[[invalidate]]
+name = "mine-changed"
+on = "POST /mine/change"
+drop = ["mine:{claims.email}:*", "by:{body.name}"]
+"#;
+
+fn token() -> String {
+    let claims = serde_json::json!({ "email": EMAIL, "exp": 4_000_000_000_u64 });
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    encode(&Header::default(), &claims, &key).expect("a token")
+}
+
+async fn origin() -> Origin {
+    Origin::start(|_: Asked| async {
+        Reply::json(r#"{"data": "answer-body-8d1e"}"#).header("x-secret", "answer-header-3c77")
+    })
+    .await
+}
+
+/// Traffic of every kind, with a secret in every place that may hold one.
+async fn traffic(process: &Process, redis: &mut RedisServer) {
+    let proxy = process.proxy();
+    let jwt = token();
+    let bearer = format!("Bearer {jwt}");
+    let cookie = format!("accessToken={jwt}; other=cookie-value-9a2b");
+    let json = ("content-type", "application/json");
+    for _ in 0..2 {
+        world::ask(
+            proxy,
+            "GET",
+            "/mine?q=query-value-61aa",
+            &[("authorization", &bearer)],
+            "",
+        )
+        .await;
+        world::ask(proxy, "GET", "/mine", &[("cookie", &cookie)], "").await;
+        world::ask(
+            proxy,
+            "GET",
+            "/mine",
+            &[("authorization", "Bearer forged-token-4411")],
+            "",
+        )
+        .await;
+        world::ask(proxy, "GET", "/by/by.name@clinic.example", &[], "").await;
+        world::ask(
+            proxy,
+            "GET",
+            "/pass?email=pass.by@clinic.example",
+            &[("cookie", &cookie)],
+            "",
+        )
+        .await;
+        let body = r#"{"name": "request-body-77fe"}"#;
+        world::ask(
+            proxy,
+            "POST",
+            "/mine/change",
+            &[("authorization", &bearer), json],
+            body,
+        )
+        .await;
+        world::ask(
+            process.door(),
+            "POST",
+            "/api/purge",
+            &[("authorization", "Bearer wrong-token-0d0d")],
+            "{}",
+        )
+        .await;
+        let admin = format!("Bearer {TOKEN}");
+        let purge = format!(r#"{{"drop": ["mine:{EMAIL}:*"]}}"#);
+        world::ask(
+            process.door(),
+            "POST",
+            "/api/purge",
+            &[("authorization", &admin)],
+            &purge,
+        )
+        .await;
+        redis.kill();
+    }
+    redis.restart();
+    eventually("the store is up again", async || {
+        process.metrics().await.contains("sidecache_store_up 1")
+    })
+    .await;
+    process.write_rules("namespace = \"${JWT_SECRET}\"\n[store]\nurl = \"${REDIS_URL}\"");
+    process.signal("-HUP");
+    process.logs("the rules were not reloaded").await;
+}
+
+#[tokio::test]
+async fn no_secret_and_nobodys_data_stand_in_the_most_detailed_log() {
+    let origin = origin().await;
+    let mut redis = RedisServer::start_with(&["--requirepass", PASSWORD]);
+    let url = redis
+        .url()
+        .replace("redis://", &format!("redis://:{PASSWORD}@"));
+    let text = rules(origin.address, "${REDIS_URL}", "5m").replacen(
+        "[admin]",
+        "[admin]\ntoken = \"${ADMIN_TOKEN}\"",
+        1,
+    );
+    let environment = [
+        ("SIDECACHE_LOG", "trace"),
+        ("JWT_SECRET", SECRET),
+        ("REDIS_URL", &url),
+        ("ADMIN_TOKEN", TOKEN),
+    ];
+    let process = Process::start_with(&format!("{text}{PERSONAL}"), &environment);
+    traffic(&process, &mut redis).await;
+    let logged = process.logged();
+    assert!(logged.contains("answered"), "something is logged");
+    let jwt = token();
+    let secrets = [
+        SECRET,
+        PASSWORD,
+        TOKEN,
+        EMAIL,
+        &jwt,
+        jwt.rsplit('.').next().expect("a signature"),
+        "ann.secret",
+        "cookie-value-9a2b",
+        "forged-token-4411",
+        "wrong-token-0d0d",
+        "by.name",
+        "pass.by",
+        "query-value-61aa",
+        "request-body-77fe",
+        "answer-body-8d1e",
+        "answer-header-3c77",
+    ];
+    for secret in secrets {
+        let line = logged.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn logs_are_json_lines_where_that_is_asked_for() {
+    let origin = origin().await;
+    let environment = [("SIDECACHE_LOG", "debug"), ("SIDECACHE_LOG_FORMAT", "json")];
+    let mut process = Process::start_with(&rules(origin.address, "memory:", "5m"), &environment);
+    process.get("/kept").await;
+    process.signal("-TERM");
+    assert_eq!(process.ended().await.code(), Some(0));
+    process.logs("draining").await;
+    let logged = process.logged();
+    let lines: Vec<serde_json::Value> = logged
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
+        .collect();
+    let answered = lines
+        .iter()
+        .find(|line| line["fields"]["message"] == "answered");
+    let answered = answered.expect("a request is logged");
+    assert_eq!(answered["fields"]["outcome"], "miss");
+    assert_eq!(answered["fields"]["rule"], "kept");
+    assert!(answered["timestamp"].is_string() && answered["level"] == "DEBUG");
+}
