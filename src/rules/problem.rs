@@ -166,36 +166,36 @@ fn clamp(text: &str, span: &Range<usize>) -> Range<usize> {
 /// The text with written-out secrets overwritten by as many stars, since what is rendered ends up
 /// in logs and screenshots. A `${VARIABLE}` stays readable.
 fn mask(text: &str) -> String {
-    let masked = text.split_inclusive('\n').map(|line| {
-        let line = mask_after(line, "secret");
-        mask_userinfo(&mask_after(&line, "token"))
-    });
-    masked.collect()
+    text.split_inclusive('\n')
+        .map(|line| mask_userinfo(&mask_secrets(line)))
+        .collect()
 }
 
-/// Masks the quoted value of `name = "…"`.
-fn mask_after(line: &str, name: &str) -> String {
-    let value = |at: usize| {
-        let rest = &line[at + name.len()..];
-        let rest = rest
-            .trim_start_matches(['"', '\''])
-            .trim_start()
-            .strip_prefix('=')?
-            .trim_start();
-        let quote = rest
-            .chars()
-            .next()
-            .filter(|first| *first == '"' || *first == '\'')?;
-        let start = line.len() - rest.len() + 1;
-        let length = line[start..]
-            .find(quote)
-            .unwrap_or(line[start..].trim_end().len());
-        Some(start..start + length)
-    };
-    match line.match_indices(name).find_map(|(at, _)| value(at)) {
-        Some(range) if !line[range.clone()].starts_with("${") => stars(line, range),
-        _ => line.to_owned(),
-    }
+/// Masks the quoted values of keys that are secrets, or were meant to be: what is wrong with a line
+/// may be that very name.
+fn mask_secrets(line: &str) -> String {
+    let values = line.match_indices('=');
+    let ranges = values.filter_map(|(at, _)| secret_value(line, at));
+    ranges.fold(line.to_owned(), |masked, range| stars(&masked, range))
+}
+
+/// Where the value behind the `=` at this place stands, if it is a secret.
+fn secret_value(line: &str, equals: usize) -> Option<Range<usize>> {
+    const SECRETS: [&str; 2] = ["secret", "token"];
+    const QUOTES: [char; 2] = ['"', '\''];
+    let key = line[..equals].trim_end().trim_end_matches(QUOTES);
+    let key = key
+        .rsplit(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))
+        .next();
+    nearest(key?, SECRETS)?;
+    let rest = line[equals + 1..].trim_start();
+    let quote = rest.chars().next().filter(|first| QUOTES.contains(first))?;
+    let rest = rest.trim_start_matches(quote);
+    let value = &rest[..rest.find(quote).unwrap_or(rest.trim_end().len())];
+    let start = line.len() - rest.len();
+    let names_a_variable =
+        value.starts_with("${") && (!value.contains(":-") || value.ends_with(":-}"));
+    (!names_a_variable).then_some(start..start + value.len())
 }
 
 /// Masks `user:password` of `scheme://user:password@host`.
