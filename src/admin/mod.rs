@@ -16,7 +16,7 @@ use crate::rules::settings::AdminSettings;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value as Json, json};
 use std::net::IpAddr;
@@ -45,8 +45,13 @@ type Answer = Result<Response<Body>, Denied>;
 impl Door {
     /// Answers one request to the door.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path().to_owned();
         let answer = self.route(request).await;
-        answer.unwrap_or_else(|Denied(status, why)| json_answer(status, &json!({ "error": why })))
+        answer.unwrap_or_else(|Denied(status, why)| {
+            let mut answer = json_answer(status, &json!({ "error": why }));
+            answer.headers_mut().extend(owed_with(status, &path));
+            answer
+        })
     }
 
     async fn route(&self, request: Request<Incoming>) -> Answer {
@@ -146,6 +151,17 @@ fn is_loopback_name(host: &str) -> bool {
         || bare
             .parse::<IpAddr>()
             .is_ok_and(|address| address.is_loopback())
+}
+
+/// The header that a refusal is to carry by its status: RFC 9110 §15.5.2 and §15.5.6.
+fn owed_with(status: StatusCode, path: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = match status {
+        StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Bearer"),
+        StatusCode::METHOD_NOT_ALLOWED if path.starts_with("/api/") => (header::ALLOW, "POST"),
+        StatusCode::METHOD_NOT_ALLOWED => (header::ALLOW, "GET, HEAD"),
+        _ => return None,
+    };
+    Some((name, HeaderValue::from_static(value)))
 }
 
 fn only(method: &str) -> Denied {
