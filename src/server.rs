@@ -92,10 +92,10 @@ pub fn load(path: &Path, color: bool) -> Result<(Table, String), String> {
     let base = path.parent().unwrap_or(Path::new("."));
     let checked = rules::check::compile(&text, &|name| std::env::var(name).ok(), base);
     let shown = checked.render(&path.display().to_string(), &text, color);
-    checked
-        .table
-        .map(|table| (table, shown.clone()))
-        .ok_or(shown)
+    let table = checked.table.ok_or_else(|| shown.clone())?;
+    Store::check(&table.store)
+        .map_err(|error| format!("{shown}error: {}: {error}\n", path.display()))?;
+    Ok((table, shown))
 }
 
 impl Server {

@@ -112,6 +112,14 @@ impl Store {
         })))
     }
 
+    /// Checks what [`Store::open`] would refuse, without opening anything.
+    pub fn check(settings: &StoreSettings) -> Result<(), OpenError> {
+        match &settings.url {
+            StoreUrl::Memory => Ok(()),
+            StoreUrl::Redis(url) => redis::Address::new(url.reveal(), settings).map(drop),
+        }
+    }
+
     /// Takes over what a reload changed: see [`Store::open`].
     pub fn renew(&self, node_ttl: Duration, shallow: Vec<String>) {
         match &self.0.place {
