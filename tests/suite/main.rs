@@ -5,6 +5,7 @@ mod redis; // a real Redis, started by the test
 mod store; // the store's contract, against memory and Redis
 mod world; // an origin, a store, sidecars, a client in three lines
 
+mod door; // the admin door
 mod process; // the command: what it prints, signals, logs
 mod raw; // raw bytes: framing, hosts, pipelining
 mod reads; // hits, misses, what is not keyed

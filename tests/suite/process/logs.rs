@@ -190,3 +190,44 @@ async fn logs_are_json_lines_where_that_is_asked_for() {
     assert_eq!(answered["fields"]["rule"], "kept");
     assert!(answered["timestamp"].is_string() && answered["level"] == "DEBUG");
 }
+
+#[test]
+fn problems_show_the_line_but_not_the_secret_on_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("rules.toml");
+    let lines = [
+        format!("[store]\nurl = \"redis://:{PASSWORD}@:notaport/x\""),
+        format!("[store]\nurl = \"postgres://user:{PASSWORD}@host\""),
+        format!("[store]\nurl = \"https://user:{PASSWORD}@host\""),
+        "[store]\nurl = \"${REDIS_URL}\"".to_owned(),
+        format!(
+            "[identity]\ntoken = [\"header:a\"]\nverify = {{ algorithm = \"HS999\", secret = \"{SECRET}\" }}"
+        ),
+        format!(
+            "[identity]\ntoken = [\"header:a\"]\nverify = {{ algorithm = \"RS256\", secret = \"{SECRET}\" }}"
+        ),
+        format!("[admin]\nlisten = \"0.0.0.0:no\"\ntoken = \"{TOKEN}\""),
+        format!("[admin]\ntokem = \"{TOKEN}\""),
+        format!("[admin]\ntokem = \"\"\"{TOKEN}\"\"\""),
+        format!("[admin]\nTOKEN = \"${{UNSET:-{TOKEN}}}\""),
+        format!(
+            "[identity]\ntoken = [\"header:a\"]\nverify = {{ algorithm = \"HS256\", secert = \"{SECRET}\" }}"
+        ),
+    ];
+    for line in lines {
+        let text = format!("namespace = \"t\"\n[proxy]\norigin = \"http://127.0.0.1:1\"\n{line}\n");
+        std::fs::write(&path, text).expect("a rules file");
+        let mut said = String::new();
+        for mode in ["check", "run"] {
+            let mut command = super::command();
+            command.env("REDIS_URL", format!("redis://:{PASSWORD}@:notaport/x"));
+            let refused = super::output(command.arg(mode).env("SIDECACHE_RULES", &path));
+            assert_eq!(refused.status.code(), Some(1), "{mode} {line}");
+            said += &super::stderr(&refused);
+        }
+        assert!(said.matches("rules.toml:").count() >= 2, "{said}");
+        for secret in [PASSWORD, SECRET, TOKEN] {
+            assert!(!said.contains(secret), "{said}");
+        }
+    }
+}
