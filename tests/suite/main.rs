@@ -6,6 +6,7 @@ mod store; // the store's contract, against memory and Redis
 mod world; // an origin, a store, sidecars, a client in three lines
 
 mod door; // the admin door
+mod outage; // Redis goes away under whole sidecars
 mod process; // the command: what it prints, signals, logs
 mod raw; // raw bytes: framing, hosts, pipelining
 mod reads; // hits, misses, what is not keyed
