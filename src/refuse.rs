@@ -1,6 +1,10 @@
 //! What is ambiguous is refused: a request that two servers on the way could take for two different
 //! ones gets 400 and a closed connection.
 
+mod heads; // what a parsed request no longer shows
+
+pub use heads::Heads;
+
 use hyper::header::{self, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, StatusCode, Uri, Version};
@@ -8,6 +12,10 @@ use std::net::Ipv6Addr;
 
 /// Bytes of a method: the longest registered one, `UPDATEREDIRECTREF`, has 17.
 const MAX_METHOD: usize = 24;
+
+/// Rides on a request whose connection is in doubt: see [`Heads::doubtful`].
+#[derive(Clone, Copy)]
+pub struct Doubtful;
 
 /// Why a request goes no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +45,9 @@ const fn unknown(why: &'static str) -> Refusal {
 /// # Errors
 /// Why it is refused.
 pub fn admit<B>(mut request: Request<B>) -> Result<Request<B>, Refusal> {
+    if request.extensions().get::<Doubtful>().is_some() {
+        return Err(ambiguous("where the request ends is in doubt"));
+    }
     if request.method() == Method::CONNECT {
         return Err(unknown("CONNECT is not supported"));
     }

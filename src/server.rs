@@ -1,18 +1,20 @@
 //! Listeners, reload, drain: one process from start to end.
 
+mod watched; // connections whose heads are followed
+
 use crate::admin::Door;
 use crate::clock;
 use crate::key;
 use crate::live::{Ground, Live};
 use crate::metrics::Metrics;
 use crate::proxy;
+use crate::refuse::Doubtful;
 use crate::rules;
 use crate::rules::settings::Listen;
 use crate::rules::table::Table;
 use crate::store::Store;
 use arc_swap::ArcSwap;
 use hyper::body::{Body as HttpBody, Incoming};
-use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -22,10 +24,13 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use watched::Watched;
 
 /// Time for a request's head to arrive: generous for a person on a bad line, short for whoever
 /// holds connections open on purpose.
@@ -248,20 +253,10 @@ impl Server {
                     Ok(Accepted::Tcp(stream, peer)) => {
                         let _ = stream.set_nodelay(true); // without it answers are late, not wrong
                         let peer = Some(peer.ip().to_canonical());
-                        connections.spawn(serve(
-                            TokioIo::new(stream),
-                            peer,
-                            handler.clone(),
-                            closing.clone(),
-                        ));
+                        connections.spawn(serve(stream, peer, handler.clone(), closing.clone()));
                     }
                     Ok(Accepted::Unix(stream)) => {
-                        connections.spawn(serve(
-                            TokioIo::new(stream),
-                            None,
-                            handler.clone(),
-                            closing.clone(),
-                        ));
+                        connections.spawn(serve(stream, None, handler.clone(), closing.clone()));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
@@ -348,15 +343,20 @@ async fn remove_abandoned(path: &Path) {
     }
 }
 
-async fn serve<I, H, F, B>(io: I, peer: Option<IpAddr>, handler: H, closing: CancellationToken)
+async fn serve<S, H, F, B>(stream: S, peer: Option<IpAddr>, handler: H, closing: CancellationToken)
 where
-    I: Read + Write + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Option<IpAddr>, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: HttpBody<Data = bytes::Bytes> + Send + 'static,
     B::Error: std::error::Error + Send + Sync,
 {
-    let service = service_fn(|request| {
+    let doubtful = Arc::new(AtomicBool::new(false));
+    let io = TokioIo::new(Watched::new(stream, doubtful.clone()));
+    let service = service_fn(move |mut request| {
+        if doubtful.load(Relaxed) {
+            request.extensions_mut().insert(Doubtful);
+        }
         let answer = handler(peer, request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
