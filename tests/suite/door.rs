@@ -441,3 +441,15 @@ async fn a_draining_sidecar_is_alive_but_not_ready() {
     );
     assert!(drained.await.expect("no panic"));
 }
+
+#[tokio::test]
+async fn a_door_cannot_lose_its_token_by_a_reload() {
+    let (origin, sidecar) = world(true).await;
+    let open = head(origin.address, "memory:") + RULES;
+    let refused = sidecar.reload(&open).expect_err("it takes a restart");
+    assert!(refused.contains("[admin] has changed"), "{refused}");
+    assert_eq!(
+        purge_as(&sidecar, &[("host", "localhost")]).await.status,
+        401
+    );
+}
