@@ -5,10 +5,12 @@ mod redis; // a real Redis, started by the test
 mod store; // the store's contract, against memory and Redis
 mod world; // an origin, a store, sidecars, a client in three lines
 
-mod door; // the admin door
-mod outage; // Redis goes away under whole sidecars
-mod process; // the command: what it prints, signals, logs
-mod raw; // raw bytes: framing, hosts, pipelining
 mod reads; // hits, misses, what is not keyed
 mod writes; // what a write forgets, and what raced it
-mod review; // what a reviewer found
+mod unkeyed; // answers that no key may share, drops that no key may escape
+mod outage; // Redis goes away under whole sidecars
+mod raw; // raw bytes: framing, hosts, pipelining
+mod door; // the admin door
+mod process; // the command: what it prints, signals, logs
+
+mod clinic; // the shipped rules before the real backend, the program as a process
