@@ -109,12 +109,12 @@ async fn assert_write_meanwhile_is_not_forgotten(
         .await;
     assert_eq!(written.status, 200, "{}", written.text());
     assert!(began.elapsed() < TIMEOUT + SLACK, "{:?}", began.elapsed());
-    let (now, _) = asked(&clinic, &program, &Call::get(&doctor)).await;
+    let (now, _) = asked(clinic, program, &Call::get(&doctor)).await;
     assert_ne!(now.body, before.body);
 
     redis.cont();
     // `asked` compares each answer with the clinic's, so no hit on the way is the old one.
-    assert_service_resumes(&clinic, &program).await;
+    assert_service_resumes(clinic, program).await;
     let kept = program.until_hit(&Call::get(&doctor)).await;
     assert!(kept.text().contains("Dr Changed"));
 }

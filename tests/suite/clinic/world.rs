@@ -195,7 +195,8 @@ impl Program {
                 .env("REDIS_URL", redis.url())
                 .env("JWT_SECRET", JWT_SECRET)
                 .env("SIDECACHE_LISTEN", "127.0.0.1:0")
-                .env("SIDECACHE_ADMIN_LISTEN", "127.0.0.1:0"),
+                .env("SIDECACHE_ADMIN_LISTEN", "127.0.0.1:0")
+                .env("SIDECACHE_LOG", "error"),
         );
         let proxy = running.line_after("listens on http://");
         let admin = running.line_after("admin door: http://");
