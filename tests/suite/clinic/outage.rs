@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 const TIMEOUT: Duration = Duration::from_millis(250);
 
 /// What a busy machine may add to it.
-const SLACK: Duration = Duration::from_millis(1500);
+const SLACK: Duration = Duration::from_secs(3);
 
 /// So many requests may each find out that Redis hangs; the next ones know it.
-const FIRST_FEW: usize = 3;
+const FIRST_FEW: u64 = 3;
 
 async fn asked(clinic: &Clinic, program: &Program, call: &Call) -> (Got, Duration) {
     let began = Instant::now();
@@ -37,23 +37,21 @@ fn reads(clinic: &Clinic) -> Vec<Call> {
     ]
 }
 
-/// Asks everything a few times while Redis is out: never a hit, never late but the first few.
+/// Asks everything a few times while Redis is out: never a hit, never late but the first few, as
+/// the next ones do not even ask Redis.
 async fn assert_answered_by_the_origin(clinic: &Clinic, program: &Program, what: &str) {
+    let before = program.looks().await;
     let mut took = Vec::new();
     for call in reads(clinic).iter().cycle().take(12) {
         let (got, late) = asked(clinic, program, call).await;
         assert_eq!(got.outcome(), "miss", "{what}: {}", got.cache_status());
-        took.push(late);
+        took.push(late.as_millis());
     }
-    let (first, next) = took.split_at(FIRST_FEW);
-    let millis = |took: &[Duration]| took.iter().map(Duration::as_millis).collect::<Vec<_>>();
-    eprintln!("{what}: {:?} ms, then {:?} ms", millis(first), millis(next));
-    assert!(
-        first.iter().all(|took| *took < TIMEOUT + SLACK),
-        "{first:?}"
-    );
-    let waiting = next.iter().filter(|took| **took >= TIMEOUT).count();
-    assert!(waiting <= next.len() / 2, "{next:?}");
+    let waited = program.looks().await - before;
+    eprintln!("{what}: {waited} asked Redis; {took:?} ms");
+    assert!(waited <= FIRST_FEW, "{waited} requests waited for Redis");
+    let latest = took.iter().max().expect("twelve");
+    assert!(*latest < (TIMEOUT + SLACK).as_millis(), "{took:?}");
 }
 
 /// Without anything being done about it there are hits again.

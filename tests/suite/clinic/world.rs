@@ -224,6 +224,15 @@ impl Program {
         ready["store"].as_str().expect("a state").to_owned()
     }
 
+    /// How often it looked something up in Redis, whatever came of it.
+    pub async fn looks(&self) -> u64 {
+        let host = [("host", "localhost")];
+        let metrics = ask(self.admin, "GET", "/metrics", &host, "").await.text();
+        let line = "sidecache_store_commands_total{command=\"mget\"} ";
+        let count = metrics.lines().find_map(|text| text.strip_prefix(line));
+        count.map_or(0, |count| count.parse().expect("a count"))
+    }
+
     /// Drops patterns by hand.
     pub async fn purge(&self, patterns: &[&str]) {
         let host = [("host", "localhost")];
