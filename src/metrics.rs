@@ -43,6 +43,11 @@ struct Set {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LeaseResult {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Command {
     command: &'static str,
 }
@@ -71,6 +76,7 @@ pub struct Metrics {
     origin_seconds: Histograms<Rule>,
     invalidations: Family<Set, Counter>,
     invalidations_owed: Gauge,
+    write_leases: Family<LeaseResult, Counter>,
     store_commands: Family<Command, Counter>,
     store_errors: Family<Kind, Counter>,
     store_up: Gauge,
@@ -101,6 +107,7 @@ impl Metrics {
             origin_seconds: histograms(),
             invalidations: Family::default(),
             invalidations_owed: Gauge::default(),
+            write_leases: Family::default(),
             store_commands: Family::default(),
             store_errors: Family::default(),
             store_up: Gauge::default(),
@@ -150,6 +157,11 @@ impl Metrics {
             "invalidations_owed",
             "Nodes yet to be dropped",
             &self.invalidations_owed,
+        );
+        names.add(
+            "write_leases",
+            "Leases asked for before writes",
+            &self.write_leases,
         );
         names.add(
             "store_commands",
@@ -238,6 +250,14 @@ impl Metrics {
     /// How many nodes are owed now.
     pub fn owed(&self, nodes: usize) {
         self.invalidations_owed.set(gauge(nodes));
+    }
+
+    /// A write was leased, or the store could not or would not.
+    pub fn lease(&self, granted: bool) {
+        let result = if granted { "granted" } else { "refused" };
+        self.write_leases
+            .get_or_create(&LeaseResult { result })
+            .inc();
     }
 
     /// A command was answered by the store, or failed, after this long.

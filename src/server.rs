@@ -127,7 +127,7 @@ impl Server {
             Some(admin) => Some(bind(&admin.listen, "[admin] listen").await?),
             None => None,
         };
-        if !store.settle().await {
+        if !store.connected().await {
             tracing::warn!(
                 "the store does not answer yet: requests go to the origin until it does"
             );

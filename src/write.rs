@@ -1,4 +1,4 @@
-//! A write: forward, bump, only then answer.
+//! A write: lease, forward, bump, only then answer.
 //!
 //! The client learns that its write happened after every node that the write's sets name has been
 //! dropped, so no read that begins later, through any sidecar, finds an answer from before it. The
@@ -14,7 +14,7 @@ use crate::origin::Failure;
 use crate::rules::pattern::Captures;
 use crate::rules::table::{Commits, Drop, Rule, Set, Table};
 use crate::rules::template::Source;
-use crate::store::Bumped;
+use crate::store::{Bumped, Lease};
 use bytes::Bytes;
 use hyper::body::Body as _;
 use hyper::http::request::Parts;
@@ -88,44 +88,59 @@ impl Write {
     async fn carry_out(mut self) -> Result<Response<Body>, Failure> {
         let document = self.read_body().await?;
         let claims = self.claims();
+        let lease = self.lease(document.as_ref(), claims.as_ref()).await;
         let answer = self.forward().await;
-        match answer {
+        let drops = Drops {
+            write: &self,
+            document: document.as_ref(),
+            claims: claims.as_ref(),
+        };
+        let (answer, bumped, unknown) = match answer {
             Ok(response) => {
-                let settled = Settled::Answered(response.status().as_u16());
+                let status = response.status().as_u16();
                 let (response, answered) = self.read_answer(response).await;
-                let drops = Drops {
-                    write: &self,
-                    document: document.as_ref(),
-                    claims: claims.as_ref(),
-                };
-                let mut nodes = drops.named(settled, answered.as_ref());
-                nodes.extend(drops.located(response.status().as_u16(), response.headers()));
-                self.bump(nodes).await;
-                Ok(response)
+                let mut nodes = drops.named(Settled::Answered(status), answered.as_ref());
+                nodes.extend(drops.located(status, response.headers()));
+                (Ok(response), nodes, false)
             }
-            Err(failure) => {
-                if failure.may_have_acted {
-                    let drops = Drops {
-                        write: &self,
-                        document: document.as_ref(),
-                        claims: claims.as_ref(),
-                    };
-                    self.bump(drops.named(Settled::Unknown, None)).await;
-                }
-                Err(failure)
+            Err(failure) if failure.may_have_acted => {
+                (Err(failure), drops.named(Settled::Unknown, None), true)
             }
-        }
+            Err(failure) => (Err(failure), BTreeSet::new(), false),
+        };
+        self.settle(lease, bumped, unknown).await;
+        answer
     }
 
-    async fn bump(&self, mut nodes: BTreeSet<String>) {
-        if !nodes.is_empty() {
-            nodes.extend(self.live.outlived());
+    /// Registers the write on every node that it may come to drop, before the origin hears of it. A
+    /// drop that needs the answer leases the nearest node that is known without it.
+    async fn lease(&self, document: Option<&Json>, claims: Option<&Claims>) -> Option<Lease> {
+        let drops = Drops {
+            write: self,
+            document,
+            claims,
+        };
+        let nodes: Vec<String> = drops.possible().into_iter().collect();
+        if nodes.is_empty() {
+            return None;
         }
-        if !nodes.is_empty() {
-            let nodes: Vec<String> = nodes.into_iter().collect();
-            // Owed where the store cannot be told: nothing of it is trusted until it is.
-            let _: Bumped = self.live.ground.store.bump(&nodes).await;
+        self.live
+            .ground
+            .store
+            .lease(&nodes, self.live.table.store.write_lease)
+            .await
+    }
+
+    async fn settle(&self, lease: Option<Lease>, mut bumped: BTreeSet<String>, unknown: bool) {
+        if lease.is_none() && bumped.is_empty() {
+            return;
         }
+        if !bumped.is_empty() {
+            bumped.extend(self.live.outlived());
+        }
+        let bumped: Vec<String> = bumped.into_iter().collect();
+        // Owed where the store cannot be told: nothing of it is trusted until it is.
+        let _: Bumped = self.live.ground.store.settle(lease, &bumped, unknown).await;
     }
 
     async fn forward(&mut self) -> Result<Response<Body>, Failure> {
@@ -212,6 +227,21 @@ struct Drops<'w> {
 }
 
 impl Drops<'_> {
+    /// Every node that the write may come to drop, whatever its answer.
+    fn possible(&self) -> BTreeSet<String> {
+        let sets = self.write.sets();
+        let listed = sets.iter().flat_map(|(set, captures)| {
+            set.drops
+                .iter()
+                .flat_map(|drop| self.nodes_of(drop, captures, None))
+        });
+        let mut nodes: BTreeSet<String> = listed.collect();
+        if is_automatic(&self.write.live.table, &self.write.methods) {
+            nodes.extend(self.kept_at(self.write.parts.uri.path()));
+        }
+        nodes
+    }
+
     /// The nodes that its sets and its own path name.
     fn named(&self, settled: Settled, answered: Option<&Json>) -> BTreeSet<String> {
         let write = self.write;

@@ -119,7 +119,7 @@ fn tables(root: Section<'_>, base: &Path) -> File {
     let proxy = settings::proxy(root.section("proxy", "[proxy]"));
     let admin = settings::admin(root.section("admin", "[admin]"));
     let local = settings::local(root.section("local", "[local]"));
-    let store = settings::store(root.section("store", "[store]"), base);
+    let store = settings::store(root.section("store", "[store]"), base, proxy.origin_timeout);
     let identity = root.section("identity", "[identity]");
     let verify_written = identity
         .as_ref()

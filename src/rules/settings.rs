@@ -136,6 +136,9 @@ pub struct StoreSettings {
     pub compress: Compress,
     /// Files for `rediss://`.
     pub tls: StoreTls,
+    /// How long a write may take to commit and still be safe against the death of its sidecar.
+    /// Default `origin_timeout` and 5 s, never below `origin_timeout`.
+    pub write_lease: Duration,
 }
 
 /// Where a token is looked for.

@@ -10,7 +10,8 @@ mod fault; // what can go wrong, as callers and metrics see it
 mod local; // decoded bodies before Redis
 mod memory; // the store that is memory alone
 mod owed; // deletions that Redis could not be told of
-mod redis; // the only user of fred
+mod redis;
+mod scripts;
 mod shared; // the store that is Redis
 mod tier; // a memory bounded by bytes
 mod warden; // the task that reconnects and pays
@@ -129,10 +130,10 @@ impl Store {
     }
 
     /// Waits for the first connection, no longer than `[store] timeout`. True if the store is up.
-    pub async fn settle(&self) -> bool {
+    pub async fn connected(&self) -> bool {
         match &self.0.place {
             Place::Memory(_) => true,
-            Place::Redis(shared) => shared.settle().await,
+            Place::Redis(shared) => shared.connected().await,
         }
     }
 
@@ -198,6 +199,30 @@ impl Store {
         }
     }
 
+    /// Registers a write's intent on the nodes that it may come to drop: if this process dies before
+    /// it settles, they are deleted when `duration` is over. One script. `None` where the store
+    /// cannot be asked or refuses (full, quota spent): the write goes on, safe against all but that
+    /// death. In memory there is nothing to outlive this process, and nothing to do.
+    pub async fn lease(&self, nodes: &[String], duration: Duration) -> Option<Lease> {
+        match &self.0.place {
+            Place::Memory(_) => None,
+            Place::Redis(shared) => shared.lease(nodes, duration).await,
+        }
+    }
+
+    /// Settles a write: deletes `bumped`, as [`Store::bump`] does, and lifts its lease; both are one
+    /// script. Where the write's end is `unknown` the lease stays, so that the nodes die once more
+    /// after a commit that was still on its way.
+    pub async fn settle(&self, lease: Option<Lease>, bumped: &[String], unknown: bool) -> Bumped {
+        match (&self.0.place, lease) {
+            (Place::Redis(shared), Some(lease)) => {
+                self.0.generation.fetch_add(1, SeqCst);
+                shared.settle(lease, bumped, unknown).await
+            }
+            _ => self.bump(bumped).await,
+        }
+    }
+
     /// How many bumps this process has begun. It stands in for versions where Redis cannot be asked.
     pub fn generation(&self) -> u64 {
         self.0.generation.load(SeqCst)
@@ -224,6 +249,23 @@ impl Store {
     pub async fn close(&self) {
         if let Place::Redis(shared) = &self.0.place {
             shared.close().await;
+        }
+    }
+}
+
+/// A write's intent on nodes, pending until it is settled or its deadline passes.
+#[derive(Debug)]
+pub struct Lease {
+    /// Random, so that no two writes of the fleet share one.
+    intent: Bytes,
+    nodes: Vec<String>,
+}
+
+impl Lease {
+    fn on(nodes: &[String]) -> Lease {
+        Lease {
+            intent: Bytes::copy_from_slice(&token()),
+            nodes: nodes.to_vec(),
         }
     }
 }

@@ -8,14 +8,16 @@ mod address;
 
 pub use address::Address;
 
+use super::Lease;
 use super::fault::{Fault, Kind};
+use super::scripts::{self, Script};
 use crate::entry::Version;
 use crate::metrics::Metrics;
 use bytes::Bytes;
 use fred::clients::WithOptions;
 use fred::error::{Error, ErrorKind};
 use fred::prelude::{Client, ClientLike, Expiration, KeysInterface, LuaInterface};
-use fred::types::{Builder, ConnectHandle, config::Options};
+use fred::types::{Builder, ConnectHandle, FromValue, config::Options};
 use std::future::ready;
 use std::pin::pin;
 use std::sync::Arc;
@@ -29,23 +31,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Most commands queued in the client. More than ever arrive within one timeout; past it commands
 /// fail at once instead of growing a queue.
 const MAX_QUEUED: usize = 65_536;
-
-/// Creates absent nodes, each with the token offered for it, and returns the versions of all. A value
-/// that is no version, or no string, counts as absent and is replaced.
-const SNAPSHOT: &str = "\
-local versions = {}
-for i, node in ipairs(KEYS) do
-  local version = redis.pcall('GET', node)
-  if type(version) ~= 'string' or #version ~= 16 then
-    version = ARGV[i + 1]
-    redis.call('SET', node, version, 'PX', ARGV[1])
-  end
-  versions[i] = version
-end
-return versions";
-
-/// SHA-1 of [`SNAPSHOT`]. Were it wrong, each snapshot would cost a command more and nothing else.
-const SNAPSHOT_SHA1: &str = "34dd6555586b5a4abdd70c76ecc2e5bfcac9f506";
 
 /// A connection that may be asked from many tasks at once: commands are pipelined.
 pub struct Connection {
@@ -148,27 +133,18 @@ impl Connection {
     }
 
     /// Creates the absent ones of `nodes`, with the token at the same place of `tokens`, to live for
-    /// `ttl`, and returns the versions of all: one atomic step.
+    /// `ttl` or until a pending intent's deadline, and returns the versions of all: one atomic step.
     pub async fn snapshot(
         &self,
         nodes: &[String],
         tokens: &[Version],
         ttl: Duration,
     ) -> Result<Vec<Version>, Fault> {
-        let by = self.deadline();
-        let mut args = vec![Bytes::from(milliseconds(ttl).to_string())];
+        let mut args = vec![number(milliseconds(ttl))];
         args.extend(tokens.iter().map(|token| Bytes::copy_from_slice(token)));
-        let (keys, all) = (nodes.to_vec(), args.clone());
-        let known = self
-            .client
-            .evalsha::<Vec<Bytes>, _, _, _>(SNAPSHOT_SHA1, keys, all);
-        let versions = match self.call("evalsha", by, known).await {
-            Err(fault) if fault.said.starts_with("NOSCRIPT") => {
-                let whole = self.client.eval(SNAPSHOT, nodes.to_vec(), args);
-                self.call("eval", by, whole).await?
-            }
-            other => other?,
-        };
+        let versions: Vec<Bytes> = self
+            .run(&scripts::SNAPSHOT, with_intents(nodes), args)
+            .await?;
         let versions: Vec<Version> = versions
             .iter()
             .filter_map(|bytes| bytes[..].try_into().ok())
@@ -179,6 +155,52 @@ impl Connection {
                 Kind::Protocol,
                 "the script answered no versions",
             )),
+        }
+    }
+
+    /// Registers an intent on each node, for `duration` from now on Redis's clock.
+    pub async fn lease(&self, lease: &Lease, duration: Duration) -> Result<(), Fault> {
+        let args = vec![lease.intent.clone(), number(milliseconds(duration))];
+        self.run(&scripts::LEASE, with_intents(&lease.nodes), args)
+            .await
+    }
+
+    /// Deletes the bumped nodes and, unless `leave_intents`, lifts the lease.
+    pub async fn settle(
+        &self,
+        lease: &Lease,
+        bumped: &[String],
+        leave_intents: bool,
+        ttl: Duration,
+    ) -> Result<(), Fault> {
+        let mut keys = with_intents(&lease.nodes);
+        keys.extend(bumped.iter().cloned());
+        let args = vec![
+            lease.intent.clone(),
+            number(lease.nodes.len() as i64),
+            number(i64::from(leave_intents)),
+            number(milliseconds(ttl)),
+        ];
+        self.run(&scripts::SETTLE, keys, args).await
+    }
+
+    /// Runs a script by its digest; sends it whole where Redis has forgotten it.
+    async fn run<T: FromValue>(
+        &self,
+        script: &Script,
+        keys: Vec<String>,
+        args: Vec<Bytes>,
+    ) -> Result<T, Fault> {
+        let by = self.deadline();
+        let known = self
+            .client
+            .evalsha::<T, _, _, _>(script.sha1(), keys.clone(), args.clone());
+        match self.call("evalsha", by, known).await {
+            Err(fault) if fault.said.starts_with("NOSCRIPT") => {
+                self.call("eval", by, self.client.eval(script.text, keys, args))
+                    .await
+            }
+            other => other,
         }
     }
 
@@ -211,6 +233,18 @@ async fn connect(client: &Client) -> Result<Driver, Fault> {
         Ok(connected) => connected.map(|()| driver).map_err(|error| fault(&error)),
         Err(_) => Err(Fault::new(Kind::Timeout, "connecting took too long")),
     }
+}
+
+/// Each node with the key of its intents behind it, as the scripts take them.
+fn with_intents(nodes: &[String]) -> Vec<String> {
+    nodes
+        .iter()
+        .flat_map(|node| [node.clone(), scripts::intents_of(node)])
+        .collect()
+}
+
+fn number(number: i64) -> Bytes {
+    Bytes::from(number.to_string())
 }
 
 fn milliseconds(ttl: Duration) -> i64 {

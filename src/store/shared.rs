@@ -6,7 +6,7 @@ use super::fault::{Down, Fault, Kind, OpenError};
 use super::local::{self, Local};
 use super::redis::{Address, Connection};
 use super::warden::Warden;
-use super::{Bumped, Look, NodeTtl, token};
+use super::{Bumped, Lease, Look, NodeTtl, token};
 use crate::clock::now_ms;
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
@@ -65,8 +65,8 @@ impl Shared {
         })
     }
 
-    /// See [`super::Store::settle`].
-    pub async fn settle(&self) -> bool {
+    /// See [`super::Store::connected`].
+    pub async fn connected(&self) -> bool {
         let mut up = self.breaker.watch();
         matches!(
             timeout(self.timeout, up.wait_for(|up| *up)).await,
@@ -200,6 +200,37 @@ impl Shared {
         )
     }
 
+    /// See [`super::Store::lease`].
+    pub async fn lease(&self, nodes: &[String], duration: Duration) -> Option<Lease> {
+        let lease = Lease::on(nodes);
+        let leased = match self.breaker.connection() {
+            Ok(connection) => self
+                .breaker
+                .note(&connection, connection.lease(&lease, duration).await),
+            Err(down) => Err(down),
+        };
+        self.metrics.lease(leased.is_ok());
+        leased.ok().map(|()| lease)
+    }
+
+    /// See [`super::Store::settle`].
+    pub async fn settle(&self, lease: Lease, bumped: &[String], unknown: bool) -> Bumped {
+        let debt = Debt {
+            breaker: &self.breaker,
+            nodes: bumped,
+        };
+        let Ok(connection) = self.breaker.connection() else {
+            return debt.outcome(); // the lease ends by itself
+        };
+        let settled = connection
+            .settle(&lease, bumped, unknown, self.node_ttl.get())
+            .await;
+        match self.breaker.note(&connection, settled) {
+            Ok(()) => debt.settled(),
+            Err(Down) => debt.outcome(),
+        }
+    }
+
     /// See [`super::Store::bump`].
     pub async fn bump(&self, nodes: &[String]) -> Bumped {
         let debt = Debt {
@@ -258,6 +289,15 @@ struct Debt<'a> {
 }
 
 impl Debt<'_> {
+    /// What becomes of it unsettled.
+    fn outcome(self) -> Bumped {
+        if self.nodes.is_empty() {
+            Bumped::Done
+        } else {
+            Bumped::Owed
+        }
+    }
+
     fn settled(mut self) -> Bumped {
         self.nodes = &[];
         Bumped::Done

@@ -1,6 +1,7 @@
 //! What a store promises, asked of its public face.
 
 mod contract; // of memory and Redis alike
+mod lease; // writes that are never settled
 mod outage; // Redis absent, killed, hung, emptied, full
 mod storm; // readers and writers while Redis hangs and is emptied
 mod wire; // which commands are sent, what foreign values do, TLS and sockets
@@ -30,6 +31,7 @@ fn settings(url: StoreUrl) -> StoreSettings {
         max_entry: 1 << 20,
         compress: Compress::Lz4,
         tls: StoreTls::default(),
+        write_lease: Duration::from_secs(35),
     }
 }
 
@@ -49,7 +51,7 @@ fn open(url: String) -> Store {
 
 async fn connected(redis: &RedisServer) -> Store {
     let store = open(redis.url());
-    crate::redis::eventually("the store is up", async || store.settle().await).await;
+    crate::redis::eventually("the store is up", async || store.connected().await).await;
     store
 }
 

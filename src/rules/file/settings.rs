@@ -159,13 +159,14 @@ pub fn local(section: Option<Section<'_>>) -> LocalSettings {
 }
 
 /// `[store]`
-pub fn store(section: Option<Section<'_>>, base: &Path) -> StoreSettings {
+pub fn store(section: Option<Section<'_>>, base: &Path, origin_timeout: Duration) -> StoreSettings {
     let mut settings = StoreSettings {
         url: StoreUrl::Memory,
         timeout: Duration::from_millis(250),
         max_entry: 1 << 20,
         compress: Compress::Lz4,
         tls: StoreTls::default(),
+        write_lease: origin_timeout + LEASE_MARGIN,
     };
     let Some(s) = section else { return settings };
     if let Some(url) = s.parsed("url", address::store_url) {
@@ -186,6 +187,7 @@ pub fn store(section: Option<Section<'_>>, base: &Path) -> StoreSettings {
         settings.compress = compress;
     }
     settings.tls = store_tls(&s, base);
+    settings.write_lease = write_lease(&s, origin_timeout);
     s.finish(&[
         ("seal", "leave it out: values are kept as they are"),
         ("seal_previous", "leave it out"),
@@ -197,10 +199,31 @@ pub fn store(section: Option<Section<'_>>, base: &Path) -> StoreSettings {
             "journal",
             "leave it out: owed invalidations are held in memory",
         ),
-        ("write_lease", "leave it out: no lease is taken yet"),
         ("budget", "leave it out"),
     ]);
     settings
+}
+
+/// By how much a lease outlasts the wait for the origin's answer: what was sent at the last moment may
+/// take some time to commit.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+fn write_lease(s: &Section<'_>, origin_timeout: Duration) -> Duration {
+    let written = s
+        .duration("write_lease")
+        .unwrap_or(origin_timeout + LEASE_MARGIN);
+    if written < origin_timeout {
+        let message = "`write_lease` ends before `origin_timeout`";
+        let help =
+            "a write may commit as long as it is waited for: leave it out, or make it longer";
+        s.reader.report(Problem::error(
+            s.span_of("write_lease"),
+            message,
+            "too short",
+            help,
+        ));
+    }
+    written
 }
 
 fn store_tls(s: &Section<'_>, base: &Path) -> StoreTls {

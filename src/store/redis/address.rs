@@ -145,6 +145,7 @@ mod tests {
             max_entry: 1 << 20,
             compress: Compress::Lz4,
             tls,
+            write_lease: Duration::from_secs(35),
         };
         Address::new(url, &settings).map_err(|error| error.to_string())
     }

@@ -6,7 +6,7 @@ use sidecache::store::Bumped;
 /// Runs one check against both places.
 async fn both(check: impl AsyncFn(&Store)) {
     let memory = open_with(&settings(StoreUrl::Memory), Arc::new(Metrics::new()));
-    assert!(memory.settle().await && memory.up());
+    assert!(memory.connected().await && memory.up());
     check(&memory).await;
     let redis = RedisServer::start();
     let store = connected(&redis).await;

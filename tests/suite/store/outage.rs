@@ -36,7 +36,7 @@ async fn a_store_without_redis_opens_answers_down_at_once_and_comes_up_with_it()
     let mut redis = RedisServer::absent(&[]);
     let (store, took) = timed(async { open(redis.url()) }).await;
     assert!(took < AT_ONCE);
-    assert!(!store.settle().await);
+    assert!(!store.connected().await);
     let (found, took) = timed(store.look(KEY, &nodes(), None)).await;
     assert!(matches!(found, Err(Down)) && took < AT_ONCE, "{took:?}");
     assert_eq!(store.snapshot(&nodes()).await, Err(Down));

@@ -1,0 +1,194 @@
+//! Leases: a write that is never settled still ends what it may have changed.
+
+use super::*;
+use crate::redis::eventually;
+use sidecache::store::Bumped;
+
+const SHORT: Duration = Duration::from_millis(400);
+const LONG: Duration = Duration::from_secs(60);
+
+/// Milliseconds that a node has left; -2 where it is absent.
+fn left(redis: &RedisServer, node: &str) -> i64 {
+    redis
+        .say(&format!("PTTL {node}"))
+        .trim()
+        .trim_start_matches(':')
+        .parse()
+        .expect("a number")
+}
+
+async fn all_absent(store: &Store) -> bool {
+    look(store).await.versions.iter().all(Option::is_none)
+}
+
+#[tokio::test]
+async fn a_write_whose_sidecar_dies_ends_its_nodes_at_the_deadline() {
+    let redis = RedisServer::start();
+    let store = connected(&redis).await;
+    fill(&store, "old").await;
+    let lease = store.lease(&nodes(), SHORT).await.expect("granted");
+    assert!(
+        served(&look(&store).await).is_some(),
+        "usable while the write is in flight"
+    );
+    drop(lease); // killed: nobody settles
+    eventually("Redis deletes the nodes by itself", async || {
+        all_absent(&store).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_made_while_a_write_is_pending_dies_with_it_too() {
+    let redis = RedisServer::start();
+    let store = connected(&redis).await;
+    store.lease(&nodes(), SHORT).await.expect("granted");
+    fill(&store, "read at the origin before the commit").await;
+    assert!(
+        nodes()
+            .iter()
+            .all(|node| left(&redis, node) <= SHORT.as_millis() as i64)
+    );
+    eventually("Redis deletes the nodes by itself", async || {
+        all_absent(&store).await
+    })
+    .await;
+    fill(&store, "new").await;
+    assert!(
+        nodes()
+            .iter()
+            .all(|node| left(&redis, node) > LONG.as_millis() as i64),
+        "the intent is over"
+    );
+}
+
+#[tokio::test]
+async fn settling_one_write_does_not_lift_the_lease_of_another() {
+    let redis = RedisServer::start();
+    let (store, other) = (connected(&redis).await, connected(&redis).await);
+    fill(&store, "old").await;
+    let crashed = other.lease(&nodes(), SHORT).await.expect("granted");
+    let settled = store.lease(&nodes(), LONG).await.expect("granted");
+    assert_eq!(
+        store.settle(Some(settled), &nodes(), false).await,
+        Bumped::Done
+    );
+    drop(crashed);
+    fill(&store, "read before the other commit").await;
+    eventually("the other lease still ends the nodes", async || {
+        all_absent(&store).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_write_drops_nothing_and_gives_the_lifetime_back() {
+    let redis = RedisServer::start();
+    let store = connected(&redis).await;
+    fill(&store, "old").await;
+    let lease = store.lease(&nodes(), LONG).await.expect("granted");
+    assert!(
+        nodes()
+            .iter()
+            .all(|node| left(&redis, node) <= LONG.as_millis() as i64)
+    );
+    assert_eq!(store.settle(Some(lease), &[], false).await, Bumped::Done);
+    assert_eq!(served(&look(&store).await).as_deref(), Some(&b"old"[..]));
+    assert!(
+        nodes()
+            .iter()
+            .all(|node| left(&redis, node) > LONG.as_millis() as i64)
+    );
+    assert_eq!(
+        redis.say("EXISTS clinic:node:doctors!").trim(),
+        "0",
+        "no intent is left behind"
+    );
+}
+
+#[tokio::test]
+async fn a_write_of_unknown_end_drops_now_and_once_more_at_the_deadline() {
+    let redis = RedisServer::start();
+    let store = connected(&redis).await;
+    fill(&store, "old").await;
+    let lease = store.lease(&nodes(), SHORT).await.expect("granted");
+    assert_eq!(
+        store.settle(Some(lease), &nodes(), true).await,
+        Bumped::Done
+    );
+    assert!(all_absent(&store).await, "now");
+    fill(&store, "read before the late commit").await;
+    eventually("and again", async || all_absent(&store).await).await;
+}
+
+#[tokio::test]
+async fn a_drop_that_needed_the_answer_leases_the_node_above_and_leaves_it_alive() {
+    let redis = RedisServer::start();
+    let store = connected(&redis).await;
+    fill(&store, "old").await;
+    let [above, exact] = [nodes()[0].clone(), nodes()[1].clone()];
+    let lease = store
+        .lease(std::slice::from_ref(&above), LONG)
+        .await
+        .expect("granted");
+    store
+        .settle(Some(lease), std::slice::from_ref(&exact), false)
+        .await;
+    assert_eq!(left(&redis, &exact), -2);
+    assert!(left(&redis, &above) > LONG.as_millis() as i64);
+}
+
+#[tokio::test]
+async fn a_write_that_redis_refuses_to_lease_still_drops_and_is_counted() {
+    let redis = RedisServer::start();
+    let metrics = Arc::new(Metrics::new());
+    let store = open_with(&settings(redis_url(redis.url())), metrics.clone());
+    eventually("up", async || store.up()).await;
+    fill(&store, "old").await;
+    redis.say("ACL SETUSER default -zadd");
+    let lease = store.lease(&nodes(), LONG).await;
+    assert!(lease.is_none());
+    assert_eq!(store.settle(lease, &nodes(), false).await, Bumped::Done);
+    assert!(all_absent(&store).await);
+    assert!(
+        metrics
+            .encode()
+            .contains("sidecache_write_leases_total{result=\"refused\"} 1\n")
+    );
+}
+
+#[tokio::test]
+async fn a_full_redis_still_settles() {
+    let redis = RedisServer::start();
+    let store = connected(&redis).await;
+    fill(&store, "old").await;
+    let lease = store.lease(&nodes(), LONG).await;
+    redis.say("CONFIG SET maxmemory-policy noeviction");
+    redis.say("CONFIG SET maxmemory 1");
+    assert_eq!(store.settle(lease, &nodes(), false).await, Bumped::Done);
+    assert!(all_absent(&store).await);
+}
+
+#[tokio::test]
+async fn a_write_costs_one_script_before_and_one_after() {
+    let redis = RedisServer::start();
+    let store = connected(&redis).await;
+    let lease = store.lease(&nodes(), LONG).await.expect("granted"); // teaches Redis the script
+    store.settle(Some(lease), &nodes(), false).await;
+    redis.say("CONFIG RESETSTAT");
+    let lease = store.lease(&nodes(), LONG).await.expect("granted");
+    assert_eq!((redis.calls("evalsha"), redis.calls("eval")), (1, 0));
+    store.settle(Some(lease), &nodes(), false).await;
+    assert_eq!((redis.calls("evalsha"), redis.calls("eval")), (2, 0));
+}
+
+#[tokio::test]
+async fn a_lease_that_redis_forgot_the_scripts_of_is_granted_all_the_same() {
+    let redis = RedisServer::start();
+    let store = connected(&redis).await;
+    redis.say("SCRIPT FLUSH");
+    let lease = store.lease(&nodes(), LONG).await;
+    redis.say("SCRIPT FLUSH");
+    assert!(lease.is_some());
+    assert_eq!(store.settle(lease, &nodes(), false).await, Bumped::Done);
+}
