@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long anything that a test waits for may take before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `holds`, and fails with `what` if it does not in time.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
