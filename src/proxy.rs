@@ -14,7 +14,7 @@ use crate::refuse::{self, Refusal};
 use crate::reply;
 use crate::rules::table::{Coalesce, Matched, Rule, Stage};
 use crate::vary::Vary;
-use crate::write::{self, Write};
+use crate::write::{self, NoAnswer, Write};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
@@ -321,7 +321,8 @@ impl Exchange {
                 verdict: Verdict::plain(outcome),
                 rule: None,
             },
-            Ok(Err(failure)) => Answer::failed(failure.detail(), None),
+            Ok(Err(NoAnswer::Failed(failure))) => Answer::failed(failure.detail(), None),
+            Ok(Err(NoAnswer::StoreDown)) => Answer::store_down(),
             Err(_died) => Answer::failed(Detail::OriginBroken, None),
         }
     }
@@ -359,6 +360,16 @@ impl Answer {
         Answer {
             response,
             verdict: Verdict::because(Outcome::Error, Detail::Refused),
+            rule: None,
+        }
+    }
+
+    /// A write that `on_down = "refuse"` keeps from happening unseen by the fleet.
+    fn store_down() -> Answer {
+        let verdict = Verdict::because(Outcome::Error, Detail::StoreDown);
+        Answer {
+            response: reply::try_later(),
+            verdict,
             rule: None,
         }
     }

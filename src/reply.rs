@@ -55,6 +55,19 @@ pub fn error(status: StatusCode, error: &str, detail: Detail) -> Response<Body> 
     response
 }
 
+/// Seconds after which a refused write may be tried again: the store is probed twice as often.
+const RETRY_AFTER: u64 = 1;
+
+/// What a client is told of a write that would go unseen by the fleet.
+pub fn try_later() -> Response<Body> {
+    let text = "the cache cannot be told of this write now; it was not sent";
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, text, Detail::StoreDown);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
+    response
+}
+
 /// What a client is told when the origin did not answer.
 pub fn origin_failed(detail: Detail) -> Response<Body> {
     let (status, text) = match detail {

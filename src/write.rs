@@ -12,9 +12,10 @@ use crate::key;
 use crate::live::Live;
 use crate::origin::Failure;
 use crate::rules::pattern::Captures;
+use crate::rules::settings::OnDown;
 use crate::rules::table::{Commits, Drop, Rule, Set, Table};
 use crate::rules::template::Source;
-use crate::store::{Bumped, Lease};
+use crate::store::{Bumped, Lease, Leased};
 use bytes::Bytes;
 use hyper::body::Body as _;
 use hyper::http::request::Parts;
@@ -43,6 +44,20 @@ pub struct Write {
     pub forwarding: Forwarding,
     /// The methods that it may be taken for: its own, and one that a header puts in its place.
     pub methods: Vec<Method>,
+}
+
+/// Why a write has no answer of the origin's.
+pub enum NoAnswer {
+    /// The origin gave none.
+    Failed(Failure),
+    /// It was not sent: the store is down and `on_down = "refuse"`.
+    StoreDown,
+}
+
+impl From<Failure> for NoAnswer {
+    fn from(failure: Failure) -> NoAnswer {
+        NoAnswer::Failed(failure)
+    }
 }
 
 /// How a write ended, as far as the rules care.
@@ -75,7 +90,7 @@ pub fn is_automatic(table: &Table, methods: &[Method]) -> bool {
 
 impl Write {
     /// Sets out in a task of its own; the answer comes back once the bump is done.
-    pub fn begin(self) -> oneshot::Receiver<Result<Response<Body>, Failure>> {
+    pub fn begin(self) -> oneshot::Receiver<Result<Response<Body>, NoAnswer>> {
         let (answer, settled) = oneshot::channel();
         let tasks = self.live.ground.tasks.clone();
         tasks.spawn(async move {
@@ -85,10 +100,10 @@ impl Write {
         settled
     }
 
-    async fn carry_out(mut self) -> Result<Response<Body>, Failure> {
+    async fn carry_out(mut self) -> Result<Response<Body>, NoAnswer> {
         let document = self.read_body().await?;
         let claims = self.claims();
-        let lease = self.lease(document.as_ref(), claims.as_ref()).await;
+        let lease = self.lease(document.as_ref(), claims.as_ref()).await?;
         let answer = self.forward().await;
         let drops = Drops {
             write: &self,
@@ -109,12 +124,17 @@ impl Write {
             Err(failure) => (Err(failure), BTreeSet::new(), false),
         };
         self.settle(lease, bumped, unknown).await;
-        answer
+        Ok(answer?)
     }
 
     /// Registers the write on every node that it may come to drop, before the origin hears of it. A
-    /// drop that needs the answer leases the nearest node that is known without it.
-    async fn lease(&self, document: Option<&Json>, claims: Option<&Claims>) -> Option<Lease> {
+    /// drop that needs the answer leases the nearest node that is known without it. A write that the
+    /// store cannot be told of goes on, and its drops will be owed, unless `on_down` refuses it.
+    async fn lease(
+        &self,
+        document: Option<&Json>,
+        claims: Option<&Claims>,
+    ) -> Result<Option<Lease>, NoAnswer> {
         let drops = Drops {
             write: self,
             document,
@@ -122,13 +142,20 @@ impl Write {
         };
         let nodes: Vec<String> = drops.possible().into_iter().collect();
         if nodes.is_empty() {
-            return None;
+            return Ok(None);
         }
-        self.live
+        let store = &self.live.table.store;
+        match self
+            .live
             .ground
             .store
-            .lease(&nodes, self.live.table.store.write_lease)
+            .lease(&nodes, store.write_lease)
             .await
+        {
+            Leased::Granted(lease) => Ok(Some(lease)),
+            Leased::Down if store.on_down == OnDown::Refuse => Err(NoAnswer::StoreDown),
+            Leased::Down | Leased::Refused | Leased::Needless => Ok(None),
+        }
     }
 
     async fn settle(&self, lease: Option<Lease>, mut bumped: BTreeSet<String>, unknown: bool) {

@@ -123,6 +123,15 @@ pub struct StoreTls {
     pub key: Option<PathBuf>,
 }
 
+/// What becomes of a write that something kept hangs on, while the store cannot be told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDown {
+    /// It is forwarded, and its drops are owed.
+    Forward,
+    /// It is answered 503.
+    Refuse,
+}
+
 /// `[store]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreSettings {
@@ -139,6 +148,8 @@ pub struct StoreSettings {
     /// How long a write may take to commit and still be safe against the death of its sidecar.
     /// Default `origin_timeout` and 5 s, never below `origin_timeout`.
     pub write_lease: Duration,
+    /// Default `Forward`.
+    pub on_down: OnDown,
 }
 
 /// Where a token is looked for.

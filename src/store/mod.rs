@@ -200,12 +200,11 @@ impl Store {
     }
 
     /// Registers a write's intent on the nodes that it may come to drop: if this process dies before
-    /// it settles, they are deleted when `duration` is over. One script. `None` where the store
-    /// cannot be asked or refuses (full, quota spent): the write goes on, safe against all but that
-    /// death. In memory there is nothing to outlive this process, and nothing to do.
-    pub async fn lease(&self, nodes: &[String], duration: Duration) -> Option<Lease> {
+    /// it settles, they are deleted when `duration` is over. One script. In memory there is nothing to
+    /// outlive this process, and nothing to do.
+    pub async fn lease(&self, nodes: &[String], duration: Duration) -> Leased {
         match &self.0.place {
-            Place::Memory(_) => None,
+            Place::Memory(_) => Leased::Needless,
             Place::Redis(shared) => shared.lease(nodes, duration).await,
         }
     }
@@ -251,6 +250,20 @@ impl Store {
             shared.close().await;
         }
     }
+}
+
+/// What came of asking for a lease.
+#[derive(Debug)]
+pub enum Leased {
+    /// It is registered.
+    Granted(Lease),
+    /// The store answers, but will not (full, quota spent). A write that goes on is safe against all
+    /// but the death of this process.
+    Refused,
+    /// The store cannot be asked.
+    Down,
+    /// Nothing outlives this process.
+    Needless,
 }
 
 /// A write's intent on nodes, pending until it is settled or its deadline passes.

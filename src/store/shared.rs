@@ -6,7 +6,7 @@ use super::fault::{Down, Fault, Kind, OpenError};
 use super::local::{self, Local};
 use super::redis::{Address, Connection};
 use super::warden::Warden;
-use super::{Bumped, Lease, Look, NodeTtl, token};
+use super::{Bumped, Lease, Leased, Look, NodeTtl, token};
 use crate::clock::now_ms;
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
@@ -201,16 +201,23 @@ impl Shared {
     }
 
     /// See [`super::Store::lease`].
-    pub async fn lease(&self, nodes: &[String], duration: Duration) -> Option<Lease> {
-        let lease = Lease::on(nodes);
-        let leased = match self.breaker.connection() {
-            Ok(connection) => self
-                .breaker
-                .note(&connection, connection.lease(&lease, duration).await),
-            Err(down) => Err(down),
+    pub async fn lease(&self, nodes: &[String], duration: Duration) -> Leased {
+        let leased = self.ask_lease(Lease::on(nodes), duration).await;
+        self.metrics.lease(matches!(leased, Leased::Granted(_)));
+        leased
+    }
+
+    async fn ask_lease(&self, lease: Lease, duration: Duration) -> Leased {
+        let Ok(connection) = self.breaker.connection() else {
+            return Leased::Down;
         };
-        self.metrics.lease(leased.is_ok());
-        leased.ok().map(|()| lease)
+        let asked = connection.lease(&lease, duration).await;
+        let kind = asked.as_ref().err().map(|fault| fault.kind);
+        match (self.breaker.note(&connection, asked), kind) {
+            (Ok(()), _) => Leased::Granted(lease),
+            (Err(Down), Some(Kind::Timeout | Kind::Io)) => Leased::Down,
+            (Err(Down), _) => Leased::Refused,
+        }
     }
 
     /// See [`super::Store::settle`].

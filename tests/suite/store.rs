@@ -13,7 +13,9 @@ use sidecache::clock::now_ms;
 use sidecache::digest::Digest;
 use sidecache::entry::{Entry, Version};
 use sidecache::metrics::Metrics;
-use sidecache::rules::settings::{Compress, LocalSettings, StoreSettings, StoreTls, StoreUrl};
+use sidecache::rules::settings::{
+    Compress, LocalSettings, OnDown, StoreSettings, StoreTls, StoreUrl,
+};
 use sidecache::secret::Secret;
 use sidecache::store::{Look, Store};
 use std::sync::Arc;
@@ -32,6 +34,7 @@ fn settings(url: StoreUrl) -> StoreSettings {
         compress: Compress::Lz4,
         tls: StoreTls::default(),
         write_lease: Duration::from_secs(35),
+        on_down: OnDown::Forward,
     }
 }
 

@@ -167,6 +167,7 @@ pub fn store(section: Option<Section<'_>>, base: &Path, origin_timeout: Duration
         compress: Compress::Lz4,
         tls: StoreTls::default(),
         write_lease: origin_timeout + LEASE_MARGIN,
+        on_down: OnDown::Forward,
     };
     let Some(s) = section else { return settings };
     if let Some(url) = s.parsed("url", address::store_url) {
@@ -187,14 +188,14 @@ pub fn store(section: Option<Section<'_>>, base: &Path, origin_timeout: Duration
         settings.compress = compress;
     }
     settings.tls = store_tls(&s, base);
+    let choices = [("forward", OnDown::Forward), ("refuse", OnDown::Refuse)];
+    if let Some(on_down) = s.choice("on_down", &choices) {
+        settings.on_down = on_down;
+    }
     settings.write_lease = write_lease(&s, origin_timeout);
     s.finish(&[
         ("seal", "leave it out: values are kept as they are"),
         ("seal_previous", "leave it out"),
-        (
-            "on_down",
-            "leave it out: writes are forwarded while the store is down",
-        ),
         (
             "journal",
             "leave it out: owed invalidations are held in memory",

@@ -136,7 +136,7 @@ fn unusable(name: &str, path: &Path, why: &dyn std::fmt::Display) -> OpenError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::settings::{Compress, StoreUrl};
+    use crate::rules::settings::{Compress, OnDown, StoreUrl};
 
     fn open(url: &str, tls: StoreTls) -> Result<Address, String> {
         let settings = StoreSettings {
@@ -146,6 +146,7 @@ mod tests {
             compress: Compress::Lz4,
             tls,
             write_lease: Duration::from_secs(35),
+            on_down: OnDown::Forward,
         };
         Address::new(url, &settings).map_err(|error| error.to_string())
     }

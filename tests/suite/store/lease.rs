@@ -2,10 +2,17 @@
 
 use super::*;
 use crate::redis::eventually;
-use sidecache::store::Bumped;
+use sidecache::store::{Bumped, Lease, Leased};
 
 const SHORT: Duration = Duration::from_millis(400);
 const LONG: Duration = Duration::from_secs(60);
+
+async fn granted(store: &Store, nodes: &[String], duration: Duration) -> Lease {
+    match store.lease(nodes, duration).await {
+        Leased::Granted(lease) => lease,
+        other => panic!("not granted: {other:?}"),
+    }
+}
 
 /// Milliseconds that a node has left; -2 where it is absent.
 fn left(redis: &RedisServer, node: &str) -> i64 {
@@ -26,7 +33,7 @@ async fn a_write_whose_sidecar_dies_ends_its_nodes_at_the_deadline() {
     let redis = RedisServer::start();
     let store = connected(&redis).await;
     fill(&store, "old").await;
-    let lease = store.lease(&nodes(), SHORT).await.expect("granted");
+    let lease = granted(&store, &nodes(), SHORT).await;
     assert!(
         served(&look(&store).await).is_some(),
         "usable while the write is in flight"
@@ -42,7 +49,7 @@ async fn a_write_whose_sidecar_dies_ends_its_nodes_at_the_deadline() {
 async fn a_node_made_while_a_write_is_pending_dies_with_it_too() {
     let redis = RedisServer::start();
     let store = connected(&redis).await;
-    store.lease(&nodes(), SHORT).await.expect("granted");
+    granted(&store, &nodes(), SHORT).await;
     fill(&store, "read at the origin before the commit").await;
     assert!(
         nodes()
@@ -67,8 +74,8 @@ async fn settling_one_write_does_not_lift_the_lease_of_another() {
     let redis = RedisServer::start();
     let (store, other) = (connected(&redis).await, connected(&redis).await);
     fill(&store, "old").await;
-    let crashed = other.lease(&nodes(), SHORT).await.expect("granted");
-    let settled = store.lease(&nodes(), LONG).await.expect("granted");
+    let crashed = granted(&other, &nodes(), SHORT).await;
+    let settled = granted(&store, &nodes(), LONG).await;
     assert_eq!(
         store.settle(Some(settled), &nodes(), false).await,
         Bumped::Done
@@ -86,7 +93,7 @@ async fn a_refused_write_drops_nothing_and_gives_the_lifetime_back() {
     let redis = RedisServer::start();
     let store = connected(&redis).await;
     fill(&store, "old").await;
-    let lease = store.lease(&nodes(), LONG).await.expect("granted");
+    let lease = granted(&store, &nodes(), LONG).await;
     assert!(
         nodes()
             .iter()
@@ -111,7 +118,7 @@ async fn a_write_of_unknown_end_drops_now_and_once_more_at_the_deadline() {
     let redis = RedisServer::start();
     let store = connected(&redis).await;
     fill(&store, "old").await;
-    let lease = store.lease(&nodes(), SHORT).await.expect("granted");
+    let lease = granted(&store, &nodes(), SHORT).await;
     assert_eq!(
         store.settle(Some(lease), &nodes(), true).await,
         Bumped::Done
@@ -127,13 +134,11 @@ async fn a_drop_that_needed_the_answer_leases_the_node_above_and_leaves_it_alive
     let store = connected(&redis).await;
     fill(&store, "old").await;
     let [above, exact] = [nodes()[0].clone(), nodes()[1].clone()];
-    let lease = store
-        .lease(std::slice::from_ref(&above), LONG)
-        .await
-        .expect("granted");
-    store
+    let lease = granted(&store, std::slice::from_ref(&above), LONG).await;
+    let bumped = store
         .settle(Some(lease), std::slice::from_ref(&exact), false)
         .await;
+    assert_eq!(bumped, Bumped::Done);
     assert_eq!(left(&redis, &exact), -2);
     assert!(left(&redis, &above) > LONG.as_millis() as i64);
 }
@@ -147,8 +152,8 @@ async fn a_write_that_redis_refuses_to_lease_still_drops_and_is_counted() {
     fill(&store, "old").await;
     redis.say("ACL SETUSER default -zadd");
     let lease = store.lease(&nodes(), LONG).await;
-    assert!(lease.is_none());
-    assert_eq!(store.settle(lease, &nodes(), false).await, Bumped::Done);
+    assert!(matches!(lease, Leased::Refused));
+    assert_eq!(store.settle(None, &nodes(), false).await, Bumped::Done);
     assert!(all_absent(&store).await);
     assert!(
         metrics
@@ -162,10 +167,13 @@ async fn a_full_redis_still_settles() {
     let redis = RedisServer::start();
     let store = connected(&redis).await;
     fill(&store, "old").await;
-    let lease = store.lease(&nodes(), LONG).await;
+    let lease = granted(&store, &nodes(), LONG).await;
     redis.say("CONFIG SET maxmemory-policy noeviction");
     redis.say("CONFIG SET maxmemory 1");
-    assert_eq!(store.settle(lease, &nodes(), false).await, Bumped::Done);
+    assert_eq!(
+        store.settle(Some(lease), &nodes(), false).await,
+        Bumped::Done
+    );
     assert!(all_absent(&store).await);
 }
 
@@ -173,12 +181,18 @@ async fn a_full_redis_still_settles() {
 async fn a_write_costs_one_script_before_and_one_after() {
     let redis = RedisServer::start();
     let store = connected(&redis).await;
-    let lease = store.lease(&nodes(), LONG).await.expect("granted"); // teaches Redis the script
-    store.settle(Some(lease), &nodes(), false).await;
+    let lease = granted(&store, &nodes(), LONG).await; // teaches Redis the script
+    assert_eq!(
+        store.settle(Some(lease), &nodes(), false).await,
+        Bumped::Done
+    );
     redis.say("CONFIG RESETSTAT");
-    let lease = store.lease(&nodes(), LONG).await.expect("granted");
+    let lease = granted(&store, &nodes(), LONG).await;
     assert_eq!((redis.calls("evalsha"), redis.calls("eval")), (1, 0));
-    store.settle(Some(lease), &nodes(), false).await;
+    assert_eq!(
+        store.settle(Some(lease), &nodes(), false).await,
+        Bumped::Done
+    );
     assert_eq!((redis.calls("evalsha"), redis.calls("eval")), (2, 0));
 }
 
@@ -187,8 +201,10 @@ async fn a_lease_that_redis_forgot_the_scripts_of_is_granted_all_the_same() {
     let redis = RedisServer::start();
     let store = connected(&redis).await;
     redis.say("SCRIPT FLUSH");
-    let lease = store.lease(&nodes(), LONG).await;
+    let lease = granted(&store, &nodes(), LONG).await;
     redis.say("SCRIPT FLUSH");
-    assert!(lease.is_some());
-    assert_eq!(store.settle(lease, &nodes(), false).await, Bumped::Done);
+    assert_eq!(
+        store.settle(Some(lease), &nodes(), false).await,
+        Bumped::Done
+    );
 }

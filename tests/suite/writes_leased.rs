@@ -1,0 +1,105 @@
+//! Writes whose sidecar cannot finish, or cannot tell the fleet.
+
+use crate::redis::{RedisServer, eventually};
+use crate::world::{Asked, Origin, Reply, Sidecar, head};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+const RULES: &str = r#"
+[[cache]]
+name = "thing"
+match = "GET /api/thing/{id}"
+key = "things:details:{id}"
+query = []
+ttl = "5m"
+public = true
+
+[[invalidate]]
+name = "changed"
+on = "PATCH /api/change/{id}"
+drop = ["things:details:{id}"]
+"#;
+
+async fn register() -> Origin {
+    let value = Arc::new(AtomicI64::new(0));
+    Origin::start(move |asked: Asked| {
+        let value = value.clone();
+        async move {
+            if asked.method != "GET" {
+                value.fetch_add(1, Ordering::SeqCst);
+            }
+            Reply::json(format!("{{\"n\": {}}}", value.load(Ordering::SeqCst)))
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_write_costs_the_store_two_round_trips_and_a_hit_one() {
+    let origin = register().await;
+    let redis = RedisServer::start();
+    let sidecar = Sidecar::start(&origin, &redis.url(), RULES).await;
+    let names = ["mget", "get", "evalsha", "eval", "set", "unlink"];
+    let counted = || names.map(|name| redis.calls(name));
+    sidecar.get("/api/thing/1").await;
+    sidecar.ask("PATCH", "/api/change/1", &[], "").await; // teaches Redis the scripts
+    redis.say("CONFIG RESETSTAT");
+    assert_eq!(sidecar.get("/api/thing/1").await.outcome(), "miss");
+    let [mget, _, evalsha, eval, set, _] = counted();
+    assert_eq!(
+        [mget, evalsha, eval, set],
+        [1, 1, 0, 2],
+        "the script sets the node that was dropped"
+    );
+    redis.say("CONFIG RESETSTAT");
+    assert_eq!(sidecar.get("/api/thing/1").await.outcome(), "hit");
+    assert_eq!(counted(), [1, 0, 0, 0, 0, 0]);
+    redis.say("CONFIG RESETSTAT");
+    assert_eq!(
+        sidecar
+            .ask("PATCH", "/api/change/1", &[], "")
+            .await
+            .outcome(),
+        "write"
+    );
+    let [mget, get, evalsha, eval, set, _] = counted();
+    assert_eq!([mget, get, evalsha, eval, set], [0, 0, 2, 0, 0]);
+}
+
+#[tokio::test]
+async fn while_the_store_is_down_a_write_is_refused_where_the_file_says_so() {
+    let origin = register().await;
+    let mut redis = RedisServer::start();
+    let text = format!(
+        "{}on_down = \"refuse\"\n{RULES}",
+        head(origin.address, &redis.url())
+    );
+    let sidecar = Sidecar::with_file(&text).await;
+    assert_eq!(sidecar.get("/api/thing/1").await.n(), 0);
+    redis.kill();
+    eventually("the store is known to be down", async || {
+        sidecar
+            .door("GET", "/readyz", "")
+            .await
+            .text()
+            .contains("down")
+    })
+    .await;
+    let refused = sidecar.ask("PATCH", "/api/change/1", &[], "").await;
+    assert_eq!(
+        (refused.status, refused.header("retry-after")),
+        (503, Some("1"))
+    );
+    assert_eq!(refused.detail(), Some("store-down"));
+    assert_eq!(sidecar.get("/api/thing/1").await.n(), 0, "it was not sent");
+    assert_eq!(
+        sidecar.ask("POST", "/elsewhere", &[], "").await.status,
+        200,
+        "nothing kept hangs on it"
+    );
+    redis.restart();
+    eventually("writes are taken again", async || {
+        sidecar.ask("PATCH", "/api/change/1", &[], "").await.status == 200
+    })
+    .await;
+}
