@@ -279,14 +279,18 @@ enum Copied {
     /// All of it; `last` is the chunk that the client has not got yet.
     Whole { bytes: Bytes, last: Option<Bytes> },
     /// It is not to be kept after all; `next` and what follows goes to the client.
-    Passing { detail: Detail, next: Frame<Bytes> },
+    Passing {
+        detail: Detail,
+        next: Option<Frame<Bytes>>,
+    },
     /// The origin broke off.
     Broken,
 }
 
 /// Copies a body, passing on each chunk when the next one is there. A client that reads slowly does
 /// not slow the fill, one that left does not end it: the bytes are held for the copy in any case. An
-/// origin that stops in the middle for `stall` has broken off: others wait for this fill.
+/// origin that stops in the middle for `stall` is not waited for by others: the copy is given up, and
+/// the client gets the rest when it comes.
 async fn take_copy(body: &mut Body, client: &BodySender, max: usize, stall: Duration) -> Copied {
     let mut chunks: Vec<Bytes> = Vec::new();
     let mut size = 0;
@@ -295,7 +299,14 @@ async fn take_copy(body: &mut Body, client: &BodySender, max: usize, stall: Dura
         let frame = match tokio::time::timeout(stall, body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
             Ok(None) => break,
-            Ok(Some(Err(_))) | Err(_) => return Copied::Broken,
+            Ok(Some(Err(_))) => return Copied::Broken,
+            Err(_) => {
+                let _ = last.map(|chunk| client.send_now(Frame::data(chunk)));
+                return Copied::Passing {
+                    detail: Detail::NotKeepable,
+                    next: None,
+                };
+            }
         };
         let held = last.take().map(|chunk| client.send_now(Frame::data(chunk)));
         let _ = held; // a client that left does not end the fill
@@ -308,13 +319,13 @@ async fn take_copy(body: &mut Body, client: &BodySender, max: usize, stall: Dura
             Ok(chunk) => {
                 return Copied::Passing {
                     detail: Detail::TooLarge,
-                    next: Frame::data(chunk),
+                    next: Some(Frame::data(chunk)),
                 };
             }
             Err(trailers) => {
                 return Copied::Passing {
                     detail: Detail::NotKeepable,
-                    next: trailers,
+                    next: Some(trailers),
                 };
             }
         }
@@ -330,19 +341,25 @@ async fn take_copy(body: &mut Body, client: &BodySender, max: usize, stall: Dura
 }
 
 /// Passes on the rest at the client's pace; a client that left ends it.
-async fn relay(first: Frame<Bytes>, mut body: Body, client: BodySender) {
-    let mut next = Some(Ok(first));
-    while let Some(frame) = next {
-        let Ok(frame) = frame else {
-            return client.abort();
-        };
-        if client.send(frame).await.is_err() {
-            return;
-        }
-        next = tokio::select! {
+async fn relay(first: Option<Frame<Bytes>>, mut body: Body, client: BodySender) {
+    if let Some(first) = first
+        && client.send(first).await.is_err()
+    {
+        return;
+    }
+    loop {
+        let next = tokio::select! {
             next = body.frame() => next,
             () = client.closed() => return, // an origin that says nothing more would hold us here
         };
+        match next {
+            None => return client.finish(),
+            Some(Err(_)) => return client.abort(),
+            Some(Ok(frame)) => {
+                if client.send(frame).await.is_err() {
+                    return;
+                }
+            }
+        }
     }
-    client.finish();
 }

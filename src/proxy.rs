@@ -76,6 +76,12 @@ impl Exchange {
         let forwarding = Forwarding::of(&parts.headers, parts.version, peer, trusted);
         let methods = headers::methods(&parts.method, &parts.headers);
         headers::remove_hop_by_hop(&mut parts.headers);
+        if !parts.headers.contains_key(header::HOST) {
+            // HTTP/1.0 needs none; what we send on is HTTP/1.1, which does.
+            parts
+                .headers
+                .insert(header::HOST, live.table.proxy.origin.host());
+        }
         forwarding.correct(&mut parts.headers);
         Exchange {
             live,

@@ -135,6 +135,13 @@ fn origin_form<B>(request: &Request<B>) -> Result<Uri, Refusal> {
         Some(_) => return Err(ambiguous("the target's scheme is not http")),
     }
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let rooted = format!("/{target}");
+    // `http://host?query` has an empty path, which is `/` (RFC 9112 §3.2.1).
+    let target = if target.starts_with('?') {
+        &rooted
+    } else {
+        target
+    };
     if target == "*" && request.method() != Method::OPTIONS {
         return Err(ambiguous("the target * is for OPTIONS only"));
     }
@@ -192,6 +199,11 @@ mod tests {
             .expect("a request");
         let admitted = admit(request).expect("admitted");
         assert_eq!(admitted.uri(), "/x?y=1");
+        let bare = Request::get("http://a.example?y=1")
+            .header("host", "a")
+            .body(())
+            .expect("a request");
+        assert_eq!(admit(bare).expect("admitted").uri(), "/?y=1");
         assert_eq!(admitted.headers()["host"], "a.example:81");
     }
 

@@ -43,8 +43,15 @@ pub fn conditional(mut response: Response<Body>, client: &HeaderMap) -> Response
 
 /// An error of ours as short JSON.
 pub fn error(status: StatusCode, error: &str, detail: Detail) -> Response<Body> {
-    let text = serde_json::json!({ "error": error, "detail": detail.word() }).to_string();
-    let mut response = Response::new(Body::full(Bytes::from(text)));
+    json(
+        status,
+        &serde_json::json!({ "error": error, "detail": detail.word() }),
+    )
+}
+
+/// Something that we say ourselves, and that nobody is to keep.
+pub fn json(status: StatusCode, document: &serde_json::Value) -> Response<Body> {
+    let mut response = Response::new(Body::full(Bytes::from(document.to_string())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(

@@ -57,11 +57,19 @@ impl LearntVary {
         if before.seen && grown.len() == before.names.len() {
             return Ok((before, false));
         }
-        self.0.rcu(|current| Vary {
-            names: union(&current.names, names),
-            seen: true,
+        self.0.rcu(|current| {
+            let grown = union(&current.names, names);
+            // Others may have learnt meanwhile; together it may be too much.
+            let names = if grown.len() > MAX_VARY_NAMES {
+                current.names.clone()
+            } else {
+                grown
+            };
+            Vary { names, seen: true }
         });
-        Ok((self.known(), true))
+        let known = self.known();
+        let all = names.iter().all(|name| known.names.contains(name));
+        if all { Ok((known, true)) } else { Err(TooMany) }
     }
 }
 

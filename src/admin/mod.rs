@@ -12,13 +12,14 @@ mod purge;
 use crate::body::{self, Body, Read};
 use crate::live::Live;
 use crate::metrics;
+use crate::reply;
 use crate::rules::settings::AdminSettings;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
@@ -48,7 +49,7 @@ impl Door {
         let path = request.uri().path().to_owned();
         let answer = self.route(request).await;
         answer.unwrap_or_else(|Denied(status, why)| {
-            let mut answer = json_answer(status, &json!({ "error": why }));
+            let mut answer = reply::json(status, &json!({ "error": why }));
             answer.headers_mut().extend(owed_with(status, &path));
             answer
         })
@@ -57,7 +58,7 @@ impl Door {
     async fn route(&self, request: Request<Incoming>) -> Answer {
         match (request.method(), request.uri().path()) {
             (&Method::GET | &Method::HEAD, "/healthz") => {
-                Ok(json_answer(StatusCode::OK, &json!({ "status": "ok" })))
+                Ok(reply::json(StatusCode::OK, &json!({ "status": "ok" })))
             }
             (&Method::GET | &Method::HEAD, "/readyz") => Ok(self.ready()),
             (&Method::GET | &Method::HEAD, "/metrics") => Ok(self.metrics()),
@@ -79,7 +80,7 @@ impl Door {
             (StatusCode::OK, "ready")
         };
         let state = if store.up() { "up" } else { "down" };
-        json_answer(
+        reply::json(
             status,
             &json!({ "status": word, "store": state, "invalidations_owed": store.owed() }),
         )
@@ -166,18 +167,6 @@ fn owed_with(status: StatusCode, path: &str) -> Option<(HeaderName, HeaderValue)
 
 fn only(method: &str) -> Denied {
     Denied(StatusCode::METHOD_NOT_ALLOWED, format!("only {method}"))
-}
-
-fn json_answer(status: StatusCode, document: &Json) -> Response<Body> {
-    let mut response = Response::new(Body::full(Bytes::from(document.to_string())));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! `POST /api/purge {"drop": ["doctors:list:*"]}`: drops by hand.
 
-use super::{Answer, Denied, json_answer};
+use super::{Answer, Denied};
 use crate::key::{self, Pattern};
 use crate::live::Live;
+use crate::reply;
 use crate::rules::table::Table;
 use crate::store::Bumped;
 use hyper::StatusCode;
@@ -38,10 +39,10 @@ pub(super) async fn purge(live: &Live, body: &[u8]) -> Answer {
     let names: Vec<&str> = nodes.iter().map(|node| shown(&live.table, node)).collect();
     tracing::info!(nodes = nodes.len(), "purged by hand");
     match live.ground.store.bump(&nodes).await {
-        Bumped::Done => Ok(json_answer(StatusCode::OK, &json!({ "dropped": names }))),
+        Bumped::Done => Ok(reply::json(StatusCode::OK, &json!({ "dropped": names }))),
         Bumped::Owed => {
             let none: [&str; 0] = [];
-            Ok(json_answer(
+            Ok(reply::json(
                 StatusCode::ACCEPTED,
                 &json!({ "dropped": none, "owed": names }),
             ))

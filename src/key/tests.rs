@@ -1,5 +1,6 @@
 use super::*;
 use crate::rules::check;
+use crate::rules::table::Table;
 use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;

@@ -2,7 +2,7 @@
 //! text left to parse.
 
 use crate::secret::Secret;
-use hyper::header::HeaderName;
+use hyper::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,6 +36,24 @@ pub enum OriginAddress {
     },
     /// `unix:/path`
     Unix(PathBuf),
+}
+
+impl OriginAddress {
+    /// The `Host` of a request to it that names none of its own.
+    pub fn host(&self) -> HeaderValue {
+        let localhost = HeaderValue::from_static("localhost");
+        match self {
+            OriginAddress::Http { host, port } | OriginAddress::Https { host, port } => {
+                let name = if host.contains(':') {
+                    format!("[{host}]")
+                } else {
+                    host.clone()
+                };
+                HeaderValue::try_from(format!("{name}:{port}")).unwrap_or(localhost)
+            }
+            OriginAddress::Unix(_) => localhost,
+        }
+    }
 }
 
 /// How paths are compared with patterns.

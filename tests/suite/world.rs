@@ -258,11 +258,11 @@ impl Sidecar {
     }
 
     pub fn address(&self) -> SocketAddr {
-        tcp(&self.server.proxy)
+        tcp(self.server.proxy())
     }
 
     pub fn admin(&self) -> SocketAddr {
-        tcp(self.server.admin.as_ref().expect("an admin door"))
+        tcp(self.server.admin().expect("an admin door"))
     }
 
     pub async fn get(&self, target: &str) -> Got {

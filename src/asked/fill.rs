@@ -1,0 +1,145 @@
+//! What the origin is asked in a client's stead: what is keyed, and nothing else.
+
+use super::who::Who;
+use crate::headers;
+use crate::identity::cookie;
+use crate::inputs::{Query, canonical};
+use crate::outcome::Detail;
+use crate::rules::table::{Forward, Rule, Shaping};
+use crate::rules::template::Source;
+use bytes::Bytes;
+use hyper::header::{self, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Uri};
+use serde_json::Value as Json;
+
+/// The request, but for the headers that answers vary by.
+pub(super) struct Plain {
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<Bytes>,
+}
+
+/// HEAD is answered from what GET would get.
+pub(super) fn read_method(method: &Method) -> &Method {
+    if method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    }
+}
+
+/// The client's headers as variants see them.
+pub(super) fn offered(headers: &HeaderMap) -> HeaderMap {
+    let mut offered = headers.clone();
+    offered.remove(header::ACCEPT_ENCODING);
+    if let Some(codings) = headers::normal_accept_encoding(headers) {
+        offered.insert(header::ACCEPT_ENCODING, codings);
+    }
+    offered
+}
+
+/// What the origin is asked: method, path, the keyed part of query and body, the keyed headers and
+/// cookies, and the credential where the rule knows who asks.
+pub(super) fn plain(
+    rule: &Rule,
+    parts: &Parts,
+    query: &Query,
+    body: Option<&Json>,
+    who: &Who,
+) -> Result<Plain, Detail> {
+    let mut sent = match rule.forward {
+        Forward::Keyed => keyed_headers(rule, &parts.headers),
+        Forward::All => everything_forwardable(&offered(&parts.headers)),
+    };
+    if rule.forward == Forward::Keyed {
+        for (name, value) in who
+            .credential
+            .iter()
+            .flat_map(|credential| &credential.carriers)
+        {
+            sent.append(name.clone(), value.clone());
+        }
+    }
+    join_cookies(&mut sent)?;
+    let body = body.map(|document| Bytes::from(canonical(document)));
+    if body.is_some() {
+        sent.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        sent.remove(header::CONTENT_LENGTH);
+    }
+    let uri = keyed_target(rule, &parts.uri, query).ok_or(Detail::UnkeyedQuery)?;
+    Ok(Plain {
+        method: read_method(&parts.method).clone(),
+        uri,
+        headers: sent,
+        body,
+    })
+}
+
+fn keyed_headers(rule: &Rule, client: &HeaderMap) -> HeaderMap {
+    let mut sent = HeaderMap::new();
+    for placeholder in rule.key.placeholders() {
+        match &placeholder.source {
+            Source::Header(name) if !sent.contains_key(name) => {
+                client.get_all(name).iter().for_each(|value| {
+                    sent.append(name.clone(), value.clone());
+                });
+            }
+            Source::Cookie(name) => {
+                let pair = cookie::find(client, name)
+                    .and_then(|pair| HeaderValue::from_bytes(pair.raw).ok());
+                sent.extend(pair.map(|pair| (header::COOKIE, pair)));
+            }
+            _ => {}
+        }
+    }
+    sent
+}
+
+/// Conditions are the client's own: the answer to them is not one that others can be given.
+fn everything_forwardable(client: &HeaderMap) -> HeaderMap {
+    let mut sent = client.clone();
+    headers::remove_hop_by_hop(&mut sent);
+    for name in [
+        header::IF_NONE_MATCH,
+        header::IF_MODIFIED_SINCE,
+        header::IF_RANGE,
+        header::EXPECT,
+    ] {
+        sent.remove(name);
+    }
+    sent
+}
+
+/// HTTP/1.1 has one Cookie line (RFC 6265 §5.4).
+fn join_cookies(sent: &mut HeaderMap) -> Result<(), Detail> {
+    let mut pairs: Vec<&[u8]> = Vec::new();
+    for pair in sent.get_all(header::COOKIE) {
+        if !pairs.contains(&pair.as_bytes()) {
+            pairs.push(pair.as_bytes());
+        }
+    }
+    if sent.get_all(header::COOKIE).iter().count() > 1 {
+        let joined =
+            HeaderValue::from_bytes(&pairs.join(&b"; "[..])).map_err(|_| Detail::UnkeyedHeader)?;
+        sent.insert(header::COOKIE, joined);
+    }
+    Ok(())
+}
+
+fn keyed_target(rule: &Rule, uri: &Uri, query: &Query) -> Option<Uri> {
+    let restricted = match &rule.query {
+        Shaping::Undeclared => uri.query().unwrap_or_default().to_owned(),
+        Shaping::Only(names) => query.restricted(|name| names.iter().any(|listed| listed == name)),
+    };
+    let target = if restricted.is_empty() {
+        uri.path().to_owned()
+    } else {
+        format!("{}?{restricted}", uri.path())
+    };
+    target.parse().ok()
+}

@@ -1,0 +1,146 @@
+//! Whether everything about a request that can shape its answer is in the key, or declared irrelevant.
+
+use crate::headers;
+use crate::inputs::Query;
+use crate::outcome::Detail;
+use crate::rules::table::{Rule, Shaping, Table};
+use crate::rules::template::{Source, Template};
+use bytes::Bytes;
+use hyper::HeaderMap;
+use hyper::header::{self, HeaderName, HeaderValue};
+use serde_json::Value as Json;
+
+pub(super) fn fit_host(table: &Table, headers: &HeaderMap) -> Result<HeaderValue, Detail> {
+    let host = headers.get(header::HOST).ok_or(Detail::Host)?;
+    let text = host
+        .to_str()
+        .map_err(|_| Detail::Host)?
+        .to_ascii_lowercase();
+    match &table.proxy.hosts {
+        Some(hosts) if !hosts.contains(&text) => Err(Detail::Host),
+        _ => HeaderValue::from_str(&text).map_err(|_| Detail::Host),
+    }
+}
+
+/// Headers that change which handler the origin runs, or ask for a part or a condition.
+pub(super) fn refuse_what_no_key_can_carry(headers: &HeaderMap) -> Result<(), Detail> {
+    let present = |names: &[HeaderName]| names.iter().any(|name| headers.contains_key(name));
+    if present(&headers::TARGET_OVERRIDES)
+        || present(&headers::METHOD_OVERRIDES)
+        || headers.contains_key(header::UPGRADE)
+    {
+        return Err(Detail::UnkeyedHeader);
+    }
+    if present(&[header::RANGE]) {
+        return Err(Detail::Range);
+    }
+    if present(&[header::IF_MATCH, header::IF_UNMODIFIED_SINCE]) {
+        return Err(Detail::UnkeyedHeader);
+    }
+    Ok(())
+}
+
+pub(super) fn fit_query(rule: &Rule, query: &Query) -> Result<(), Detail> {
+    let Shaping::Undeclared = rule.query else {
+        return Ok(());
+    };
+    let all_are_keyed = rule
+        .key
+        .placeholders()
+        .any(|placeholder| placeholder.source == Source::Query);
+    let keyed = |name: &str| all_are_keyed || names_query(&rule.key, name);
+    if query.names().all(keyed) {
+        Ok(())
+    } else {
+        Err(Detail::UnkeyedQuery)
+    }
+}
+
+fn names_query(template: &Template, name: &str) -> bool {
+    template
+        .placeholders()
+        .any(|placeholder| matches!(&placeholder.source, Source::QueryName(keyed) if keyed == name))
+}
+
+/// The JSON body restricted to what shapes the answer; `None` where there is no body.
+pub(super) fn fit_body(
+    rule: &Rule,
+    headers: &HeaderMap,
+    body: Option<&Bytes>,
+) -> Result<Option<Json>, Detail> {
+    let keyed = keyed_fields(&rule.key);
+    let whole_is_keyed = keyed.iter().any(|path| path.is_empty());
+    // No body and one without any of the fields are two requests, which fields cannot tell apart.
+    let Some(bytes) = body.filter(|bytes| !bytes.is_empty()) else {
+        return match keyed.is_empty() || whole_is_keyed {
+            true => Ok(None),
+            false => Err(Detail::UnkeyedBody),
+        };
+    };
+    let is_irrelevant = rule.body != Shaping::Undeclared;
+    if !is_plain_json(headers) || (keyed.is_empty() && !is_irrelevant) {
+        return Err(Detail::UnkeyedBody);
+    }
+    let mut document: Json = serde_json::from_slice(bytes).map_err(|_| Detail::UnkeyedBody)?;
+    if let (Shaping::Only(names), Json::Object(members)) = (&rule.body, &mut document) {
+        members.retain(|name, _| names.contains(name));
+    }
+    if covered(&document, &keyed) {
+        Ok(Some(document))
+    } else {
+        Err(Detail::UnkeyedBody)
+    }
+}
+
+/// JSON as every parser reads it: declared as such, UTF-8, not encoded.
+fn is_plain_json(headers: &HeaderMap) -> bool {
+    let Some(content_type) = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
+    let mut pieces = content_type
+        .split(';')
+        .map(|piece| piece.trim().to_ascii_lowercase());
+    pieces.next().as_deref() == Some("application/json")
+        && pieces.all(|parameter| {
+            matches!(
+                parameter.as_str(),
+                "charset=utf-8" | "charset=\"utf-8\"" | ""
+            )
+        })
+        && !headers.contains_key(header::CONTENT_ENCODING)
+}
+
+/// The body fields that a template holds, as paths; `{body}` is the empty path.
+fn keyed_fields(template: &Template) -> Vec<&[String]> {
+    let path = |source| match source {
+        &Source::Body => Some(&[] as &[String]),
+        Source::BodyField(path) => Some(path.as_slice()),
+        _ => None,
+    };
+    template
+        .placeholders()
+        .filter_map(|placeholder| path(&placeholder.source))
+        .collect()
+}
+
+/// Whether every field of a document is in the key.
+fn covered(document: &Json, keyed: &[&[String]]) -> bool {
+    if keyed.iter().any(|path| path.is_empty()) {
+        return true;
+    }
+    let Json::Object(members) = document else {
+        return false;
+    };
+    members.iter().all(|(name, value)| {
+        let below: Vec<&[String]> = keyed
+            .iter()
+            .filter_map(|path| path.split_first())
+            .filter(|(first, _)| *first == name)
+            .map(|(_, rest)| rest)
+            .collect();
+        !below.is_empty() && covered(value, &below)
+    })
+}

@@ -1,0 +1,108 @@
+//! How a value stands in a key: filtered, marked by its kind, escaped.
+
+use crate::digest::{Digest, Digester};
+use crate::inputs::Value;
+use crate::rules::template::{Filter, Placeholder, Source};
+use std::fmt::Write as _;
+
+/// Longest rendered value in bytes; a longer one becomes its digest, so that no request makes keys
+/// that a store refuses (some take no more than 32 KiB).
+pub const MAX_RENDERED_VALUE: usize = 128;
+
+/// A value with its filters applied, escaped so that it stays within its segment. Different values
+/// never render alike: a `%` followed by a lower-case letter, a comma or a dash never comes from
+/// escaping, and marks what is not plain text.
+pub(super) fn rendered(value: Value, placeholder: &Placeholder, strict: bool) -> String {
+    let filtered = filter(value, &placeholder.filters);
+    let digested = placeholder.filters.contains(&Filter::Hash)
+        || matches!(placeholder.source, Source::Token | Source::Body);
+    if digested {
+        return digest_of(&filtered).to_string();
+    }
+    let text = marked(&filtered, strict);
+    if text.len() > MAX_RENDERED_VALUE {
+        format!("%h{}", digest_of(&filtered))
+    } else {
+        text
+    }
+}
+
+fn marked(value: &Value, strict: bool) -> String {
+    match value {
+        Value::Absent => "%-".to_owned(),
+        Value::Null => "%z".to_owned(),
+        Value::Bool(true) => "%t".to_owned(),
+        Value::Bool(false) => "%f".to_owned(),
+        Value::Number(number) => format!("%n{}", escaped(number, strict)),
+        Value::Text(text) => escaped(text, strict),
+        Value::List(items) => {
+            let items: Vec<String> = items.iter().map(|item| escaped(item, strict)).collect();
+            items.join("%,")
+        }
+        Value::Structure(_) => format!("%j{}", digest_of(value)),
+    }
+}
+
+fn digest_of(value: &Value) -> Digest {
+    let (kind, parts): (&str, Vec<&str>) = match value {
+        Value::Absent => ("absent", vec![]),
+        Value::Null => ("null", vec![]),
+        Value::Bool(true) => ("true", vec![]),
+        Value::Bool(false) => ("false", vec![]),
+        Value::Number(number) => ("number", vec![number]),
+        Value::Text(text) => ("text", vec![text]),
+        Value::List(items) => ("list", items.iter().map(String::as_str).collect()),
+        Value::Structure(text) => ("structure", vec![text]),
+    };
+    let mut digester = Digester::new(kind);
+    parts.iter().for_each(|part| {
+        digester.part(part.as_bytes());
+    });
+    digester.finish()
+}
+
+fn filter(value: Value, filters: &[Filter]) -> Value {
+    let apply = |text: String| filters.iter().fold(text, filtered_text);
+    match value {
+        Value::Text(text) => Value::Text(apply(text)),
+        Value::List(items) => Value::List(items.into_iter().map(apply).collect()),
+        other => other,
+    }
+}
+
+fn filtered_text(text: String, filter: &Filter) -> String {
+    match filter {
+        Filter::Lower => text.to_lowercase(),
+        Filter::Trim => text.trim().to_owned(),
+        Filter::Squeeze => squeezed(&text),
+        Filter::Hash => text, // the digest is taken of the whole value, kind included
+    }
+}
+
+fn squeezed(text: &str) -> String {
+    let mut squeezed = String::with_capacity(text.len());
+    let mut in_space = false;
+    for character in text.chars() {
+        if !character.is_whitespace() {
+            squeezed.push(character);
+        } else if !in_space {
+            squeezed.push(' ');
+        }
+        in_space = character.is_whitespace();
+    }
+    squeezed
+}
+
+/// Percent-encodes all but unreserved characters (`strict`: all but letters and digits, for
+/// segments in which other placeholders follow). Hexadecimal digits are upper case.
+fn escaped(text: &str, strict: bool) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || (!strict && b"-_.~@+=".contains(&byte)) {
+            escaped.push(byte as char);
+        } else {
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+    }
+    escaped
+}
