@@ -24,8 +24,10 @@ use tokio_util::task::TaskTracker;
 /// holds connections open on purpose.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bytes of a request's head. Node's own limit is 16 KiB; a head that we refuse it would refuse too.
-const MAX_HEAD: usize = 64 * 1024;
+/// Bytes that a connection buffers in each direction, and so the longest head that is taken: four
+/// times what Node takes. Without a bound hyper reads bodies in pieces of up to 400 KiB, and what
+/// the allocator holds on to of those is most of the memory of a process that forwards uploads.
+const MAX_BUFFER: usize = 64 * 1024;
 
 /// Pause after an accept that failed, mostly for want of file descriptors: going on at once would
 /// spin.
@@ -191,7 +193,8 @@ where
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .max_header_size(MAX_HEAD)
+        .max_header_size(MAX_BUFFER)
+        .max_buf_size(MAX_BUFFER)
         .header_read_timeout(HEAD_TIMEOUT);
     let mut connection = std::pin::pin!(builder.serve_connection(io, service));
     let ended = match closing.run_until_cancelled(connection.as_mut()).await {
