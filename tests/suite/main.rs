@@ -1,6 +1,7 @@
 //! The integration suite: one binary, so that one build serves every test.
 
 mod map; // src/lib.rs is the true map
+mod model; // the consistency protocol, explored exhaustively
 mod redis; // a real Redis, started by the test
 mod store; // the store's contract, against memory and Redis
 mod world; // an origin, a store, sidecars, a client in three lines
