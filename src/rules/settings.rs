@@ -168,6 +168,8 @@ pub struct StoreSettings {
     pub write_lease: Duration,
     /// Default `Forward`.
     pub on_down: OnDown,
+    /// The file that keeps owed drops over a crash. Default none.
+    pub journal: Option<PathBuf>,
 }
 
 /// Where a token is looked for.

@@ -28,11 +28,12 @@ pub struct Breaker {
 }
 
 impl Breaker {
-    /// Open, and owing nothing.
-    pub fn new(shallow: Vec<String>, metrics: Arc<Metrics>) -> Breaker {
+    /// Open.
+    pub fn new(owed: Owed, metrics: Arc<Metrics>) -> Breaker {
+        metrics.owed(owed.len());
         Breaker {
             connection: ArcSwapOption::empty(),
-            owed: Mutex::new(Owed::new(shallow)),
+            owed: Mutex::new(owed),
             timeouts: AtomicU32::new(0),
             up: watch::Sender::new(false),
             metrics,
@@ -71,12 +72,19 @@ impl Breaker {
         self.metrics.owed(owed.len());
     }
 
-    /// Redis could not be told to delete these: until it was, nobody may ask it.
+    /// Whether what is owed outlives this process.
+    pub fn journalled(&self) -> bool {
+        self.lock().journalled()
+    }
+
+    /// Redis could not be told to delete these: until it was, nobody may ask it. With a journal this
+    /// returns when they are on disk, so a write is answered only then; it blocks, but only while
+    /// Redis is not asked.
     pub fn owe(&self, nodes: Vec<String>) {
         let mut owed = self.lock();
+        self.set(&owed, None); // first, so that nobody reads while the disk is waited for
         owed.add(nodes);
         self.metrics.owed(owed.len());
-        self.set(&owed, None);
     }
 
     /// Closes the breaker, unless something is owed: a write may have failed to reach Redis since

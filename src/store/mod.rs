@@ -7,6 +7,7 @@
 
 mod breaker; // whether Redis may be asked, and what it is owed
 mod fault; // what can go wrong, as callers and metrics see it
+mod journal; // those deletions in a file
 mod local; // decoded bodies before Redis
 mod memory; // the store that is memory alone
 mod owed; // deletions that Redis could not be told of
@@ -87,6 +88,9 @@ impl Store {
     /// Opens the store that `settings` name, without waiting for it. Nodes and markers live for
     /// `node_ttl`, which must exceed the longest lifetime of an entry. `shallow` are the full keys of
     /// the shallowest nodes, one of which every entry has: bumping them drops everything.
+    ///
+    /// What the journal says is owed is paid before Redis is asked anything. A store that is memory
+    /// has no journal.
     ///
     /// Must be called within a Tokio runtime if the store is Redis.
     pub fn open(

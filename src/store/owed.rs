@@ -1,6 +1,9 @@
 //! Nodes whose deletion is owed: the store could not be told yet that a write happened.
 
+use super::fault::OpenError;
+use super::journal::Journal;
 use std::collections::HashMap;
+use std::path::Path;
 
 /// Most nodes owed one by one. At some 100 bytes each that is about a megabyte, and one deletion
 /// of them all stays a matter of milliseconds. Past it the shallow nodes are owed instead: they
@@ -13,6 +16,8 @@ pub struct Owed {
     shallow: Vec<String>,
     everything: bool,
     now: Moment,
+    /// Holds all that is owed, and perhaps what was, unless it says that it cannot.
+    journal: Option<Journal>,
 }
 
 /// Counts additions. A deletion sent at one moment pays nothing that was owed later, though it be
@@ -20,14 +25,33 @@ pub struct Owed {
 pub type Moment = u64;
 
 impl Owed {
-    /// Nothing is owed. `shallow` are the nodes that every entry has one of.
-    pub fn new(shallow: Vec<String>) -> Owed {
-        Owed {
+    /// Nothing is owed but what stands in the journal. `shallow` are the nodes that every entry has
+    /// one of: they are owed too where a piece of the journal cannot be read.
+    ///
+    /// # Errors
+    /// The journal cannot be used.
+    pub fn open(shallow: Vec<String>, journal: Option<&Path>) -> Result<Owed, OpenError> {
+        let mut owed = Owed {
             nodes: HashMap::new(),
             shallow,
             everything: false,
             now: 0,
+            journal: None,
+        };
+        let Some(path) = journal else {
+            return Ok(owed);
+        };
+        let (journal, replayed) = Journal::open(path)?;
+        owed.add(replayed.nodes);
+        owed.journal = Some(journal);
+        if replayed.unreadable > 0 {
+            let (journal, unreadable) = (path.display(), replayed.unreadable);
+            tracing::warn!(%journal, unreadable, readable = owed.len(), "the journal's end is torn or damaged: everything is owed");
+            owed.add_everything();
+        } else if owed.len() > 0 {
+            tracing::info!(journal = %path.display(), owed = owed.len(), "invalidations are owed from before the start");
         }
+        Ok(owed)
     }
 
     /// Entries are kept under these shallow nodes too. Those known before stay: writes under the rules
@@ -40,20 +64,37 @@ impl Owed {
         self.shallow.extend(unknown);
     }
 
-    /// Owes these too.
+    /// Owes these too. When this returns the journal has them.
     pub fn add(&mut self, nodes: impl IntoIterator<Item = String>) {
         self.now += 1;
-        if !self.everything {
-            self.nodes
-                .extend(nodes.into_iter().map(|node| (node, self.now)));
-            self.everything = self.nodes.len() > MAX_OWED;
+        let fresh = match self.everything {
+            true => self.note(self.shallow.clone()),
+            false => self.note(nodes),
+        };
+        if !self.everything && self.nodes.len() > MAX_OWED {
+            self.add_everything();
+        } else if let Some(journal) = &mut self.journal {
+            journal.record(&fresh, self.nodes.keys());
         }
-        if self.everything {
-            self.nodes = self
-                .shallow
-                .iter()
-                .map(|node| (node.clone(), self.now))
-                .collect();
+    }
+
+    /// Notes the moment of each, and tells which were not owed before.
+    fn note(&mut self, nodes: impl IntoIterator<Item = String>) -> Vec<String> {
+        let now = self.now;
+        let owed = &mut self.nodes;
+        nodes
+            .into_iter()
+            .filter(|node| owed.insert(node.clone(), now).is_none())
+            .collect()
+    }
+
+    /// Owes the shallow nodes in place of all others.
+    fn add_everything(&mut self) {
+        self.everything = true;
+        self.nodes.clear();
+        self.note(self.shallow.clone());
+        if let Some(journal) = &mut self.journal {
+            journal.replace(self.nodes.keys());
         }
     }
 
@@ -67,6 +108,11 @@ impl Owed {
         (self.nodes.keys().cloned().collect(), self.now)
     }
 
+    /// Whether what is owed outlives this process.
+    pub fn journalled(&self) -> bool {
+        self.journal.is_some()
+    }
+
     /// These were deleted by a command sent after they were read at `moment`.
     pub fn paid(&mut self, nodes: &[String], moment: Moment) {
         for node in nodes {
@@ -74,7 +120,10 @@ impl Owed {
                 self.nodes.remove(node);
             }
         }
-        self.everything &= !self.nodes.is_empty();
+        if self.nodes.is_empty() {
+            self.everything = false;
+            self.journal.iter_mut().for_each(Journal::clear);
+        }
     }
 }
 
@@ -86,6 +135,11 @@ mod tests {
         format!("clinic:node:{number}")
     }
 
+    fn owing(shallow: &[&str]) -> Owed {
+        let shallow = shallow.iter().map(|node| node.to_string()).collect();
+        Owed::open(shallow, None).expect("there is no journal that could refuse")
+    }
+
     fn sorted(owed: &Owed) -> Vec<String> {
         let mut nodes = owed.debts().0;
         nodes.sort();
@@ -94,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_node_is_owed_once_however_often_it_was_written() {
-        let mut owed = Owed::new(vec![]);
+        let mut owed = owing(&[]);
         owed.add([node(1), node(2), node(1)]);
         assert_eq!(owed.len(), 2);
         owed.paid(&[node(1)], owed.debts().1);
@@ -103,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_node_written_again_while_it_is_being_paid_stays_owed() {
-        let mut owed = Owed::new(vec![]);
+        let mut owed = owing(&[]);
         owed.add([node(1), node(2)]);
         let (nodes, moment) = owed.debts();
         owed.add([node(1)]);
@@ -113,7 +167,7 @@ mod tests {
 
     #[test]
     fn past_the_bound_the_shallow_nodes_are_owed_instead() {
-        let mut owed = Owed::new(vec!["doctors".into(), "ai".into()]);
+        let mut owed = owing(&["doctors", "ai"]);
         owed.add((0..MAX_OWED).map(node));
         assert_eq!(owed.len(), MAX_OWED);
         owed.add([node(MAX_OWED)]);
@@ -129,5 +183,88 @@ mod tests {
         owed.paid(&nodes, owed.debts().1);
         owed.add([node(7)]);
         assert_eq!(sorted(&owed), [node(7)]);
+    }
+
+    const SHALLOW: [&str; 2] = ["ai", "doctors"];
+
+    fn journalled(path: &Path) -> Owed {
+        let shallow = SHALLOW.iter().map(|node| node.to_string()).collect();
+        Owed::open(shallow, Some(path)).expect("a journal")
+    }
+
+    fn size(path: &Path) -> u64 {
+        std::fs::metadata(path).expect("a file").len()
+    }
+
+    #[test]
+    fn what_is_owed_outlives_its_owner_until_all_of_it_is_paid() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("journal");
+        let mut owed = journalled(&path);
+        let empty = size(&path);
+        owed.add([node(1), node(2)]);
+        drop(owed);
+        let mut owed = journalled(&path);
+        assert_eq!(sorted(&owed), [node(1), node(2)]);
+        owed.paid(&[node(1)], owed.debts().1);
+        owed.add([node(3)]);
+        drop(owed);
+        let mut owed = journalled(&path);
+        assert_eq!(sorted(&owed), [node(1), node(2), node(3)], "one was paid");
+        let (nodes, moment) = owed.debts();
+        owed.paid(&nodes, moment);
+        assert_eq!(size(&path), empty);
+        drop(owed);
+        assert_eq!(journalled(&path).len(), 0);
+    }
+
+    #[test]
+    fn a_node_that_stands_in_the_journal_is_not_written_again_unless_it_was_paid() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("journal");
+        let mut owed = journalled(&path);
+        owed.add([node(1), node(2)]);
+        let once = size(&path);
+        owed.add([node(1)]);
+        assert_eq!(size(&path), once);
+        owed.paid(&[node(1)], owed.debts().1);
+        owed.add([node(1)]);
+        assert!(size(&path) > once);
+        drop(owed);
+        assert_eq!(sorted(&journalled(&path)), [node(1), node(2)]);
+    }
+
+    #[test]
+    fn past_the_bound_the_journal_holds_the_shallow_nodes_alone() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("journal");
+        let mut owed = journalled(&path);
+        owed.add((0..MAX_OWED).map(node));
+        assert!(size(&path) > 100_000);
+        owed.add([node(MAX_OWED)]);
+        assert!(size(&path) < 100);
+        owed.know(vec!["new".into()]);
+        owed.add([node(7)]);
+        drop(owed);
+        let mut owed = journalled(&path);
+        assert_eq!(sorted(&owed), ["ai", "doctors", "new"]);
+        owed.add((0..=MAX_OWED).map(node));
+        assert_eq!(sorted(&owed), SHALLOW);
+    }
+
+    #[test]
+    fn what_cannot_be_read_of_the_journal_may_be_anything() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("journal");
+        let mut owed = journalled(&path);
+        owed.add([node(1), node(2)]);
+        drop(owed);
+        let mut bytes = std::fs::read(&path).expect("a file");
+        bytes.pop();
+        std::fs::write(&path, bytes).expect("written");
+        for _ in 0..2 {
+            let owed = journalled(&path);
+            assert_eq!(sorted(&owed), SHALLOW, "also after another crash");
+        }
     }
 }

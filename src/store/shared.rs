@@ -4,6 +4,7 @@
 use super::breaker::Breaker;
 use super::fault::{Down, Fault, Kind, OpenError};
 use super::local::{self, Local};
+use super::owed::Owed;
 use super::redis::{Address, Connection};
 use super::warden::Warden;
 use super::{Bumped, Lease, Leased, Look, NodeTtl, token};
@@ -34,7 +35,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Checks the address and begins to connect.
+    /// Checks the address, takes over what the journal says is owed, and begins to connect.
     pub fn open(
         url: &str,
         settings: &StoreSettings,
@@ -44,7 +45,8 @@ impl Shared {
         metrics: Arc<Metrics>,
     ) -> Result<Shared, OpenError> {
         let address = Address::new(url, settings)?;
-        let breaker = Arc::new(Breaker::new(shallow, metrics.clone()));
+        let owed = Owed::open(shallow, settings.journal.as_deref())?;
+        let breaker = Arc::new(Breaker::new(owed, metrics.clone()));
         let stop = CancellationToken::new();
         let warden = Warden {
             address,

@@ -96,7 +96,14 @@ impl Warden {
         let late = Err(Fault::new(Kind::Timeout, "no answer in time"));
         if let Err(fault) = paid.unwrap_or(late) {
             let owed = self.breaker.owed();
-            tracing::error!(%fault, owed, "invalidations stay owed; entries end by their ttl");
+            match self.breaker.journalled() {
+                true => {
+                    tracing::warn!(%fault, owed, "invalidations stay owed until the next start")
+                }
+                false => {
+                    tracing::error!(%fault, owed, "invalidations stay owed; entries end by their ttl")
+                }
+            }
         }
         self.breaker.open_any();
     }

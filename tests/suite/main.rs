@@ -6,6 +6,7 @@ mod redis; // a real Redis, started by the test
 mod store; // the store's contract, against memory and Redis
 mod world; // an origin, a store, sidecars, a client in three lines
 
+mod journal; // drops that are owed, over a crash
 mod reads; // hits, misses, what is not keyed
 mod writes_leased; // writes that cannot be finished, or told
 mod writes; // what a write forgets, and what raced it

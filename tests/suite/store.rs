@@ -35,6 +35,7 @@ fn settings(url: StoreUrl) -> StoreSettings {
         tls: StoreTls::default(),
         write_lease: Duration::from_secs(35),
         on_down: OnDown::Forward,
+        journal: None,
     }
 }
 

@@ -168,6 +168,7 @@ pub fn store(section: Option<Section<'_>>, base: &Path, origin_timeout: Duration
         tls: StoreTls::default(),
         write_lease: origin_timeout + LEASE_MARGIN,
         on_down: OnDown::Forward,
+        journal: None,
     };
     let Some(s) = section else { return settings };
     if let Some(url) = s.parsed("url", address::store_url) {
@@ -193,16 +194,24 @@ pub fn store(section: Option<Section<'_>>, base: &Path, origin_timeout: Duration
         settings.on_down = on_down;
     }
     settings.write_lease = write_lease(&s, origin_timeout);
+    settings.journal = journal(&s, base, &settings.url);
     s.finish(&[
         ("seal", "leave it out: values are kept as they are"),
         ("seal_previous", "leave it out"),
-        (
-            "journal",
-            "leave it out: owed invalidations are held in memory",
-        ),
         ("budget", "leave it out"),
     ]);
     settings
+}
+
+fn journal(s: &Section<'_>, base: &Path, url: &StoreUrl) -> Option<PathBuf> {
+    let text = s.text("journal").filter(|text| !text.value.is_empty())?;
+    if *url == StoreUrl::Memory {
+        let message = "`journal` is of no use with `memory:`: nothing is ever owed";
+        let help = "leave it out, or name a Redis with `url`";
+        s.reader
+            .report(Problem::warning(text.span, message, "never written", help));
+    }
+    Some(base.join(text.value))
 }
 
 /// By how much a lease outlasts the wait for the origin's answer: what was sent at the last moment may

@@ -147,6 +147,7 @@ mod tests {
             tls,
             write_lease: Duration::from_secs(35),
             on_down: OnDown::Forward,
+            journal: None,
         };
         Address::new(url, &settings).map_err(|error| error.to_string())
     }

@@ -42,6 +42,25 @@ fn a_rule_has_its_defaults() {
 }
 
 #[test]
+fn a_journal_stands_beside_the_rules_file_unless_its_path_is_absolute() {
+    let journal = |path: &str| {
+        let text = format!("[store]\nurl = \"redis://x\"\njournal = \"{path}\"\n");
+        compile(text.as_bytes(), &env, Path::new("/etc/sidecache"))
+            .table
+            .and_then(|table| table.store.journal)
+    };
+    assert_eq!(
+        journal("owed").as_deref(),
+        Some(Path::new("/etc/sidecache/owed"))
+    );
+    assert_eq!(
+        journal("/var/lib/owed").as_deref(),
+        Some(Path::new("/var/lib/owed"))
+    );
+    assert_eq!(journal(""), None);
+}
+
+#[test]
 fn a_variable_may_hold_quotes() {
     let table = table(IDENTITY);
     let verify = table

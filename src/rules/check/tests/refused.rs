@@ -302,6 +302,8 @@ fn what_is_allowed_but_odd_is_a_warning() {
     let wide = doctor("public = true") + &set("PUT /x/{id}", "doctors:details:*");
     warned(&wide, "doctors:details:*", "wider than needed");
     let written = doctor("public = true") + &set("PATCH /doctor/{id}", "doctors:details:{id}");
+    let journal = "[store]\njournal = \"owed\"\n".to_owned() + &written;
+    warned(&journal, "\"owed\"", "of no use with `memory:`");
     assert_eq!(check(&written).problems, []);
 }
 
