@@ -42,14 +42,21 @@ impl Owed {
             return Ok(owed);
         };
         let (journal, replayed) = Journal::open(path)?;
-        owed.add(replayed.nodes);
+        // All of them, however many: they may stem from other rules, which these shallow nodes do not
+        // stand above.
+        owed.note(replayed.nodes);
         owed.journal = Some(journal);
-        if replayed.unreadable > 0 {
-            let (journal, unreadable) = (path.display(), replayed.unreadable);
-            tracing::warn!(%journal, unreadable, readable = owed.len(), "the journal's end is torn or damaged: everything is owed");
+        let (nodes, unreadable, journal) = (owed.len(), replayed.unreadable, path.display());
+        if unreadable > 0 {
             owed.add_everything();
-        } else if owed.len() > 0 {
-            tracing::info!(journal = %path.display(), owed = owed.len(), "invalidations are owed from before the start");
+            tracing::warn!(
+                %journal,
+                readable = nodes,
+                bytes = unreadable,
+                "the journal is torn or damaged behind its readable records: everything is owed"
+            );
+        } else if nodes > 0 {
+            tracing::info!(%journal, nodes, "invalidations are owed from before the start");
         }
         Ok(owed)
     }
@@ -72,6 +79,7 @@ impl Owed {
             false => self.note(nodes),
         };
         if !self.everything && self.nodes.len() > MAX_OWED {
+            self.nodes.clear();
             self.add_everything();
         } else if let Some(journal) = &mut self.journal {
             journal.record(&fresh, self.nodes.keys());
@@ -88,10 +96,9 @@ impl Owed {
             .collect()
     }
 
-    /// Owes the shallow nodes in place of all others.
+    /// Owes the shallow nodes, and from here on no others.
     fn add_everything(&mut self) {
         self.everything = true;
-        self.nodes.clear();
         self.note(self.shallow.clone());
         if let Some(journal) = &mut self.journal {
             journal.replace(self.nodes.keys());
@@ -264,7 +271,8 @@ mod tests {
         std::fs::write(&path, bytes).expect("written");
         for _ in 0..2 {
             let owed = journalled(&path);
-            assert_eq!(sorted(&owed), SHALLOW, "also after another crash");
+            let all = ["ai", "clinic:node:1", "doctors"];
+            assert_eq!(sorted(&owed), all, "also after another crash");
         }
     }
 }

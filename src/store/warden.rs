@@ -96,13 +96,10 @@ impl Warden {
         let late = Err(Fault::new(Kind::Timeout, "no answer in time"));
         if let Err(fault) = paid.unwrap_or(late) {
             let owed = self.breaker.owed();
-            match self.breaker.journalled() {
-                true => {
-                    tracing::warn!(%fault, owed, "invalidations stay owed until the next start")
-                }
-                false => {
-                    tracing::error!(%fault, owed, "invalidations stay owed; entries end by their ttl")
-                }
+            if self.breaker.journalled() {
+                tracing::warn!(%fault, owed, "invalidations stay owed until the next start");
+            } else {
+                tracing::error!(%fault, owed, "invalidations stay owed; entries end by their ttl");
             }
         }
         self.breaker.open_any();

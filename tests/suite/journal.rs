@@ -174,7 +174,7 @@ async fn what_a_killed_sidecar_owes_is_paid_before_the_next_one_trusts_the_store
 }
 
 #[tokio::test]
-async fn a_write_is_answered_when_its_debt_is_on_disk_and_not_before() {
+async fn a_write_that_was_answered_stands_in_the_journal() {
     let (home, journal) = home();
     let (origin, redis) = (register().await, RedisServer::start());
     let sidecar = Process::start(home.path(), &origin, &redis, JOURNAL).await;

@@ -106,7 +106,7 @@ fn zeroes_behind_the_records_are_no_records() {
 #[test]
 fn a_damaged_file_keeps_its_damage_until_all_that_is_owed_stands_in_its_place() {
     let (_home, path) = home();
-    let (nodes, mut bytes, _) = sample();
+    let (_, mut bytes, _) = sample();
     bytes.push(7);
     fs::write(&path, &bytes).expect("written");
     drop(open(&path));
@@ -118,7 +118,6 @@ fn a_damaged_file_keeps_its_damage_until_all_that_is_owed_stands_in_its_place() 
     drop(journal);
     let found = open(&path).1;
     assert_eq!((found.nodes, found.unreadable), (owed, 0));
-    assert_eq!(nodes.len(), 3);
 }
 
 #[test]
