@@ -6,12 +6,12 @@ mod redis; // a real Redis, started by the test
 mod store; // the store's contract, against memory and Redis
 mod world; // an origin, a store, sidecars, a client in three lines
 
-mod journal; // drops that are owed, over a crash
 mod reads; // hits, misses, what is not keyed
-mod writes_leased; // writes that cannot be finished, or told
 mod writes; // what a write forgets, and what raced it
+mod writes_leased; // writes that cannot be finished, or told
 mod unkeyed; // answers that no key may share, drops that no key may escape
 mod outage; // Redis goes away under whole sidecars
+mod journal; // what is owed survives the death of its sidecar
 mod raw; // raw bytes: framing, hosts, pipelining
 mod door; // the admin door
 mod process; // the command: what it prints, signals, logs

@@ -1,5 +1,4 @@
-//! What a reviewer found: each test is a way in which one caller could have got an answer shaped by
-//! another, or an answer from before a write.
+//! Requests by which one caller could get an answer shaped by another, or one from before a write.
 
 use crate::world::{Asked, Origin, Reply, Sidecar, eventually, head};
 use std::net::SocketAddr;
