@@ -15,7 +15,7 @@ use crate::rules::pattern::Captures;
 use crate::rules::settings::OnDown;
 use crate::rules::table::{Commits, Drop, Rule, Set, Table};
 use crate::rules::template::Source;
-use crate::store::{Bumped, Lease, Leased};
+use crate::store::{Bumped, Leased};
 use bytes::Bytes;
 use hyper::body::Body as _;
 use hyper::http::request::Parts;
@@ -103,7 +103,7 @@ impl Write {
     async fn carry_out(mut self) -> Result<Response<Body>, NoAnswer> {
         let document = self.read_body().await?;
         let claims = self.claims();
-        let lease = self.lease(document.as_ref(), claims.as_ref()).await?;
+        let leased = self.lease(document.as_ref(), claims.as_ref()).await?;
         let answer = self.forward().await;
         let drops = Drops {
             write: &self,
@@ -123,7 +123,7 @@ impl Write {
             }
             Err(failure) => (Err(failure), BTreeSet::new(), false),
         };
-        self.settle(lease, bumped, unknown).await;
+        self.settle(leased, bumped, unknown).await;
         Ok(answer?)
     }
 
@@ -134,7 +134,7 @@ impl Write {
         &self,
         document: Option<&Json>,
         claims: Option<&Claims>,
-    ) -> Result<Option<Lease>, NoAnswer> {
+    ) -> Result<Leased, NoAnswer> {
         let drops = Drops {
             write: self,
             document,
@@ -142,7 +142,7 @@ impl Write {
         };
         let nodes: Vec<String> = drops.possible().into_iter().collect();
         if nodes.is_empty() {
-            return Ok(None);
+            return Ok(Leased::Needless);
         }
         let store = &self.live.table.store;
         match self
@@ -152,14 +152,13 @@ impl Write {
             .lease(&nodes, store.write_lease)
             .await
         {
-            Leased::Granted(lease) => Ok(Some(lease)),
             Leased::Down if store.on_down == OnDown::Refuse => Err(NoAnswer::StoreDown),
-            Leased::Down | Leased::Refused | Leased::Needless => Ok(None),
+            leased => Ok(leased),
         }
     }
 
-    async fn settle(&self, lease: Option<Lease>, mut bumped: BTreeSet<String>, unknown: bool) {
-        if lease.is_none() && bumped.is_empty() {
+    async fn settle(&self, leased: Leased, mut bumped: BTreeSet<String>, unknown: bool) {
+        if bumped.is_empty() && !matches!(leased, Leased::Granted(_)) {
             return;
         }
         if !bumped.is_empty() {
@@ -167,7 +166,12 @@ impl Write {
         }
         let bumped: Vec<String> = bumped.into_iter().collect();
         // Owed where the store cannot be told: nothing of it is trusted until it is.
-        let _: Bumped = self.live.ground.store.settle(lease, &bumped, unknown).await;
+        let _: Bumped = self
+            .live
+            .ground
+            .store
+            .settle(leased, &bumped, unknown)
+            .await;
     }
 
     async fn forward(&mut self) -> Result<Response<Body>, Failure> {

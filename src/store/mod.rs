@@ -215,12 +215,17 @@ impl Store {
 
     /// Settles a write: deletes `bumped`, as [`Store::bump`] does, and lifts its lease; both are one
     /// script. Where the write's end is `unknown` the lease stays, so that the nodes die once more
-    /// after a commit that was still on its way.
-    pub async fn settle(&self, lease: Option<Lease>, bumped: &[String], unknown: bool) -> Bumped {
-        match (&self.0.place, lease) {
-            (Place::Redis(shared), Some(lease)) => {
+    /// after a commit that was still on its way. A store that did not answer when the lease was asked
+    /// for is not waited for again: `bumped` is owed.
+    pub async fn settle(&self, leased: Leased, bumped: &[String], unknown: bool) -> Bumped {
+        match (&self.0.place, leased) {
+            (Place::Redis(shared), Leased::Granted(lease)) => {
                 self.0.generation.fetch_add(1, SeqCst);
                 shared.settle(lease, bumped, unknown).await
+            }
+            (Place::Redis(shared), Leased::Down) => {
+                self.0.generation.fetch_add(1, SeqCst);
+                shared.owe(bumped)
             }
             _ => self.bump(bumped).await,
         }

@@ -240,6 +240,15 @@ impl Shared {
         }
     }
 
+    /// Owes these without asking.
+    pub fn owe(&self, nodes: &[String]) -> Bumped {
+        let debt = Debt {
+            breaker: &self.breaker,
+            nodes,
+        };
+        debt.outcome()
+    }
+
     /// See [`super::Store::bump`].
     pub async fn bump(&self, nodes: &[String]) -> Bumped {
         let debt = Debt {

@@ -77,7 +77,9 @@ async fn settling_one_write_does_not_lift_the_lease_of_another() {
     let crashed = granted(&other, &nodes(), SHORT).await;
     let settled = granted(&store, &nodes(), LONG).await;
     assert_eq!(
-        store.settle(Some(settled), &nodes(), false).await,
+        store
+            .settle(Leased::Granted(settled), &nodes(), false)
+            .await,
         Bumped::Done
     );
     drop(crashed);
@@ -99,7 +101,10 @@ async fn a_refused_write_drops_nothing_and_gives_the_lifetime_back() {
             .iter()
             .all(|node| left(&redis, node) <= LONG.as_millis() as i64)
     );
-    assert_eq!(store.settle(Some(lease), &[], false).await, Bumped::Done);
+    assert_eq!(
+        store.settle(Leased::Granted(lease), &[], false).await,
+        Bumped::Done
+    );
     assert_eq!(served(&look(&store).await).as_deref(), Some(&b"old"[..]));
     assert!(
         nodes()
@@ -120,7 +125,7 @@ async fn a_write_of_unknown_end_drops_now_and_once_more_at_the_deadline() {
     fill(&store, "old").await;
     let lease = granted(&store, &nodes(), SHORT).await;
     assert_eq!(
-        store.settle(Some(lease), &nodes(), true).await,
+        store.settle(Leased::Granted(lease), &nodes(), true).await,
         Bumped::Done
     );
     assert!(all_absent(&store).await, "now");
@@ -136,7 +141,7 @@ async fn a_drop_that_needed_the_answer_leases_the_node_above_and_leaves_it_alive
     let [above, exact] = [nodes()[0].clone(), nodes()[1].clone()];
     let lease = granted(&store, std::slice::from_ref(&above), LONG).await;
     let bumped = store
-        .settle(Some(lease), std::slice::from_ref(&exact), false)
+        .settle(Leased::Granted(lease), std::slice::from_ref(&exact), false)
         .await;
     assert_eq!(bumped, Bumped::Done);
     assert_eq!(left(&redis, &exact), -2);
@@ -153,7 +158,7 @@ async fn a_write_that_redis_refuses_to_lease_still_drops_and_is_counted() {
     redis.say("ACL SETUSER default -zadd");
     let lease = store.lease(&nodes(), LONG).await;
     assert!(matches!(lease, Leased::Refused));
-    assert_eq!(store.settle(None, &nodes(), false).await, Bumped::Done);
+    assert_eq!(store.settle(lease, &nodes(), false).await, Bumped::Done);
     assert!(all_absent(&store).await);
     assert!(
         metrics
@@ -171,7 +176,7 @@ async fn a_full_redis_still_settles() {
     redis.say("CONFIG SET maxmemory-policy noeviction");
     redis.say("CONFIG SET maxmemory 1");
     assert_eq!(
-        store.settle(Some(lease), &nodes(), false).await,
+        store.settle(Leased::Granted(lease), &nodes(), false).await,
         Bumped::Done
     );
     assert!(all_absent(&store).await);
@@ -183,14 +188,14 @@ async fn a_write_costs_one_script_before_and_one_after() {
     let store = connected(&redis).await;
     let lease = granted(&store, &nodes(), LONG).await; // teaches Redis the script
     assert_eq!(
-        store.settle(Some(lease), &nodes(), false).await,
+        store.settle(Leased::Granted(lease), &nodes(), false).await,
         Bumped::Done
     );
     redis.say("CONFIG RESETSTAT");
     let lease = granted(&store, &nodes(), LONG).await;
     assert_eq!((redis.calls("evalsha"), redis.calls("eval")), (1, 0));
     assert_eq!(
-        store.settle(Some(lease), &nodes(), false).await,
+        store.settle(Leased::Granted(lease), &nodes(), false).await,
         Bumped::Done
     );
     assert_eq!((redis.calls("evalsha"), redis.calls("eval")), (2, 0));
@@ -204,7 +209,7 @@ async fn a_lease_that_redis_forgot_the_scripts_of_is_granted_all_the_same() {
     let lease = granted(&store, &nodes(), LONG).await;
     redis.say("SCRIPT FLUSH");
     assert_eq!(
-        store.settle(Some(lease), &nodes(), false).await,
+        store.settle(Leased::Granted(lease), &nodes(), false).await,
         Bumped::Done
     );
 }
