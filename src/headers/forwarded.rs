@@ -120,7 +120,6 @@ impl Forwarding {
             },
             trusted,
         );
-        super::ensure_traceparent(&mut written);
         Forwarding { written, received }
     }
 
@@ -142,6 +141,7 @@ impl Forwarding {
     pub fn onto(&self, headers: &mut HeaderMap) {
         self.correct(headers);
         headers.remove(header::EXPECT); // answered by our own server, which asks for the body itself
+        super::ensure_traceparent(headers); // here, since a hit sends nothing that could be traced
         append_via(headers, self.received);
     }
 
@@ -164,6 +164,7 @@ impl Forwarding {
         {
             headers.insert(FORWARDED_HOST.clone(), host);
         }
+        super::ensure_traceparent(headers);
         append_via(headers, self.received);
     }
 }

@@ -63,7 +63,7 @@ async fn register() -> (Origin, Arc<AtomicI64>) {
 }
 
 async fn sidecar(origin: &Origin, redis: &RedisServer) -> Sidecar {
-    Sidecar::start(origin, &redis.url(), RULES).await
+    Sidecar::impatient(origin, &redis.url(), RULES).await
 }
 
 async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {

@@ -233,8 +233,15 @@ url = "{store}"
 }
 
 impl Sidecar {
-    /// Starts with `rules` below the usual head.
+    /// Starts with `rules` below the usual head, and with so much patience for the store that a busy
+    /// machine is not taken for an outage.
     pub async fn start(origin: &Origin, store: &str, rules: &str) -> Sidecar {
+        let patient = head(origin.address, store).replace("[store]", "[store]\ntimeout = \"20s\"");
+        Sidecar::with_file(&format!("{patient}{rules}")).await
+    }
+
+    /// The same with the usual patience, for tests of outages.
+    pub async fn impatient(origin: &Origin, store: &str, rules: &str) -> Sidecar {
         Sidecar::with_file(&format!("{}{rules}", head(origin.address, store))).await
     }
 
