@@ -1,6 +1,7 @@
 //! Written → compiled, or everything that is wrong, at once.
 
 mod build;
+mod credentials;
 mod drops;
 mod fingerprint;
 mod identity;
@@ -39,16 +40,17 @@ impl Checked {
 /// `base_dir`.
 pub fn compile(text: &[u8], env: Env<'_>, base_dir: &Path) -> Checked {
     let (file, mut problems) = file::read(text, env, base_dir);
-    if let Some(file) = file.as_ref().filter(|file| !file.broken) {
+    if let Some(file) = &file {
         doors(file, &mut problems);
         routes::check(file, &mut problems);
         keys::check(file, &mut problems);
+        credentials::check(file, &mut problems);
         identity::check(file, &mut problems);
         drops::check(file, &mut problems);
     }
     if file
         .as_ref()
-        .is_some_and(|file| file.complete && file.caches.is_empty())
+        .is_some_and(|file| file.lacks.caches && file.caches.is_empty())
     {
         let help = "every request passes; add a [[cache]] table";
         let problem = Problem::of_file("the file has no cache rule", help);
@@ -62,9 +64,8 @@ pub fn compile(text: &[u8], env: Env<'_>, base_dir: &Path) -> Checked {
     let refused = problems
         .iter()
         .any(|problem| problem.severity == Severity::Error);
-    let table = file
-        .filter(|file| !refused && file.complete)
-        .map(build::table);
+    // Each stand-in for an unreadable value goes with an error: none is compiled.
+    let table = file.filter(|_| !refused).map(build::table);
     Checked { table, problems }
 }
 

@@ -9,18 +9,18 @@ mod rule;
 mod set;
 mod settings;
 
-pub use rule::Draft;
+pub use rule::{Draft, UNNAMED};
 pub use set::SetDraft;
 
 use super::problem::Problem;
-use super::read::{Env, Reader};
+use super::read::{Env, Reader, Syntax};
 use super::section::Section;
 use super::settings::{
     AdminSettings, IdentitySettings, LocalSettings, ProxySettings, StoreSettings,
 };
 use super::template::{LITERAL_SIGNS, is_literal_char};
 use std::path::Path;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 /// Largest rules file. A thousand rules are far below it.
 pub const MAX_FILE: usize = 4 << 20;
@@ -47,12 +47,23 @@ pub struct File {
     pub caches: Vec<Draft>,
     /// `[[invalidate]]`
     pub sets: Vec<SetDraft>,
-    /// `[identity] verify` is there, readable or not.
-    pub verify_written: bool,
-    /// Every rule and set was readable, so what is missing here is missing in the file.
-    pub complete: bool,
-    /// The syntax is broken somewhere, so nothing can be said about how the tables fit together.
+    /// What is not here is not in the file.
+    pub lacks: Lacks,
+    /// The syntax is broken somewhere: whatever is not here may be in the file all the same.
     pub broken: bool,
+}
+
+/// What a file certainly does not have, well written or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lacks {
+    /// An `[identity]` table.
+    pub identity: bool,
+    /// `verify` in it.
+    pub verify: bool,
+    /// A `[[cache]]` table beside those that were found.
+    pub caches: bool,
+    /// An `[[invalidate]]` table beside those that were found.
+    pub sets: bool,
 }
 
 /// Reads a file. `base` is where the files it names are looked for. `None` where the bytes are not
@@ -76,11 +87,30 @@ pub fn read(bytes: &[u8], env: Env<'_>, base: &Path) -> (Option<File>, Vec<Probl
     };
     let (table, errors) = DeTable::parse_recoverable(text);
     let syntax: Vec<Problem> = errors.iter().map(syntax_problem).collect();
-    let reader = Reader::new(text, env, !syntax.is_empty());
+    let reader = Reader::new(text, env, breaks(&errors, table.get_ref()));
     let root = Section::new(&reader, "the file", 0..0, table.get_ref());
     let file = tables(root, base);
     let problems = merge(text, syntax, reader.into_problems());
     (Some(file), problems)
+}
+
+fn breaks(errors: &[toml::de::Error], root: &DeTable<'_>) -> Syntax {
+    let mut tables = Vec::new();
+    for value in root.values() {
+        match value.get_ref() {
+            DeValue::Table(_) => tables.push(value.span().start),
+            DeValue::Array(array) => {
+                let items = array.iter().filter(|item| item.get_ref().is_table());
+                tables.extend(items.map(|item| item.span().start));
+            }
+            _ => {}
+        }
+    }
+    let place = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+    Syntax {
+        breaks: errors.iter().map(place).collect(),
+        tables,
+    }
 }
 
 fn syntax_problem(error: &toml::de::Error) -> Problem {
@@ -121,30 +151,35 @@ fn tables(root: Section<'_>, base: &Path) -> File {
     let local = settings::local(root.section("local", "[local]"));
     let store = settings::store(root.section("store", "[store]"), base, proxy.origin_timeout);
     let identity = root.section("identity", "[identity]");
-    let verify_written = identity
-        .as_ref()
-        .is_some_and(|section| section.has("verify"));
-    let identity = settings::identity(identity, base);
+    let identity = identity.map(|section| settings::identity(section, base));
     let caches = root.sections("cache", "[[cache]]");
     let sets = root.sections("invalidate", "[[invalidate]]");
-    let written = caches.len() + sets.len();
-    let caches: Vec<Draft> = caches.into_iter().filter_map(rule::cache).collect();
-    let sets: Vec<SetDraft> = sets.into_iter().filter_map(set::set).collect();
-    let complete = caches.len() + sets.len() == written;
+    let caches: Vec<Draft> = caches.into_iter().map(rule::cache).collect();
+    let sets: Vec<SetDraft> = sets.into_iter().map(set::set).collect();
     let broken = root.reader.broken;
     let none = "leave the table out";
-    root.finish(&[("limit", none), ("alerts", none), ("audit", none)]);
+    let doubts = root.finish(&[("limit", none), ("alerts", none), ("audit", none)]);
+    let lacks = |table| !broken && !doubts.of(table);
+    let lacks_identity = identity.is_none() && lacks("identity");
+    let lacks = Lacks {
+        identity: lacks_identity,
+        verify: match &identity {
+            Some((_, lacks_verify)) => *lacks_verify && !broken,
+            None => lacks_identity,
+        },
+        caches: lacks("cache"),
+        sets: lacks("invalidate"),
+    };
     File {
         namespace,
         proxy,
         admin,
         local,
         store,
-        identity,
+        identity: identity.map(|(settings, _)| settings),
         caches,
         sets,
-        verify_written,
-        complete,
+        lacks,
         broken,
     }
 }

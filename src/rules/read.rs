@@ -15,8 +15,28 @@ pub struct Reader<'e> {
     source: &'e str,
     env: Env<'e>,
     problems: RefCell<Vec<Problem>>,
+    syntax: Syntax,
     /// The syntax is broken somewhere: what seems to be missing may only be unreadable.
     pub broken: bool,
+}
+
+/// Where the syntax is broken, and where the tables begin that could be made out all the same.
+#[derive(Debug, Default)]
+pub struct Syntax {
+    /// Where each break is.
+    pub breaks: Vec<usize>,
+    /// Where each table begins.
+    pub tables: Vec<usize>,
+}
+
+impl Syntax {
+    /// Whether a break lies between the beginning of a table and the next table. Lines behind a
+    /// broken header are taken for the table before it, so nothing can be concluded from such a one.
+    fn tears(&self, table: usize) -> bool {
+        let next = self.tables.iter().filter(|start| **start > table).min();
+        let end = next.copied().unwrap_or(usize::MAX);
+        self.breaks.iter().any(|at| (table..end).contains(at))
+    }
 }
 
 /// A string of the file with its variables filled in.
@@ -31,6 +51,26 @@ pub struct Text {
 }
 
 impl Text {
+    /// What stands in for a string that could not be read: nothing, at the place of its table.
+    pub fn unread(span: Range<usize>) -> Text {
+        Text {
+            value: String::new(),
+            span,
+            verbatim: false,
+        }
+    }
+
+    /// Where the placeholder stands that has so many before it, in the text of a template.
+    pub fn placeholder(&self, nth: usize) -> Range<usize> {
+        let braces = self.value.match_indices('{').nth(nth);
+        let whole = 0..self.value.len();
+        let range = braces.map_or(whole, |(start, _)| {
+            let length = self.value[start..].find('}').map_or(1, |end| end + 1);
+            start..start + length
+        });
+        self.part(&range)
+    }
+
     /// Where a piece of `value` stands in the file, as precisely as can be told.
     pub fn part(&self, range: &Range<usize>) -> Range<usize> {
         if self.verbatim {
@@ -43,19 +83,34 @@ impl Text {
 }
 
 impl<'e> Reader<'e> {
-    /// A reader of `source`. `broken` if its syntax already is.
-    pub fn new(source: &'e str, env: Env<'e>, broken: bool) -> Reader<'e> {
+    /// A reader of `source`.
+    pub fn new(source: &'e str, env: Env<'e>, syntax: Syntax) -> Reader<'e> {
         Reader {
             source,
             env,
             problems: RefCell::default(),
-            broken,
+            broken: !syntax.breaks.is_empty(),
+            syntax,
         }
     }
 
     /// Notes a problem.
     pub fn report(&self, problem: Problem) {
         self.problems.borrow_mut().push(problem);
+    }
+
+    /// Whether something was wrong within these bytes.
+    pub fn faulty(&self, range: &Range<usize>) -> bool {
+        let within = |span: &Range<usize>| range.start <= span.start && span.end <= range.end;
+        let problems = self.problems.borrow();
+        problems
+            .iter()
+            .any(|problem| problem.span.as_ref().is_some_and(within))
+    }
+
+    /// Whether broken syntax may have taken from, or added to, the table that begins here.
+    pub fn torn(&self, table: usize) -> bool {
+        self.syntax.tears(table)
     }
 
     /// Notes what is wrong with a piece of a string.
@@ -100,6 +155,10 @@ impl<'e> Reader<'e> {
 
     /// Notes that a value is of another type than `wanted`.
     pub fn wrong_type(&self, value: &Spanned<DeValue<'_>>, wanted: &str) {
+        // Every value has a byte at least; this one stands in for what the parser could not read.
+        if value.span().is_empty() && self.broken {
+            return;
+        }
         let found = value.get_ref().type_str();
         let message = format!("this must be {wanted}");
         self.report(Problem::error(

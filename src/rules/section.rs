@@ -20,6 +20,26 @@ pub struct Section<'r> {
     table: &'r DeTable<'r>,
     /// The keys that somebody asked for.
     known: RefCell<Vec<&'static str>>,
+    /// The keys that must be written and are not, each with an example.
+    missing: RefCell<Vec<(&'static str, String)>>,
+    /// The keys under which no table stands where one should.
+    no_table: RefCell<Vec<&'static str>>,
+}
+
+/// The keys of a table whose values could not be read: missing, misspelt or malformed, which was
+/// reported. What is judged without them may only be judged by what would be wrong whatever they say.
+#[derive(Clone, Debug, Default)]
+pub struct Doubts {
+    keys: Vec<&'static str>,
+    /// Broken syntax lies within the table.
+    pub torn: bool,
+}
+
+impl Doubts {
+    /// Whether the value of this key is unknown.
+    pub fn of(&self, key: &str) -> bool {
+        self.torn || self.keys.contains(&key)
+    }
 }
 
 impl<'r> Section<'r> {
@@ -36,6 +56,8 @@ impl<'r> Section<'r> {
             span,
             table,
             known: RefCell::default(),
+            missing: RefCell::default(),
+            no_table: RefCell::default(),
         }
     }
 
@@ -59,18 +81,21 @@ impl<'r> Section<'r> {
         self.table.contains_key(key)
     }
 
-    /// Notes that a key must be written; `example` shows how.
-    pub fn missing(&self, key: &str, example: &str) {
-        if !self.reader.broken {
-            let message = format!("{} has no `{key}`", self.title);
-            let help = format!("add a line such as `{example}`");
-            self.reader.report(Problem::error(
-                self.span.clone(),
-                message,
-                "in this table",
-                help,
-            ));
-        }
+    /// Whether an array is written under a key, and nothing in it.
+    pub fn is_empty(&self, key: &str) -> bool {
+        let array = |value: &&'r Spanned<DeValue<'r>>| value.get_ref().as_array();
+        self.table
+            .get(key)
+            .as_ref()
+            .and_then(array)
+            .is_some_and(|array| array.is_empty())
+    }
+
+    /// Notes that a key must be written; `example` shows how. It is told by `finish`, when it is known
+    /// whether the key was only misspelt.
+    pub fn missing(&self, key: &'static str, example: &str) {
+        let mut missing = self.missing.borrow_mut();
+        missing.push((key, example.to_owned()));
     }
 
     /// A string, if it is written and readable.
@@ -212,6 +237,7 @@ impl<'r> Section<'r> {
             DeValue::Table(table) => Some(Section::new(self.reader, title, value.span(), table)),
             _ => {
                 self.reader.wrong_type(value, "a table");
+                self.no_table.borrow_mut().push(key);
                 None
             }
         }
@@ -225,22 +251,56 @@ impl<'r> Section<'r> {
         let Some(array) = value.get_ref().as_array() else {
             self.reader
                 .wrong_type(value, &format!("written {title}, with two brackets"));
+            self.no_table.borrow_mut().push(key);
             return Vec::new();
         };
         let section = |item: &'r Spanned<DeValue<'r>>| match item.get_ref() {
             DeValue::Table(table) => Some(Section::new(self.reader, title, item.span(), table)),
             _ => {
                 self.reader.wrong_type(item, "a table");
+                self.no_table.borrow_mut().push(key);
                 None
             }
         };
         array.iter().filter_map(section).collect()
     }
 
-    /// Reports the keys that nobody asked for. `later` are those that this release does not know
-    /// yet, each with what to do instead.
-    pub fn finish(self, later: &[(&str, &str)]) {
-        let known = self.known.into_inner();
+    /// Reports the keys that nobody asked for and those that are missing; tells which values could
+    /// not be read. `later` are those that this release does not know yet, each with what to do
+    /// instead.
+    pub fn finish(self, later: &[(&str, &str)]) -> Doubts {
+        let mut keys = self.no_table.take();
+        keys.extend(self.unreadable());
+        keys.extend(self.unknown(later));
+        for (key, example) in self.missing.take() {
+            // A misspelt key is one mistake, and was told; broken syntax may have taken a line.
+            if !self.reader.broken && !keys.contains(&key) {
+                self.report_missing(key, &example);
+            }
+            keys.push(key);
+        }
+        let torn = self.reader.torn(self.span.start);
+        Doubts { keys, torn }
+    }
+
+    /// The keys in whose values something is wrong. Tables answer for themselves.
+    fn unreadable(&self) -> Vec<&'static str> {
+        let plain = |value: &DeValue<'_>| match value {
+            DeValue::Table(_) => false,
+            DeValue::Array(array) => !array.iter().any(|item| item.get_ref().is_table()),
+            _ => true,
+        };
+        let faulty = |key: &&'static str| {
+            let value = self.table.get(*key);
+            value.is_some_and(|value| plain(value.get_ref()) && self.reader.faulty(&value.span()))
+        };
+        self.known.borrow().iter().copied().filter(faulty).collect()
+    }
+
+    /// Reports unknown keys; tells which known ones were probably meant and are not written.
+    fn unknown(&self, later: &[(&str, &str)]) -> Vec<&'static str> {
+        let known = self.known.borrow();
+        let mut misspelt = Vec::new();
         for key in self.table.keys() {
             let name = key.get_ref().as_ref();
             if known.contains(&name) {
@@ -253,15 +313,38 @@ impl<'r> Section<'r> {
                     "not supported",
                     *instead,
                 ),
-                None => unknown(key.span(), name, self.title, &known),
+                None => {
+                    let meant = nearest(name, known.iter().copied());
+                    misspelt.extend(
+                        known
+                            .iter()
+                            .filter(|key| meant == Some(**key) && !self.has(key)),
+                    );
+                    unknown(key.span(), name, self.title, meant, &known)
+                }
             };
             self.reader.report(problem);
         }
+        misspelt
+    }
+
+    fn report_missing(&self, key: &str, example: &str) {
+        let message = format!("{} has no `{key}`", self.title);
+        let help = format!("add a line such as `{example}`");
+        let span = self.span.clone();
+        self.reader
+            .report(Problem::error(span, message, "in this table", help));
     }
 }
 
-fn unknown(span: Range<usize>, name: &str, title: &str, known: &[&'static str]) -> Problem {
-    let help = match nearest(name, known.iter().copied()) {
+fn unknown(
+    span: Range<usize>,
+    name: &str,
+    title: &str,
+    meant: Option<&str>,
+    known: &[&'static str],
+) -> Problem {
+    let help = match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("{title} knows {}", known.join(", ")),
     };

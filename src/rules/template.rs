@@ -2,10 +2,12 @@
 //!
 //! A template is only parsed here; `key.rs` renders it.
 
+mod beginning;
 mod display;
 mod parse;
 mod unify;
 
+pub use beginning::Beginning;
 pub use parse::{LITERAL_SIGNS, Use, is_literal_char};
 
 use hyper::header::HeaderName;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// The compiled table.
 pub fn table(file: File) -> Table {
-    // What the last three said was for the checks.
+    // What the rest said was for the checks.
     let File {
         namespace,
         proxy,
@@ -66,6 +66,7 @@ fn set(index: usize, draft: SetDraft, keys: &[Template]) -> Set {
         routes,
         drops,
         commits,
+        ..
     } = draft;
     let drops = drops
         .into_iter()
@@ -74,7 +75,7 @@ fn set(index: usize, draft: SetDraft, keys: &[Template]) -> Set {
     let routes = routes.into_iter().map(|(route, _)| route).collect();
     Set {
         index,
-        name: name.value,
+        name: name.map(|name| name.value).unwrap_or_default(),
         routes,
         drops,
         commits,

@@ -4,7 +4,6 @@ use super::routes::show;
 use crate::rules::file::{Draft, File, SetDraft};
 use crate::rules::problem::{Problem, nearest};
 use crate::rules::read::Text;
-use crate::rules::table::Stage;
 use crate::rules::template::{Part, Placeholder, Source, Template};
 use hyper::Method;
 
@@ -13,20 +12,29 @@ pub fn check(file: &File, problems: &mut Vec<Problem>) {
     for set in &file.sets {
         for (template, text) in &set.drops {
             unknown_parameters(set, template, text, problems);
-            // Among rules that could not be read may be the one that is meant.
-            if file.complete {
+            // It may be meant for a rule whose key could not be read.
+            let unread = file
+                .caches
+                .iter()
+                .filter_map(|draft| draft.unread_key.as_ref());
+            let unmet = file.lacks.caches && !unread.clone().any(|key| key.may_meet(template));
+            if unmet {
                 names_something(file, template, text, problems);
                 wider_than_needed(file, set, template, text, problems);
+                filtered_otherwise(file, template, text, problems);
             }
         }
     }
-    if file.complete {
+    let automatic = file.proxy.auto_invalidate;
+    let written = file.sets.iter().all(|set| !set.doubts.of("on"));
+    // An unreadable route of a write may be what makes a rule's answers forgotten.
+    if file.lacks.sets && (written || !automatic) {
         never_dropped(file, problems);
     }
 }
 
 fn unknown_parameters(set: &SetDraft, drop: &Template, text: &Text, problems: &mut Vec<Problem>) {
-    for placeholder in drop.placeholders() {
+    for (nth, placeholder) in drop.placeholders().enumerate() {
         let Source::Path(name) = &placeholder.source else {
             continue;
         };
@@ -39,11 +47,8 @@ fn unknown_parameters(set: &SetDraft, drop: &Template, text: &Text, problems: &m
             Some(meant) => format!("did you mean `{{{meant}}}`?"),
             None => "name a parameter of every route, or split the set".to_owned(),
         };
-        let at = text
-            .value
-            .find(&format!("{{{name}"))
-            .map_or(0..text.value.len(), |at| at + 1..at + 1 + name.len());
-        problems.push(Problem::error(text.part(&at), message, "unknown", help));
+        let at = text.placeholder(nth);
+        problems.push(Problem::error(at, message, "unknown", help));
     }
 }
 
@@ -51,15 +56,18 @@ fn has_param(route: &crate::rules::table::Route, name: &str) -> bool {
     route.pattern.params().any(|param| param == name)
 }
 
+/// The keys that a drop can name, of those that could be read.
+fn named<'f>(file: &'f File, drop: &'f Template) -> impl Iterator<Item = &'f Template> {
+    let keys = file.caches.iter().filter_map(Draft::template);
+    keys.filter(|key| drop.can_name(key))
+}
+
 fn names_something(file: &File, drop: &Template, text: &Text, problems: &mut Vec<Problem>) {
-    if file
-        .caches
-        .iter()
-        .any(|draft| drop.can_name(&draft.rule.key))
-    {
+    if named(file, drop).next().is_some() {
         return;
     }
-    let nameable: Vec<String> = file.caches.iter().flat_map(patterns).collect();
+    let keys = file.caches.iter().filter_map(Draft::template);
+    let nameable: Vec<String> = keys.flat_map(patterns).collect();
     let help = match nearest(&text.value, nameable.iter().map(String::as_str)) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => "compare it with the `key` of the rules".to_owned(),
@@ -82,11 +90,7 @@ fn wider_than_needed(
     problems: &mut Vec<Problem>,
 ) {
     let depth = drop.segments.len();
-    let mut keys = file
-        .caches
-        .iter()
-        .map(|draft| &draft.rule.key)
-        .filter(|key| drop.can_name(key));
+    let mut keys = named(file, drop);
     let Some(key) = keys.next().filter(|_| drop.wildcard) else {
         return;
     };
@@ -99,9 +103,9 @@ fn wider_than_needed(
     else {
         return;
     };
-    let named = set.routes.iter().all(|(route, _)| has_param(route, name));
+    let known = set.routes.iter().all(|(route, _)| has_param(route, name));
     // Where a second rule is named, the `*` may be meant for that one.
-    if !named || keys.next().is_some() {
+    if !known || set.doubts.of("on") || keys.next().is_some() {
         return;
     }
     let narrow = Template {
@@ -118,9 +122,24 @@ fn wider_than_needed(
     ));
 }
 
+/// A value that the key renders with other filters: the drop can only forget everything there.
+fn filtered_otherwise(file: &File, drop: &Template, text: &Text, problems: &mut Vec<Problem>) {
+    let mut wanted: Vec<_> = named(file, drop).map(|key| drop.misfiltered(key)).collect();
+    wanted.dedup();
+    // Where two rules ask for different filters, nothing could be written that fits both.
+    let [placeholders] = &wanted[..] else {
+        return;
+    };
+    for (nth, meant) in placeholders {
+        let message = "the key renders this with other filters, so everything here is dropped";
+        let help = format!("write `{meant}`");
+        let at = text.placeholder(*nth);
+        problems.push(Problem::warning(at, message, "not as in the key", help));
+    }
+}
+
 /// Everything that names keys of a rule: the key itself, and each `*` above it.
-fn patterns(draft: &Draft) -> Vec<String> {
-    let key = &draft.rule.key;
+fn patterns(key: &Template) -> Vec<String> {
     let above = (0..key.segments.len()).map(|depth| Template {
         segments: key.segments[..depth].to_vec(),
         wildcard: true,
@@ -133,12 +152,14 @@ fn patterns(draft: &Draft) -> Vec<String> {
 
 /// Only time ends the answers of such a rule.
 fn never_dropped(file: &File, problems: &mut Vec<Problem>) {
-    for draft in &file.caches {
-        let drops = file.sets.iter().flat_map(|set| &set.drops);
-        let named = drops
-            .into_iter()
-            .any(|(drop, _)| drop.can_name(&draft.rule.key));
-        if named || draft.rule.stage == Stage::Off || auto_dropped(file, draft) {
+    for draft in file.caches.iter().filter(|draft| draft.served()) {
+        let Some(key) = draft.template().filter(|_| !draft.doubts.of("match")) else {
+            continue;
+        };
+        let mut drops = file.sets.iter().flat_map(|set| &set.drops);
+        let mut unread = file.sets.iter().flat_map(|set| &set.unread);
+        let named = drops.any(|(drop, _)| drop.can_name(key));
+        if named || unread.any(|drop| drop.may_meet(key)) || auto_dropped(file, draft) {
             continue;
         }
         let message = format!(

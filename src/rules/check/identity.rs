@@ -1,9 +1,9 @@
 //! Whose answer is it? A rule either says that credentials do not matter, or knows who asks.
 
+use super::credentials::is_token_cookie;
 use crate::rules::file::{Draft, File};
 use crate::rules::pattern::Step;
 use crate::rules::problem::Problem;
-use crate::rules::settings::TokenSource;
 use crate::rules::template::{Source, Template};
 
 /// Words of a path that speak of whoever asks.
@@ -15,12 +15,12 @@ pub fn check(file: &File, problems: &mut Vec<Problem>) {
         verification(file, draft, problems);
         if draft.rule.public {
             public(file, draft, problems);
-        } else {
+        } else if !draft.doubts.of("public") {
             owned(file, draft, problems);
         }
     }
     for (template, text) in file.sets.iter().flat_map(|set| &set.drops) {
-        if uses_claims(template) && !file.verify_written {
+        if uses_claims(template) && file.lacks.verify {
             problems.push(Problem::error(
                 text.span.clone(),
                 CLAIMS,
@@ -50,7 +50,7 @@ fn uses_token(template: &Template) -> bool {
 fn verification(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
     let rule = &draft.rule;
     let key = draft.key.span.clone();
-    if uses_claims(&rule.key) && !file.verify_written {
+    if uses_claims(&rule.key) && file.lacks.verify {
         problems.push(Problem::error(
             key.clone(),
             CLAIMS,
@@ -58,12 +58,12 @@ fn verification(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
             VERIFY_HELP,
         ));
     }
-    if uses_token(&rule.key) && file.identity.is_none() {
+    if uses_token(&rule.key) && file.lacks.identity {
         let help = "add `[identity]` with `token = [\"header:authorization\"]`";
         let message = "nothing says where the token is";
         problems.push(Problem::error(key, message, "of which token?", help));
     }
-    if !rule.roles.is_empty() && !file.verify_written {
+    if !rule.roles.is_empty() && file.lacks.verify {
         let message = "roles exist only where tokens are verified";
         problems.push(Problem::error(
             draft.roles_at.clone(),
@@ -76,15 +76,9 @@ fn verification(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
 
 fn public(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
     let rule = &draft.rule;
-    let tokens = file.identity.iter().flat_map(|identity| &identity.token);
-    let is_token = |name: &String| {
-        tokens
-            .clone()
-            .any(|token| matches!(token, TokenSource::Cookie(cookie) if cookie == name))
-    };
     let personal = |source: &Source| match source {
         Source::Claim(_) | Source::Token => true,
-        Source::Cookie(name) => is_token(name),
+        Source::Cookie(name) => is_token_cookie(file, name),
         _ => false,
     };
     if rule
@@ -116,7 +110,10 @@ fn public(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
 
 fn owned(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
     let rule = &draft.rule;
-    if uses_claims(&rule.key) || uses_token(&rule.key) || !rule.roles.is_empty() {
+    let Some(key) = draft.template().filter(|_| !draft.doubts.of("roles")) else {
+        return;
+    };
+    if uses_claims(key) || uses_token(key) || !rule.roles.is_empty() {
         return;
     }
     let help = "say `public = true` if credentials do not shape the answer; else add `{claims.…}` or `{token}` to the key, or `roles`";

@@ -3,20 +3,20 @@
 use super::routes::show;
 use crate::rules::file::{Draft, File};
 use crate::rules::problem::{Fault, Problem, nearest};
-use crate::rules::table::{Shaping, Stage};
+use crate::rules::table::{Route, Shaping};
 use crate::rules::template::Source;
 use hyper::Method;
-use hyper::header::{AUTHORIZATION, COOKIE};
 use std::ops::Range;
 
 /// Each key against the routes and lists of its rule; the keys against each other.
 pub fn check(file: &File, problems: &mut Vec<Problem>) {
     for draft in &file.caches {
-        path_parameters(draft, problems);
-        unknown_parameters(draft, problems);
-        credentials(draft, problems);
-        listed(draft, "query", &draft.rule.query, &draft.query_at, problems);
-        listed(draft, "body", &draft.rule.body, &draft.body_at, problems);
+        if draft.template().is_some() {
+            path_parameters(draft, problems);
+            unknown_parameters(draft, problems);
+            listed(draft, "query", &draft.rule.query, &draft.query_at, problems);
+            listed(draft, "body", &draft.rule.body, &draft.body_at, problems);
+        }
         bodies(draft, problems);
     }
     collisions(file, problems);
@@ -30,22 +30,34 @@ fn sources(draft: &Draft) -> impl Iterator<Item = &Source> {
         .map(|placeholder| &placeholder.source)
 }
 
-/// Where a source is written in the key, or the whole key.
+/// Where a source of the key is written.
 fn place(draft: &Draft, source: &Source) -> Range<usize> {
-    let name = source.to_string();
-    let at = draft
-        .key
-        .value
-        .find(&name)
-        .map_or(0..draft.key.value.len(), |at| at..at + name.len());
-    draft.key.part(&at)
+    let nth = sources(draft).position(|other| other == source);
+    draft.key.placeholder(nth.unwrap_or_default())
+}
+
+/// Whether a source is this parameter of a route, or a misspelling of it, which is told as such.
+fn means(source: &Source, route: &Route, name: &str) -> bool {
+    let Source::Path(path) = source else {
+        return false;
+    };
+    let unknown = !params(route).any(|param| param == path);
+    path == name || (unknown && suggestion(path, route) == Some(name))
+}
+
+/// The name that was probably meant by one that is no parameter of a route.
+fn suggestion<'r>(name: &str, route: &'r Route) -> Option<&'r str> {
+    nearest(
+        name,
+        params(route).chain(["query", "token", "body", "method"]),
+    )
 }
 
 /// A path parameter that is not in the key: two paths would share an answer.
 fn path_parameters(draft: &Draft, problems: &mut Vec<Problem>) {
     for (route, at) in draft.rule.routes.iter().zip(&draft.routes_at) {
         for name in route.pattern.params() {
-            if sources(draft).any(|source| matches!(source, Source::Path(path) if path == name)) {
+            if sources(draft).any(|source| means(source, route, name)) {
                 continue;
             }
             let message =
@@ -64,8 +76,7 @@ fn unknown_parameters(draft: &Draft, problems: &mut Vec<Problem>) {
             continue;
         };
         let message = format!("`{{{name}}}` is not a parameter of `{}`", show(route));
-        let known = params(route).chain(["query", "token", "body", "method"]);
-        let help = match nearest(name, known) {
+        let help = match suggestion(name, route) {
             Some(meant) => format!("did you mean `{{{meant}}}`?"),
             None => "name a parameter of every route of this rule".to_owned(),
         };
@@ -78,24 +89,8 @@ fn unknown_parameters(draft: &Draft, problems: &mut Vec<Problem>) {
     }
 }
 
-fn params(route: &crate::rules::table::Route) -> impl Iterator<Item = &str> {
+fn params(route: &Route) -> impl Iterator<Item = &str> {
     route.pattern.params()
-}
-
-/// Whole credential headers do not belong into keys.
-fn credentials(draft: &Draft, problems: &mut Vec<Problem>) {
-    for source in sources(draft) {
-        if matches!(source, Source::Header(name) if *name == AUTHORIZATION || *name == COOKIE) {
-            let message = format!("`{{{source}}}` would put the credential into the key");
-            let help = "write `{claims.…}`, `{token}` (its digest) or `{cookie.NAME}`";
-            problems.push(Problem::error(
-                place(draft, source),
-                message,
-                "a credential",
-                help,
-            ));
-        }
-    }
 }
 
 /// Names that are listed as shaping the answer, but are not in the key.
@@ -159,8 +154,8 @@ fn bodies(draft: &Draft, problems: &mut Vec<Problem>) {
 
 /// Two rules that could write the same key would keep forgetting each other's answers.
 fn collisions(file: &File, problems: &mut Vec<Problem>) {
-    let served = |draft: &&Draft| draft.rule.stage != Stage::Off;
-    let drafts: Vec<&Draft> = file.caches.iter().filter(served).collect();
+    let judged = |draft: &&Draft| draft.served() && draft.template().is_some();
+    let drafts: Vec<&Draft> = file.caches.iter().filter(judged).collect();
     for (at, later) in drafts.iter().enumerate() {
         let Some(earlier) = drafts[..at]
             .iter()

@@ -1,9 +1,10 @@
 //! Names and routes: each told apart from every other.
 
-use crate::rules::file::File;
+use crate::rules::file::{File, UNNAMED};
 use crate::rules::problem::Problem;
 use crate::rules::router::{Router, Target};
-use crate::rules::table::{Route, Stage};
+use crate::rules::settings::Routing;
+use crate::rules::table::Route;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -12,14 +13,21 @@ pub fn check(file: &File, problems: &mut Vec<Problem>) {
     let names = file
         .caches
         .iter()
+        .filter(|draft| draft.rule.name != UNNAMED)
         .map(|draft| (draft.rule.name.as_str(), &draft.name_at));
     twice("cache rule", names, problems);
     let names = file
         .sets
         .iter()
-        .map(|set| (set.name.value.as_str(), &set.name.span));
+        .filter_map(|set| set.name.as_ref())
+        .map(|name| (name.value.as_str(), &name.span));
     twice("set", names, problems);
-    let mut router = Router::new(file.proxy.routing);
+    // `[proxy]` may stand where the syntax is broken; what is strictly the same is so under both.
+    let routing = match file.broken {
+        true => Routing::Strict,
+        false => file.proxy.routing,
+    };
+    let mut router = Router::new(routing);
     reads(file, &mut router, problems);
     writes(file, &mut router, problems);
 }
@@ -45,7 +53,7 @@ fn twice<'a>(
 
 fn reads(file: &File, router: &mut Router, problems: &mut Vec<Problem>) {
     for (owner, draft) in file.caches.iter().enumerate() {
-        if draft.rule.stage == Stage::Off {
+        if !draft.served() {
             continue;
         }
         for (route, at) in draft.rule.routes.iter().enumerate() {
@@ -94,10 +102,7 @@ fn writes(file: &File, router: &mut Router, problems: &mut Vec<Problem>) {
 
 /// A route of a set that a rule takes all requests of: the set would never drop anything.
 fn shadowed(file: &File, route: &Route, at: &Range<usize>, problems: &mut Vec<Problem>) {
-    let served = file
-        .caches
-        .iter()
-        .filter(|draft| draft.rule.stage != Stage::Off);
+    let served = file.caches.iter().filter(|draft| draft.served());
     let mut reads =
         served.flat_map(|draft| draft.rule.routes.iter().map(move |read| (draft, read)));
     let takes = |read: &Route| read.method == route.method && read.pattern.covers(&route.pattern);

@@ -1,8 +1,11 @@
-//! Where things stand: listeners, the origin, hosts, networks, the store.
+//! Where things stand: listeners, the origin, hosts, networks, tokens, the store.
+
+mod store;
+
+pub use store::store_url;
 
 use crate::rules::problem::Fault;
-use crate::rules::settings::{Listen, OriginAddress, StoreUrl, TokenSource};
-use crate::secret::Secret;
+use crate::rules::settings::{Listen, OriginAddress, TokenSource};
 use hyper::Uri;
 use hyper::header::HeaderName;
 use ipnet::IpNet;
@@ -106,43 +109,6 @@ pub fn network(text: &str) -> Parsed<IpNet> {
     })
 }
 
-/// `memory:`, `redis://`, `rediss://`, `redis+unix://`. Whatever follows the scheme is left to the
-/// client, for it may hold a password that no message should repeat.
-pub fn store_url(text: &str) -> Parsed<StoreUrl> {
-    if text == "memory:" {
-        return Ok(StoreUrl::Memory);
-    }
-    let scheme = text
-        .split_once("://")
-        .filter(|(_, rest)| !rest.is_empty())
-        .map(|(scheme, _)| scheme);
-    match scheme {
-        Some("redis" | "rediss" | "redis+unix") => {
-            Ok(StoreUrl::Redis(Secret::new(text.to_owned())))
-        }
-        Some("redis-cluster" | "rediss-cluster" | "redis-sentinel" | "rediss-sentinel") => {
-            let help = "use a single Redis: `redis://` or `rediss://`";
-            refuse(
-                text,
-                "clusters and sentinels are not supported by this release",
-                help,
-            )
-        }
-        Some("http" | "https") => {
-            let help = "the provider's console shows it beside the REST pair: `rediss://default:PASSWORD@HOST:PORT`";
-            refuse(
-                text,
-                "this is the REST address; the `rediss://` one is needed",
-                help,
-            )
-        }
-        _ => {
-            let help = "write `memory:`, `redis://host:6379` or `rediss://…`";
-            refuse(text, "this is not the address of a store", help)
-        }
-    }
-}
-
 /// `header:authorization`, `cookie:accessToken`.
 pub fn token_source(text: &str) -> Parsed<TokenSource> {
     match text.split_once(':') {
@@ -211,28 +177,6 @@ mod tests {
         ] {
             assert!(origin(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_store_that_is_not_supported_is_explained() {
-        assert_eq!(store_url("memory:"), Ok(StoreUrl::Memory));
-        assert!(matches!(
-            store_url("rediss://default:p@h:1"),
-            Ok(StoreUrl::Redis(_))
-        ));
-        assert!(
-            store_url("https://x.upstash.io")
-                .expect_err("rest")
-                .message
-                .contains("rediss://")
-        );
-        assert!(
-            store_url("redis-cluster://h")
-                .expect_err("cluster")
-                .message
-                .contains("not supported")
-        );
-        assert!(store_url("redis://").is_err() && store_url("").is_err());
     }
 
     #[test]

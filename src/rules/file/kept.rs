@@ -46,7 +46,7 @@ pub fn statuses(s: &Section<'_>) -> Vec<u16> {
     let Some(written) = s.numbers("statuses") else {
         return vec![200];
     };
-    if written.is_empty() {
+    if s.is_empty("statuses") {
         let message = "`statuses` names none: nothing would be kept";
         s.reader.report(Problem::error(
             s.span_of("statuses"),

@@ -1,8 +1,8 @@
 //! PEM files: whether a public key fits the algorithm it is named for.
 
 use crate::rules::settings::Algorithm;
-use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
 use std::path::Path;
 
 /// Object identifiers as they stand in a SubjectPublicKeyInfo (RFC 5280 §4.1), with tag and length.
@@ -23,6 +23,20 @@ pub fn read(path: &Path) -> Result<String, String> {
     } else {
         Err(format!("`{}` is not a PEM file", path.display()))
     }
+}
+
+/// What is wrong with a PEM text as a list of certificates.
+pub fn no_certificate(pem: &str) -> Option<&'static str> {
+    let mut certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
+    let sound = matches!(certificates.next(), Some(Ok(_))) && certificates.all(|next| next.is_ok());
+    (!sound).then_some("this file holds no certificate (`BEGIN CERTIFICATE`), or a broken one")
+}
+
+/// What is wrong with a PEM text as a private key.
+pub fn no_private_key(pem: &str) -> Option<&'static str> {
+    let key = PrivateKeyDer::from_pem_slice(pem.as_bytes());
+    key.err()
+        .map(|_| "this file holds no private key (`BEGIN PRIVATE KEY`), or a broken one")
 }
 
 /// What is wrong with a PEM text as the public key of an algorithm.

@@ -5,7 +5,7 @@ use crate::rules::problem::{Fault, Problem};
 use crate::rules::read::Text;
 use crate::rules::section::Section;
 use crate::rules::table::Route;
-use crate::rules::template::{Template, Use};
+use crate::rules::template::{Beginning, Template, Use};
 use hyper::Method;
 use std::ops::Range;
 
@@ -35,7 +35,7 @@ pub fn routes(s: &Section<'_>, key: &'static str, example: &str) -> Vec<(Route, 
         s.missing(key, example);
     }
     let texts = s.text_or_texts(key);
-    if texts.as_ref().is_some_and(Vec::is_empty) {
+    if s.is_empty(key) {
         let message = format!("`{key}` names no route");
         s.reader.report(Problem::error(
             s.span_of(key),
@@ -46,8 +46,10 @@ pub fn routes(s: &Section<'_>, key: &'static str, example: &str) -> Vec<(Route, 
     }
     let parse = |text: Text| match route(&text.value) {
         Ok(route) => Some((route, text.span)),
-        Err(fault) => {
-            s.reader.fault(&text, fault);
+        Err(faults) => {
+            faults
+                .into_iter()
+                .for_each(|fault| s.reader.fault(&text, fault));
             None
         }
     };
@@ -59,24 +61,22 @@ pub fn routes(s: &Section<'_>, key: &'static str, example: &str) -> Vec<(Route, 
 }
 
 /// `GET /path`
-fn route(text: &str) -> Result<Route, Fault> {
+fn route(text: &str) -> Result<Route, Vec<Fault>> {
     let Some((method, path)) = text.split_once(' ') else {
         let help = "write `GET /api/v1/doctor`";
-        return Err(Fault::new(
-            0..text.len(),
-            "a route is a method and a path",
-            "here",
-            help,
-        ));
+        let message = "a route is a method and a path";
+        return Err(vec![Fault::new(0..text.len(), message, "here", help)]);
     };
     let blanks = path.len() - path.trim_start().len();
     let offset = method.len() + 1 + blanks;
-    let method = method_named(method)?;
     let pattern = Pattern::parse(path.trim_start()).map_err(|fault| Fault {
         range: fault.range.start + offset..fault.range.end + offset,
         ..fault
-    })?;
-    Ok(Route { method, pattern })
+    });
+    match (method_named(method), pattern) {
+        (Ok(method), Ok(pattern)) => Ok(Route { method, pattern }),
+        (method, pattern) => Err(method.err().into_iter().chain(pattern.err()).collect()),
+    }
 }
 
 fn method_named(written: &str) -> Result<Method, Fault> {
@@ -108,15 +108,14 @@ fn method_named(written: &str) -> Result<Method, Fault> {
     }
 }
 
-/// A template, its faults reported.
-pub fn template(s: &Section<'_>, text: &Text, purpose: Use) -> Option<Template> {
-    match Template::parse(&text.value, purpose) {
-        Ok(template) => Some(template),
-        Err(faults) => {
-            faults
-                .into_iter()
-                .for_each(|fault| s.reader.fault(text, fault));
-            None
-        }
-    }
+/// A template; or, its faults reported, how it begins.
+pub fn template(s: &Section<'_>, text: &Text, purpose: Use) -> Result<Template, Beginning> {
+    Template::parse(&text.value, purpose).map_err(|faults| {
+        let first = faults.iter().map(|fault| fault.range.start).min();
+        let beginning = Beginning::of(&text.value[..first.unwrap_or_default()]);
+        faults
+            .into_iter()
+            .for_each(|fault| s.reader.fault(text, fault));
+        beginning
+    })
 }

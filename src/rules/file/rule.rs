@@ -6,39 +6,61 @@ use super::settings::each;
 use crate::digest::{DIGEST_BYTES, Digest};
 use crate::rules::problem::Problem;
 use crate::rules::read::Text;
-use crate::rules::section::Section;
+use crate::rules::section::{Doubts, Section};
 use crate::rules::table::{Coalesce, Forward, Route, Rule, Shaping, Stage, StripName};
-use crate::rules::template::{Template, Use};
+use crate::rules::template::{Beginning, Template, Use};
 use hyper::Method;
 use hyper::header::HeaderName;
 use std::ops::Range;
 use std::time::Duration;
 
-/// A `[[cache]]` table with its places in the file. Index, nodes and fingerprint of the rule are
-/// not yet known: they depend on the rest of the file.
+/// A `[[cache]]` table with its places in the file, as far as it could be read: stand-ins are in the
+/// rule for the rest, which `doubts` names. Index, nodes and fingerprint of the rule are not yet
+/// known: they depend on the rest of the file.
 #[derive(Clone, Debug)]
 pub struct Draft {
     /// The rule.
     pub rule: Rule,
-    /// Where its name stands.
+    /// Where its name stands, or the table that has none.
     pub name_at: Range<usize>,
     /// Where each route stands.
     pub routes_at: Vec<Range<usize>>,
     /// The key's text.
     pub key: Text,
+    /// How the key begins, if it could not be read.
+    pub unread_key: Option<Beginning>,
     /// Where the names listed by `query` stand.
     pub query_at: Vec<Range<usize>>,
     /// Where the names listed by `body` stand.
     pub body_at: Vec<Range<usize>>,
     /// Where the first of `roles` stands.
     pub roles_at: Range<usize>,
+    /// Where the names listed by `vary` stand.
+    pub vary_at: Vec<Range<usize>>,
+    /// Which values could not be read.
+    pub doubts: Doubts,
 }
 
-/// A `[[cache]]` table. `None` where something it cannot do without is missing or unreadable, which
-/// was reported then.
-pub fn cache(s: Section<'_>) -> Option<Draft> {
+impl Draft {
+    /// How keys are made, if that could be read.
+    pub fn template(&self) -> Option<&Template> {
+        self.unread_key.is_none().then_some(&self.rule.key)
+    }
+
+    /// Whether the rule is certainly in force.
+    pub fn served(&self) -> bool {
+        self.rule.stage != Stage::Off && !self.doubts.of("stage")
+    }
+}
+
+/// A `[[cache]]` table. What is missing or unreadable in it was reported.
+pub fn cache(s: Section<'_>) -> Draft {
+    let title = Text::unread(s.span.clone());
     let name = name(&s);
-    let (routes, routes_at): (Vec<Route>, Vec<_>) =
+    let name_at = name
+        .as_ref()
+        .map_or(s.span.clone(), |name| name.span.clone());
+    let (mut routes, mut routes_at): (Vec<Route>, Vec<_>) =
         routes(&s, "match", "match = \"GET /api/v1/doctor\"")
             .into_iter()
             .unzip();
@@ -47,39 +69,50 @@ pub fn cache(s: Section<'_>) -> Option<Draft> {
         .zip(&routes_at)
         .for_each(|(route, at)| readable(&s, &route.method, at));
     let key = s.required("key", "key = \"doctors:list:{query}\"");
-    let template = key.as_ref().and_then(|key| template(&s, key, Use::Key));
+    let template = key.as_ref().map(|key| template(&s, key, Use::Key));
     let ttl = ttl(&s);
     let (query, query_at) = shaping(s.texts("query"));
     let (body, body_at) = shaping(s.texts("body"));
     let (roles, roles_at) = shaping(s.texts("roles"));
-    // Nothing is returned before every key of the table was looked at.
-    let rest = Rest::read(&s);
-    s.finish(&LATER_CACHE);
-    let (name, key, ttl) = (name?, key?, ttl?);
-    let rule = rest.rule(name.value, routes, template?, ttl);
+    let (rest, vary_at) = Rest::read(&s);
+    let doubts = s.finish(&LATER_CACHE);
+    if doubts.torn {
+        routes.clear();
+        routes_at.clear();
+    }
+    let (template, unread_key) = match template {
+        Some(Ok(template)) if !doubts.torn => (Some(template), None),
+        Some(Err(beginning)) if !doubts.torn => (None, Some(beginning)),
+        _ => (None, Some(Beginning::default())),
+    };
+    let name = name.map_or_else(|| UNNAMED.to_owned(), |name| name.value);
+    let rule = rest.rule(name, routes, template, ttl.unwrap_or_default());
     let roles = match roles {
         Shaping::Only(roles) => roles,
         Shaping::Undeclared => Vec::new(),
     };
-    let roles_at = roles_at
-        .into_iter()
-        .next()
-        .unwrap_or_else(|| key.span.clone());
-    (!rule.routes.is_empty()).then_some(Draft {
+    let key = key.unwrap_or(title);
+    Draft {
         rule: Rule {
             query,
             body,
             roles,
             ..rule
         },
-        name_at: name.span,
+        name_at,
         routes_at,
+        roles_at: roles_at.into_iter().next().unwrap_or(key.span.clone()),
         key,
+        unread_key,
         query_at,
         body_at,
-        roles_at,
-    })
+        vary_at,
+        doubts,
+    }
 }
+
+/// What messages call a rule without a name. No name looks like this.
+pub const UNNAMED: &str = "[[cache]]";
 
 /// What a table may leave out, and what needs no place: its values alone can be wrong.
 struct Rest {
@@ -96,14 +129,16 @@ struct Rest {
 }
 
 impl Rest {
-    fn read(s: &Section<'_>) -> Rest {
+    /// Beside it, where each name of `vary` stands.
+    fn read(s: &Section<'_>) -> (Rest, Vec<Range<usize>>) {
         let forwards = [("keyed", Forward::Keyed), ("all", Forward::All)];
         let stages = [
             ("on", Stage::On),
             ("observe", Stage::Observe),
             ("off", Stage::Off),
         ];
-        Rest {
+        let (vary, vary_at) = varying(s);
+        let rest = Rest {
             negative_ttl: s.duration("negative_ttl"),
             public: s.flag("public", false),
             store_if: each(s, s.texts("store_if").unwrap_or_default(), pointer),
@@ -111,19 +146,24 @@ impl Rest {
             coalesce: coalesce(s),
             ignore_origin_cache_control: s.flag("ignore_origin_cache_control", false),
             strip: strip(s),
-            vary: each(s, s.texts("vary").unwrap_or_default(), vary),
+            vary,
             forward: s.choice("forward", &forwards).unwrap_or(Forward::Keyed),
             stage: s.choice("stage", &stages).unwrap_or(Stage::On),
-        }
+        };
+        (rest, vary_at)
     }
 
     /// The rule, as yet without what it lists and without what the other tables decide.
-    fn rule(self, name: String, routes: Vec<Route>, key: Template, ttl: Duration) -> Rule {
+    fn rule(self, name: String, routes: Vec<Route>, key: Option<Template>, ttl: Duration) -> Rule {
+        let no_key = Template {
+            segments: Vec::new(),
+            wildcard: false,
+        };
         Rule {
             index: 0,
             name,
             routes,
-            key,
+            key: key.unwrap_or(no_key),
             ttl,
             negative_ttl: self.negative_ttl.unwrap_or(ttl),
             public: self.public,
@@ -199,6 +239,18 @@ fn coalesce(s: &Section<'_>) -> Coalesce {
         &[("local", Coalesce::Local), ("off", Coalesce::Off)],
     )
     .unwrap_or(Coalesce::Local)
+}
+
+fn varying(s: &Section<'_>) -> (Vec<HeaderName>, Vec<Range<usize>>) {
+    let texts = s.texts("vary").unwrap_or_default();
+    let named = |text: Text| match vary(&text.value) {
+        Ok(name) => Some((name, text.span)),
+        Err(fault) => {
+            s.reader.fault(&text, fault);
+            None
+        }
+    };
+    texts.into_iter().filter_map(named).unzip()
 }
 
 fn shaping(texts: Option<Vec<Text>>) -> (Shaping, Vec<Range<usize>>) {

@@ -3,59 +3,73 @@
 use super::route::{name, routes, template};
 use crate::rules::problem::Problem;
 use crate::rules::read::Text;
-use crate::rules::section::Section;
+use crate::rules::section::{Doubts, Section};
 use crate::rules::table::{Commits, Route};
-use crate::rules::template::{Template, Use};
+use crate::rules::template::{Beginning, Template, Use};
 use std::ops::Range;
 
-/// An `[[invalidate]]` table with its places in the file.
+/// An `[[invalidate]]` table with its places in the file, as far as it could be read.
 #[derive(Clone, Debug)]
 pub struct SetDraft {
-    /// Its name.
-    pub name: Text,
+    /// Its name, if it has one.
+    pub name: Option<Text>,
     /// Its routes, and where they stand.
     pub routes: Vec<(Route, Range<usize>)>,
     /// Its drops, and where they stand.
     pub drops: Vec<(Template, Text)>,
+    /// How the drops begin that could not be read.
+    pub unread: Vec<Beginning>,
     /// Which answers count as done.
     pub commits: Commits,
+    /// Which of its values could not be read.
+    pub doubts: Doubts,
 }
 
-/// An `[[invalidate]]` table. `None` where something it cannot do without is missing or
-/// unreadable, which was reported then.
-pub fn set(s: Section<'_>) -> Option<SetDraft> {
+/// An `[[invalidate]]` table. What is missing or unreadable in it was reported.
+pub fn set(s: Section<'_>) -> SetDraft {
     let name = name(&s);
-    let routes = routes(&s, "on", "on = [\"PATCH /api/v1/doctor/{doctorId}\"]");
-    if !s.has("drop") {
-        s.missing("drop", "drop = [\"doctors:list:*\"]");
-    }
-    let texts = s.text_or_texts("drop");
-    if texts.as_ref().is_some_and(Vec::is_empty) {
-        let message = "`drop` names nothing";
-        s.reader.report(Problem::error(
-            s.span_of("drop"),
-            message,
-            "empty",
-            "name a key, or remove the set",
-        ));
-    }
-    let drop = |text: Text| template(&s, &text, Use::Drop).map(|template| (template, text));
-    let drops: Vec<_> = texts
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(drop)
-        .collect();
+    let mut routes = routes(&s, "on", "on = [\"PATCH /api/v1/doctor/{doctorId}\"]");
+    let (mut drops, mut unread) = drops(&s);
     let commits = commits(&s);
-    s.finish(&[
+    let doubts = s.finish(&[
         ("soft", "leave it out: what is dropped is forgotten"),
         ("warm", "leave it out: the next reader fills"),
     ]);
-    (!routes.is_empty() && !drops.is_empty()).then_some(SetDraft {
-        name: name?,
+    if doubts.torn {
+        routes.clear();
+        drops.clear();
+    }
+    if doubts.of("drop") && unread.is_empty() {
+        unread.push(Beginning::default());
+    }
+    SetDraft {
+        name,
         routes,
         drops,
+        unread,
         commits,
-    })
+        doubts,
+    }
+}
+
+fn drops(s: &Section<'_>) -> (Vec<(Template, Text)>, Vec<Beginning>) {
+    if !s.has("drop") {
+        s.missing("drop", "drop = [\"doctors:list:*\"]");
+    }
+    if s.is_empty("drop") {
+        let help = "name a key, or remove the set";
+        let message = "`drop` names nothing";
+        s.reader
+            .report(Problem::error(s.span_of("drop"), message, "empty", help));
+    }
+    let (mut drops, mut unread) = (Vec::new(), Vec::new());
+    for text in s.text_or_texts("drop").unwrap_or_default() {
+        match template(s, &text, Use::Drop) {
+            Ok(template) => drops.push((template, text)),
+            Err(beginning) => unread.push(beginning),
+        }
+    }
+    (drops, unread)
 }
 
 fn commits(s: &Section<'_>) -> Commits {
@@ -89,7 +103,7 @@ fn commits(s: &Section<'_>) -> Commits {
             }
         }
     }
-    if commits.classes.is_empty() && commits.statuses.is_empty() {
+    if s.is_empty("commits") {
         let message = "no answer would count as done";
         let help = "write `[\"2xx\", \"3xx\", \"5xx\"]`";
         s.reader

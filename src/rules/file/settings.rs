@@ -20,6 +20,11 @@ fn tcp(ip: Ipv4Addr, port: u16) -> Listen {
     Listen::Tcp(SocketAddr::from((ip, port)))
 }
 
+/// An address that nobody else can be listening on.
+fn any_port() -> Listen {
+    tcp(Ipv4Addr::LOCALHOST, 0)
+}
+
 /// What a missing table stands for.
 fn default_proxy() -> ProxySettings {
     ProxySettings {
@@ -41,10 +46,28 @@ fn default_proxy() -> ProxySettings {
     }
 }
 
+/// The defaults; and in the place of what is written, in case it cannot be read, something beside
+/// which no other value of the file is wrong.
+fn stand_ins(s: &Section<'_>) -> ProxySettings {
+    let mut settings = default_proxy();
+    if s.has("listen") {
+        settings.listen = any_port();
+    }
+    if s.has("origin_timeout") {
+        settings.origin_timeout = Duration::ZERO;
+    }
+    if s.has("routing") {
+        settings.routing = Routing::Strict;
+    }
+    settings
+}
+
 /// `[proxy]`
 pub fn proxy(section: Option<Section<'_>>) -> ProxySettings {
-    let default = default_proxy();
-    let Some(s) = section else { return default };
+    let Some(s) = section else {
+        return default_proxy();
+    };
+    let default = stand_ins(&s);
     let timeout = |key, default| {
         s.positive_duration(key, "nothing would ever be in time")
             .unwrap_or(default)
@@ -77,7 +100,7 @@ pub fn proxy(section: Option<Section<'_>>) -> ProxySettings {
         auto_invalidate: s.flag("auto_invalidate", default.auto_invalidate),
         cache_status: s.flag("cache_status", default.cache_status),
     };
-    if settings.hosts.as_ref().is_some_and(Vec::is_empty) && s.has("hosts") {
+    if s.is_empty("hosts") {
         let help = "leave it out: each Host then has answers of its own";
         let message = "`hosts` names none, so every request would pass";
         s.reader
@@ -138,8 +161,13 @@ pub fn admin(section: Option<Section<'_>>) -> Option<AdminSettings> {
             help,
         ));
     }
+    let default = if s.has("listen") {
+        any_port()
+    } else {
+        tcp(Ipv4Addr::LOCALHOST, 9090)
+    };
     s.finish(&[]);
-    let listen = listen.unwrap_or_else(|| tcp(Ipv4Addr::LOCALHOST, 9090));
+    let listen = listen.unwrap_or(default);
     Some(AdminSettings {
         listen,
         token: token.map(Secret::new),
@@ -238,9 +266,9 @@ fn write_lease(s: &Section<'_>, origin_timeout: Duration) -> Duration {
 
 fn store_tls(s: &Section<'_>, base: &Path) -> StoreTls {
     let tls = StoreTls {
-        ca: pem_path(s, "ca", base),
-        cert: pem_path(s, "cert", base),
-        key: pem_path(s, "key", base),
+        ca: pem_path(s, "ca", base, keyfile::no_certificate),
+        cert: pem_path(s, "cert", base, keyfile::no_certificate),
+        key: pem_path(s, "key", base, keyfile::no_private_key),
     };
     if tls.cert.is_some() != tls.key.is_some() && s.has("cert") != s.has("key") {
         let help = "name both files, or neither";
@@ -252,10 +280,19 @@ fn store_tls(s: &Section<'_>, base: &Path) -> StoreTls {
     tls
 }
 
-fn pem_path(s: &Section<'_>, key: &'static str, base: &Path) -> Option<PathBuf> {
+fn pem_path(
+    s: &Section<'_>,
+    key: &'static str,
+    base: &Path,
+    misfit: impl Fn(&str) -> Option<&'static str>,
+) -> Option<PathBuf> {
     let text = s.text(key).filter(|text| !text.value.is_empty())?;
     let path = base.join(&text.value);
-    if let Err(message) = keyfile::read(&path) {
+    let message = match keyfile::read(&path) {
+        Ok(pem) => misfit(&pem).map(str::to_owned),
+        Err(message) => Some(message),
+    };
+    if let Some(message) = message {
         s.reader
             .report(Problem::error(text.span, message, "this file", PEM_HELP));
     }
@@ -264,15 +301,14 @@ fn pem_path(s: &Section<'_>, key: &'static str, base: &Path) -> Option<PathBuf> 
 
 const PEM_HELP: &str = "name a PEM file; a relative path starts at the rules file's directory";
 
-/// `[identity]`
-pub fn identity(section: Option<Section<'_>>, base: &Path) -> Option<IdentitySettings> {
-    let s = section?;
+/// `[identity]`, and whether it certainly has no `verify`.
+pub fn identity(s: Section<'_>, base: &Path) -> (IdentitySettings, bool) {
     let example = "token = [\"header:authorization\", \"cookie:accessToken\"]";
     if !s.has("token") {
         s.missing("token", example);
     }
     let written = s.text_or_texts("token");
-    if written.as_ref().is_some_and(Vec::is_empty) {
+    if s.is_empty("token") {
         let message = "`token` names no place";
         s.reader.report(Problem::error(
             s.span_of("token"),
@@ -295,14 +331,16 @@ pub fn identity(section: Option<Section<'_>>, base: &Path) -> Option<IdentitySet
         .not_empty("role")
         .map_or_else(|| "role".to_owned(), |text| text.value);
     let leeway = s.duration("leeway").unwrap_or_default();
-    s.finish(&[]);
-    Some(IdentitySettings {
+    let verify_written = s.has("verify");
+    let doubts = s.finish(&[]);
+    let settings = IdentitySettings {
         token,
         scheme,
         verify,
         role,
         leeway,
-    })
+    };
+    (settings, !verify_written && !doubts.of("verify"))
 }
 
 const ALGORITHMS: [(&str, Algorithm); 12] = [
@@ -351,10 +389,10 @@ fn verify_settings(s: Section<'_>, base: &Path) -> Option<VerifySettings> {
     if algorithm.is_some() && !s.has(wanted) && !s.has("jwks") && !s.has(other) {
         s.missing(wanted, &format!("{wanted} = \"…\""));
     }
-    let key = match algorithm? {
-        _ if symmetric => secret.map(|text| VerifyKey::Secret(Secret::new(text.value))),
-        algorithm => public_key.and_then(|text| pem_key(&s, text, algorithm, base)),
-    };
+    let key = algorithm.and_then(|algorithm| match symmetric {
+        true => secret.map(|text| VerifyKey::Secret(Secret::new(text.value))),
+        false => public_key.and_then(|text| pem_key(&s, text, algorithm, base)),
+    });
     s.finish(&[(
         "jwks",
         "write the key to a PEM file and name it with `public_key`",

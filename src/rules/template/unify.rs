@@ -45,6 +45,20 @@ impl Segment {
         }
     }
 
+    /// This segment with each value filtered as the one in the same place of another.
+    fn filtered_as(&self, other: &Segment) -> Segment {
+        let filtered = |(at, part): (usize, &Part)| match (part, other.parts.get(at)) {
+            (Part::Value(mine), Some(Part::Value(theirs))) => Part::Value(Placeholder {
+                source: mine.source.clone(),
+                filters: theirs.filters.clone(),
+            }),
+            _ => part.clone(),
+        };
+        Segment {
+            parts: self.parts.iter().enumerate().map(filtered).collect(),
+        }
+    }
+
     fn prefix(&self) -> &str {
         literal_of(self.parts.first())
     }
@@ -115,6 +129,26 @@ impl Template {
             segments: self.segments[..depth].to_vec(),
             wildcard: self.wildcard || depth < self.segments.len(),
         }
+    }
+
+    /// The placeholders of this drop that the key renders with other filters in the same place, so
+    /// that the drop is widened above them: which one, counted from the left, and what to write for it.
+    pub fn misfiltered(&self, key: &Template) -> Vec<(usize, Placeholder)> {
+        let mut found = Vec::new();
+        let mut before = 0;
+        for (mine, theirs) in self.segments.iter().zip(&key.segments) {
+            let meant = mine.filtered_as(theirs);
+            if !mine.renders_like(theirs) && meant.renders_like(theirs) {
+                let written = mine.placeholders().zip(meant.placeholders()).enumerate();
+                found.extend(
+                    written
+                        .filter(|(_, (mine, meant))| mine != meant)
+                        .map(|(at, (_, meant))| (before + at, meant.clone())),
+                );
+            }
+            before += mine.placeholders().count();
+        }
+        found
     }
 
     /// Whether a key made by this template can be these rendered segments, or, if `wildcard`, can

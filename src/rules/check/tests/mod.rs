@@ -1,6 +1,8 @@
 //! Files that are wrong, and what is said about them; files that are right, and what they become.
 
+mod at_once;
 mod compiled;
+mod credentials;
 mod refused;
 mod shipped;
 

@@ -5,12 +5,12 @@ use crate::rules::problem::Problem;
 use proptest::prelude::*;
 
 /// Asserts that a file has a problem with `message` whose caret stands under `at`.
-fn refused(text: &str, at: &str, message: &str) {
+pub(super) fn refused(text: &str, at: &str, message: &str) {
     has(text, Severity::Error, at, message);
     assert!(check(text).table.is_none(), "compiled: {text}");
 }
 
-fn has(text: &str, severity: Severity, at: &str, message: &str) {
+pub(super) fn has(text: &str, severity: Severity, at: &str, message: &str) {
     let problems = check(text).problems;
     let fits = |problem: &&Problem| {
         let span = problem.span.clone().unwrap_or(0..0);
@@ -73,6 +73,11 @@ fn settings_that_cannot_be_are_refused_where_they_stand() {
         ),
         ("[store]\nseal = \"x\"", "seal", "not supported"),
         (
+            "[store]\nurl = \"redis://me:p@host:notaport\"",
+            "notaport",
+            "not a port",
+        ),
+        (
             "[store]\nca = \"no/such.pem\"",
             "no/such.pem",
             "cannot be read",
@@ -134,9 +139,9 @@ fn a_verification_that_verifies_nothing_is_refused() {
     }
 }
 
-#[test]
-fn rules_that_cannot_be_are_refused_where_they_stand() {
-    let cases = [
+/// A rule with one mistake each, where its caret stands, and what is said.
+pub(super) fn wrong_rules() -> Vec<(String, &'static str, &'static str)> {
+    vec![
         (doctor("ttl_ = \"5m\""), "ttl_", "unknown"),
         (
             doctor("stale_if_error = \"5m\""),
@@ -211,8 +216,12 @@ fn rules_that_cannot_be_are_refused_where_they_stand() {
             "cannot be a name",
         ),
         (rule("x", "GET /a", "a::list", ""), "", "empty"),
-    ];
-    for (text, at, message) in cases {
+    ]
+}
+
+#[test]
+fn rules_that_cannot_be_are_refused_where_they_stand() {
+    for (text, at, message) in wrong_rules() {
         refused(&text, at, message);
     }
     refused("[[cache]]\nname = \"x\"\n", "[[cache]]", "no `match`");
