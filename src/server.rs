@@ -52,6 +52,7 @@ pub fn load(path: &Path, color: bool) -> Result<(Table, String), String> {
     let checked = rules::check::compile(&text, &|name| std::env::var(name).ok(), base);
     let shown = checked.render(&path.display().to_string(), &text, color);
     let table = checked.table.ok_or_else(|| shown.clone())?;
+    // Only TLS can say whether certificates and keys that are well-formed fit each other.
     Store::check(&table.store)
         .map_err(|error| format!("{shown}error: {}: {error}\n", path.display()))?;
     Ok((table, shown))

@@ -8,19 +8,20 @@ mod route;
 mod rule;
 mod set;
 mod settings;
+mod syntax;
 
 pub use rule::{Draft, UNNAMED};
 pub use set::SetDraft;
 
 use super::problem::Problem;
-use super::read::{Env, Reader, Syntax};
+use super::read::{Env, Reader};
 use super::section::Section;
 use super::settings::{
     AdminSettings, IdentitySettings, LocalSettings, ProxySettings, StoreSettings,
 };
 use super::template::{LITERAL_SIGNS, is_literal_char};
 use std::path::Path;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 /// Largest rules file. A thousand rules are far below it.
 pub const MAX_FILE: usize = 4 << 20;
@@ -86,62 +87,12 @@ pub fn read(bytes: &[u8], env: Env<'_>, base: &Path) -> (Option<File>, Vec<Probl
         }
     };
     let (table, errors) = DeTable::parse_recoverable(text);
-    let syntax: Vec<Problem> = errors.iter().map(syntax_problem).collect();
-    let reader = Reader::new(text, env, breaks(&errors, table.get_ref()));
+    let reader = Reader::new(text, env, syntax::breaks(&errors, table.get_ref()));
     let root = Section::new(&reader, "the file", 0..0, table.get_ref());
     let file = tables(root, base);
-    let problems = merge(text, syntax, reader.into_problems());
+    let read = reader.into_problems();
+    let problems = syntax::merge(text, &errors, table.get_ref(), read);
     (Some(file), problems)
-}
-
-fn breaks(errors: &[toml::de::Error], root: &DeTable<'_>) -> Syntax {
-    let mut tables = Vec::new();
-    for value in root.values() {
-        match value.get_ref() {
-            DeValue::Table(_) => tables.push(value.span().start),
-            DeValue::Array(array) => {
-                let items = array.iter().filter(|item| item.get_ref().is_table());
-                tables.extend(items.map(|item| item.span().start));
-            }
-            _ => {}
-        }
-    }
-    let place = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
-    Syntax {
-        breaks: errors.iter().map(place).collect(),
-        tables,
-    }
-}
-
-fn syntax_problem(error: &toml::de::Error) -> Problem {
-    let message = error.message();
-    let help = if message.contains("duplicate key") {
-        "keep one of them"
-    } else {
-        ""
-    };
-    let label = "the syntax breaks here";
-    Problem {
-        span: error.span(),
-        ..Problem::error(0..0, message, label, help)
-    }
-}
-
-/// What is read from a line with broken syntax is no problem of its own.
-fn merge(text: &str, mut syntax: Vec<Problem>, read: Vec<Problem>) -> Vec<Problem> {
-    let line = |at: usize| {
-        text.as_bytes()[..at.min(text.len())]
-            .iter()
-            .filter(|b| **b == b'\n')
-            .count()
-    };
-    let start = |problem: &Problem| problem.span.as_ref().map(|span| line(span.start));
-    let broken: Vec<Option<usize>> = syntax.iter().map(start).collect();
-    syntax.extend(
-        read.into_iter()
-            .filter(|problem| !broken.contains(&start(problem))),
-    );
-    syntax
 }
 
 fn tables(root: Section<'_>, base: &Path) -> File {

@@ -2,6 +2,7 @@
 
 use super::refused::{refused, wrong_rules};
 use super::*;
+use crate::rules::problem::Problem;
 
 const SHIPPED: &str = include_str!("../../../../rules.toml");
 
@@ -132,16 +133,29 @@ fn broken_syntax_is_wrong_at_its_own_line_and_hides_nothing_in_other_tables() {
     for header in ["[[cache]]", "[[invalidate]]", "[identity]", "[proxy]"] {
         for torn in [&header[1..], &header[..header.len() - 1]] {
             let text = SHIPPED.replacen(&format!("\n{header}\n"), &format!("\n{torn}\n"), 1);
-            let found = messages(&text);
-            let whole = |message: &String| message.contains("key") && message.contains("rule");
-            assert!(
-                !found.is_empty() && !found.iter().any(whole),
-                "{torn}: {found:?}"
-            );
+            let at = text.lines().position(|line| line == torn).expect(torn);
+            assert_eq!(lines(&text), [at], "{torn}: {:?}", messages(&text));
         }
     }
     let text = doctor("ttl = = 1") + &rule("x", "GET /a/{id}", "a:list", "public = true");
     refused(&text, "/a/{id}", "is not in the key");
+}
+
+#[test]
+fn an_array_or_a_string_that_is_not_closed_is_one_problem() {
+    for open in ["[\"a\"", "\"a", "'a", "\"\"\"a"] {
+        for (at, text) in damaged(|key, _| format!("{key} = {open}")) {
+            let problems = check(&text).problems;
+            let breaks = |problem: &&Problem| problem.label == "the syntax breaks here";
+            assert_eq!(problems.iter().filter(breaks).count(), 1, "{problems:?}");
+            let others = problems.iter().filter(|problem| !breaks(problem));
+            let line = |at: usize| text[..at].matches('\n').count();
+            for problem in others {
+                let span = problem.span.clone().unwrap_or_default();
+                assert_eq!(line(span.start), at, "{problem:?}");
+            }
+        }
+    }
 }
 
 #[test]
