@@ -240,9 +240,10 @@ impl Sidecar {
         Sidecar::with_file(&format!("{patient}{rules}")).await
     }
 
-    /// The same with the usual patience, for tests of outages.
+    /// The same with little patience, for tests of outages.
     pub async fn impatient(origin: &Origin, store: &str, rules: &str) -> Sidecar {
-        Sidecar::with_file(&format!("{}{rules}", head(origin.address, store))).await
+        let hasty = head(origin.address, store).replace("[store]", "[store]\ntimeout = \"1s\"");
+        Sidecar::with_file(&format!("{hasty}{rules}")).await
     }
 
     /// Starts with a whole rules file.
