@@ -68,6 +68,7 @@ async fn a_bad_token_and_a_wrong_role_go_to_the_origin_and_are_served_nothing_ke
     let (clinic, _redis, program) = start().await;
     assert_bad_tokens_are_served_nothing(&clinic, &program).await;
     assert_roles_are_kept_apart(&clinic, &program).await;
+    assert_roles_are_spelt_as_the_origin_spells_them(&clinic, &program).await;
 }
 
 async fn assert_bad_tokens_are_served_nothing(clinic: &Clinic, program: &Program) {
@@ -132,6 +133,21 @@ async fn assert_roles_are_kept_apart(clinic: &Clinic, program: &Program) {
         "miss",
         "each role has an answer of its own"
     );
+}
+
+/// Keys hold roles in lower case; to the origin `patient` is nobody.
+async fn assert_roles_are_spelt_as_the_origin_spells_them(clinic: &Clinic, program: &Program) {
+    let (email, token) = (clinic.text("/patient/email"), clinic.text("/patient/token"));
+    let nobody = clinic.token(email, "patient", 60).await;
+    for path in [MINE, "/api/v1/user/me", "/api/v1/meta"] {
+        program.until_hit(&Call::get(path).by(token)).await;
+        let got = program.answers(&Call::get(path).by(&nobody)).await;
+        assert_eq!(
+            (got.status, got.outcome(), got.detail()),
+            (500, "bypass", Some("role")),
+            "{path}"
+        );
+    }
 }
 
 /// Every pair of header and cookie, on every route with identity: the sidecar and the clinic must
