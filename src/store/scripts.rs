@@ -5,6 +5,8 @@
 //! intent's deadline.** So a sidecar that is killed between the origin's commit and its bump needs
 //! nobody to finish for it; Redis's own expiry deletes the node, and absent means miss. Intents are
 //! counted, not implied by the node's lifetime: settling one write does not lift another's lease.
+//!
+//! Numbers go back to Redis formatted: a score may be read as `1.8e+12`, which is no integer to it.
 
 use std::sync::OnceLock;
 
@@ -73,9 +75,11 @@ for i = 1, #KEYS, 2 do
   redis.call('ZADD', KEYS[i + 1], string.format('%.0f', now + ARGV[2]), ARGV[1])
   local first = redis.call('ZRANGE', KEYS[i + 1], 0, 0, 'WITHSCORES')
   local last = redis.call('ZRANGE', KEYS[i + 1], -1, -1, 'WITHSCORES')
-  redis.call('PEXPIREAT', KEYS[i + 1], last[2])
+  redis.call('PEXPIREAT', KEYS[i + 1], string.format('%.0f', last[2]))
   local left = redis.call('PTTL', KEYS[i])
-  if left == -1 or left > first[2] - now then redis.call('PEXPIREAT', KEYS[i], first[2]) end
+  if left == -1 or left > first[2] - now then
+    redis.call('PEXPIREAT', KEYS[i], string.format('%.0f', first[2]))
+  end
 end
 return 1",
 );
