@@ -192,32 +192,33 @@ pub enum Scheme {
     Either,
 }
 
-/// The algorithms a token may be signed with; pinned by configuration, never taken from the token.
+/// The algorithms a token may be signed with, by their names in RFC 7518 §3.1 and RFC 8037 §3.1;
+/// pinned by configuration, never taken from the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    #[allow(missing_docs)] // the names are those of RFC 7518 §3.1
+    /// `HS256`
     Hs256,
-    #[allow(missing_docs)]
+    /// `HS384`
     Hs384,
-    #[allow(missing_docs)]
+    /// `HS512`
     Hs512,
-    #[allow(missing_docs)]
+    /// `RS256`
     Rs256,
-    #[allow(missing_docs)]
+    /// `RS384`
     Rs384,
-    #[allow(missing_docs)]
+    /// `RS512`
     Rs512,
-    #[allow(missing_docs)]
+    /// `PS256`
     Ps256,
-    #[allow(missing_docs)]
+    /// `PS384`
     Ps384,
-    #[allow(missing_docs)]
+    /// `PS512`
     Ps512,
-    #[allow(missing_docs)]
+    /// `ES256`
     Es256,
-    #[allow(missing_docs)]
+    /// `ES384`
     Es384,
-    #[allow(missing_docs)]
+    /// `EdDSA`
     EdDsa,
 }
 

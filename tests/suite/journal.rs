@@ -1,45 +1,13 @@
 //! Drops that are owed, over the death of the sidecar that owes them.
 
 use crate::redis::{PATIENCE, RedisServer, eventually, free_port};
-use crate::world::{Asked, Got, Origin, Reply, ask, head};
+use crate::world::{Got, Origin, REGISTER_RULES, ask, head};
 use sidecache::server::Server;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 use tempfile::TempDir;
-
-const RULES: &str = r#"
-[[cache]]
-name = "thing"
-match = "GET /api/thing/{id}"
-key = "things:details:{id}"
-query = []
-ttl = "5m"
-public = true
-
-[[invalidate]]
-name = "changed"
-on = "PATCH /api/change/{id}"
-drop = ["things:details:{id}"]
-"#;
-
-/// An origin whose answers tell how often it was written to.
-async fn register() -> Origin {
-    let value = Arc::new(AtomicI64::new(0));
-    Origin::start(move |asked: Asked| {
-        let value = value.clone();
-        async move {
-            if asked.method != "GET" {
-                value.fetch_add(1, Ordering::SeqCst);
-            }
-            Reply::json(format!("{{\"n\": {}}}", value.load(Ordering::SeqCst)))
-        }
-    })
-    .await
-}
 
 /// A sidecar in a process of its own, which can be killed.
 struct Process {
@@ -56,7 +24,7 @@ impl Process {
             .replacen("127.0.0.1:0", &proxy.to_string(), 1)
             .replacen("127.0.0.1:0", &admin.to_string(), 1);
         let rules = home.join(format!("{}.toml", proxy.port()));
-        std::fs::write(&rules, format!("{text}{store}{RULES}")).expect("a rules file");
+        std::fs::write(&rules, format!("{text}{store}{REGISTER_RULES}")).expect("a rules file");
         let child = Command::new(env!("CARGO_BIN_EXE_sidecache"))
             .arg("--rules")
             .arg(&rules)
@@ -140,7 +108,7 @@ fn allow_drops(redis: &RedisServer) {
 #[tokio::test]
 async fn what_a_killed_sidecar_owes_is_paid_before_the_next_one_trusts_the_store() {
     let (home, journal) = home();
-    let (origin, redis) = (register().await, RedisServer::start());
+    let (origin, redis) = (Origin::register().await, RedisServer::start());
     let first = Process::start(home.path(), &origin, &redis, JOURNAL).await;
     eventually("the store is up", async || first.up().await).await;
     assert_eq!(first.thing().await.n(), 0);
@@ -176,7 +144,7 @@ async fn what_a_killed_sidecar_owes_is_paid_before_the_next_one_trusts_the_store
 #[tokio::test]
 async fn a_write_that_was_answered_stands_in_the_journal() {
     let (home, journal) = home();
-    let (origin, redis) = (register().await, RedisServer::start());
+    let (origin, redis) = (Origin::register().await, RedisServer::start());
     let sidecar = Process::start(home.path(), &origin, &redis, JOURNAL).await;
     eventually("the store is up", async || sidecar.up().await).await;
     redis.stop();
@@ -196,7 +164,7 @@ async fn a_write_that_was_answered_stands_in_the_journal() {
 #[tokio::test]
 async fn a_torn_journal_costs_the_kept_answers_and_no_more() {
     let (home, journal) = home();
-    let (origin, redis) = (register().await, RedisServer::start());
+    let (origin, redis) = (Origin::register().await, RedisServer::start());
     let first = Process::start(home.path(), &origin, &redis, JOURNAL).await;
     eventually("the store is up", async || first.up().await).await;
     assert_eq!(first.thing().await.n(), 0);
@@ -223,11 +191,11 @@ async fn a_torn_journal_costs_the_kept_answers_and_no_more() {
 #[tokio::test]
 async fn two_sidecars_cannot_have_one_journal() {
     let (home, journal) = home();
-    let (origin, redis) = (register().await, RedisServer::start());
+    let (origin, redis) = (Origin::register().await, RedisServer::start());
     let _first = Process::start(home.path(), &origin, &redis, JOURNAL).await;
     let rules = home.path().join("second.toml");
     let text = head(origin.address, &redis.url());
-    std::fs::write(&rules, format!("{text}{JOURNAL}{RULES}")).expect("a rules file");
+    std::fs::write(&rules, format!("{text}{JOURNAL}{REGISTER_RULES}")).expect("a rules file");
     let refused = Server::start(&rules).await.err().expect("it is refused");
     assert!(refused.contains("another process uses it"), "{refused}");
     assert!(

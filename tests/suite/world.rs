@@ -18,6 +18,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -66,6 +67,22 @@ impl Reply {
     }
 }
 
+/// Rules for [`Origin::register`]: one thing, and one write that changes it.
+pub const RULES: &str = r#"
+[[cache]]
+name = "thing"
+match = "GET /api/thing/{id}"
+key = "things:details:{id}"
+query = []
+ttl = "5m"
+public = true
+
+[[invalidate]]
+name = "changed"
+on = "PATCH /api/change/{id}"
+drop = ["things:details:{id}"]
+"#;
+
 /// An origin that answers by a function and remembers what it was asked.
 pub struct Origin {
     pub address: SocketAddr,
@@ -100,6 +117,21 @@ impl Origin {
             asked,
             acceptor,
         }
+    }
+
+    /// One number: GET reads it, any other method raises it.
+    pub async fn register() -> Origin {
+        let value = Arc::new(AtomicI64::new(0));
+        Origin::start(move |asked: Asked| {
+            let value = value.clone();
+            async move {
+                if asked.method != "GET" {
+                    value.fetch_add(1, Ordering::SeqCst);
+                }
+                Reply::json(format!("{{\"n\": {}}}", value.load(Ordering::SeqCst)))
+            }
+        })
+        .await
     }
 
     async fn serve<H, F>(stream: TcpStream, handler: H, remembered: Arc<Mutex<Vec<Asked>>>)

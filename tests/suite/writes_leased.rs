@@ -1,44 +1,13 @@
 //! Writes whose sidecar cannot finish, or cannot tell the fleet.
 
 use crate::redis::{RedisServer, eventually};
-use crate::world::{Asked, Origin, Reply, Sidecar, head};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-
-const RULES: &str = r#"
-[[cache]]
-name = "thing"
-match = "GET /api/thing/{id}"
-key = "things:details:{id}"
-query = []
-ttl = "5m"
-public = true
-
-[[invalidate]]
-name = "changed"
-on = "PATCH /api/change/{id}"
-drop = ["things:details:{id}"]
-"#;
-
-async fn register() -> Origin {
-    let value = Arc::new(AtomicI64::new(0));
-    Origin::start(move |asked: Asked| {
-        let value = value.clone();
-        async move {
-            if asked.method != "GET" {
-                value.fetch_add(1, Ordering::SeqCst);
-            }
-            Reply::json(format!("{{\"n\": {}}}", value.load(Ordering::SeqCst)))
-        }
-    })
-    .await
-}
+use crate::world::{Origin, REGISTER_RULES, Sidecar, head};
 
 #[tokio::test]
 async fn a_write_costs_the_store_two_round_trips_and_a_hit_one() {
-    let origin = register().await;
+    let origin = Origin::register().await;
     let redis = RedisServer::start();
-    let sidecar = Sidecar::start(&origin, &redis.url(), RULES).await;
+    let sidecar = Sidecar::start(&origin, &redis.url(), REGISTER_RULES).await;
     let names = ["mget", "get", "evalsha", "eval", "set", "unlink"];
     let counted = || names.map(|name| redis.calls(name));
     sidecar.get("/api/thing/1").await;
@@ -68,10 +37,10 @@ async fn a_write_costs_the_store_two_round_trips_and_a_hit_one() {
 
 #[tokio::test]
 async fn while_the_store_is_down_a_write_is_refused_where_the_file_says_so() {
-    let origin = register().await;
+    let origin = Origin::register().await;
     let mut redis = RedisServer::start();
     let text = format!(
-        "{}on_down = \"refuse\"\n{RULES}",
+        "{}on_down = \"refuse\"\n{REGISTER_RULES}",
         head(origin.address, &redis.url())
     );
     let sidecar = Sidecar::with_file(&text).await;
