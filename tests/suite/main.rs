@@ -15,5 +15,6 @@ mod journal; // what is owed survives the death of its sidecar
 mod raw; // raw bytes: framing, hosts, pipelining
 mod door; // the admin door
 mod process; // the command: what it prints, signals, logs
+mod chaos; // the promise, under faults, between real processes
 
 mod clinic; // the shipped rules before the real backend, the program as a process

@@ -34,7 +34,7 @@ fn stdout(output: &Output) -> String {
 }
 
 /// A running sidecar with a rules file of its own.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     /// What it said when it started.
     introduction: String,
@@ -52,7 +52,7 @@ impl Drop for Process {
 }
 
 impl Process {
-    fn start(rules: &str) -> Process {
+    pub(crate) fn start(rules: &str) -> Process {
         Process::start_with(rules, &[])
     }
 
@@ -95,11 +95,11 @@ impl Process {
             .expect("an address")
     }
 
-    fn proxy(&self) -> SocketAddr {
+    pub(crate) fn proxy(&self) -> SocketAddr {
         self.address("listens on ")
     }
 
-    fn door(&self) -> SocketAddr {
+    pub(crate) fn door(&self) -> SocketAddr {
         self.address("admin door: ")
     }
 
@@ -125,14 +125,14 @@ impl Process {
         std::fs::write(&self.rules, text).expect("a rules file");
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let kill = Command::new("kill").args([signal, &pid]).status();
         assert!(kill.expect("kill is there").success());
     }
 
     /// How it ended, once it has.
-    async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         let mut status = None;
         eventually("the process ends", async || {
             status = self.child.try_wait().expect("it is ours");

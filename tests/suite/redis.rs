@@ -84,6 +84,11 @@ impl RedisServer {
         }
     }
 
+    /// Where it listens on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// `redis://…`
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)

@@ -373,7 +373,8 @@ pub async fn ask(
     }
 }
 
-fn request(
+/// A request to `api.test`, unless `headers` say otherwise.
+pub fn request(
     method: &str,
     target: &str,
     headers: &[(&str, &str)],

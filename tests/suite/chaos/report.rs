@@ -1,0 +1,125 @@
+//! What is told of a run.
+
+use super::checker::{self, Terms, Verdict};
+use super::history::{Fault, Records};
+use super::{LEASE, LONGEST_FILL, TTL};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// Stale reads that are told one by one.
+const TOLD: usize = 5;
+
+/// The figures of one round, or of several.
+#[derive(Debug, Default)]
+pub struct Report {
+    seeds: Vec<u64>,
+    lasting: Duration,
+    pub reads: u64,
+    pub hits: u64,
+    unanswered: u64,
+    injected: BTreeMap<Fault, u64>,
+    pub verdict: Verdict,
+}
+
+impl Report {
+    /// Checks what was recorded.
+    pub fn of(seed: u64, lasting: Duration, records: &Records) -> Report {
+        let mut injected: BTreeMap<Fault, u64> = BTreeMap::new();
+        for one in &records.injected {
+            *injected.entry(one.fault).or_default() += 1;
+        }
+        Report {
+            seeds: vec![seed],
+            lasting,
+            reads: records.reads.len() as u64,
+            hits: records.reads.iter().filter(|read| read.hit).count() as u64,
+            unanswered: records.unanswered,
+            injected,
+            verdict: checker::check(records),
+        }
+    }
+
+    /// Adds another round.
+    pub fn add(&mut self, other: Report) {
+        self.seeds.extend(other.seeds);
+        self.lasting += other.lasting;
+        self.reads += other.reads;
+        self.hits += other.hits;
+        self.unanswered += other.unanswered;
+        for (fault, count) in other.injected {
+            *self.injected.entry(fault).or_default() += count;
+        }
+        self.verdict.add(other.verdict);
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seeds, seconds) = (&self.seeds, self.lasting.as_secs_f64());
+        writeln!(f, "chaos: {seconds:.0} s of faults, seeds {seeds:?}")?;
+        let (reads, hits, unanswered) = (self.reads, self.hits, self.unanswered);
+        writeln!(
+            f,
+            "  {reads} reads checked, {hits} hits; {unanswered} were not answered"
+        )?;
+        write!(f, "  committed writes, by what they are due:")?;
+        for (terms, count) in &self.verdict.writes {
+            write!(f, " {count} {}", terms.word())?;
+        }
+        writeln!(f, "\n  fault                 injected  stale")?;
+        for (fault, count) in &self.injected {
+            let stale = self.stale_after(Some(*fault));
+            writeln!(f, "  {:<20} {count:>9} {stale:>6}", format!("{fault:?}"))?;
+        }
+        writeln!(
+            f,
+            "  {:<20} {:>9} {:>6}",
+            "none",
+            "",
+            self.stale_after(None)
+        )?;
+        writeln!(f, "  older answers before a write was due:")?;
+        for ((terms, cause), older) in &self.verdict.older {
+            let cause = cause.map_or("none".to_owned(), |fault| format!("{fault:?}"));
+            let (reads, longest, bound) = (older.reads, older.longest, terms.bound());
+            writeln!(
+                f,
+                "  {cause:<20} {reads:>9} reads, up to {longest:.1?} of {bound}"
+            )?;
+        }
+        self.verdict
+            .stale
+            .iter()
+            .take(TOLD)
+            .try_for_each(|stale| writeln!(f, "  STALE {stale}"))
+    }
+}
+
+impl Report {
+    fn stale_after(&self, fault: Option<Fault>) -> usize {
+        let stale = self.verdict.stale.iter();
+        stale.filter(|stale| stale.cause == fault).count()
+    }
+}
+
+impl Terms {
+    fn word(self) -> &'static str {
+        match self {
+            Terms::Answer => "by their answer,",
+            Terms::Payment => "by their answer here and by payment elsewhere,",
+            Terms::Lease => "by their lease,",
+            Terms::Lifetime => "by lifetime",
+        }
+    }
+
+    /// What is documented.
+    fn bound(self) -> String {
+        match self {
+            Terms::Answer => "0 s (the answer)".to_owned(),
+            Terms::Payment => "what is owed being paid (other sidecars)".to_owned(),
+            Terms::Lease => format!("{LEASE:?} (write_lease)"),
+            Terms::Lifetime => format!("{:?} (ttl and a fill)", TTL + LONGEST_FILL),
+        }
+    }
+}
