@@ -146,13 +146,12 @@ fn due(records: &Records, write: &Write) -> Due {
             true => (deadline.min(expired), Terms::Lease),
             false => (expired, Terms::Lifetime),
         };
-        let killed = || last_fault(records, write, commit.committed);
         return Due {
             own: at,
             others: at,
             since: commit.committed,
             terms,
-            cause: write.fault.or_else(killed),
+            cause: Some(untold_by(write)),
         };
     };
     let answer = Due {
@@ -248,12 +247,21 @@ fn leased(records: &Records, write: &Write) -> bool {
     !lost && commit.arrived - write.begun < STORE_TIMEOUT
 }
 
+/// Why its client was told of a write too early or not at all.
+fn untold_by(write: &Write) -> Fault {
+    match (write.answered, write.fault) {
+        (Some(_), _) => Fault::CommittedLate,
+        (None, Some(Fault::ClientLeft)) => Fault::ClientLeft,
+        (None, _) => Fault::SidecarKilled, // nothing else breaks a client's connection
+    }
+}
+
 /// The last thing, before `at`, that can have parted the write's sidecar from Redis or ended it.
 fn last_fault(records: &Records, write: &Write, at: At) -> Option<Fault> {
     let may = |fault: Fault| fault.parts_from_redis() || fault == Fault::SidecarKilled;
     let suspects = records.injected.iter().filter(|injected| {
         may(injected.fault)
-            && injected.from <= at.max(write.begun + LEASE)
+            && injected.from <= at
             && injected.whom.is_none_or(|whom| whom == write.through)
     });
     suspects

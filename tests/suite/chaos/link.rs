@@ -47,7 +47,8 @@ impl Link {
 async fn relay(mut near: TcpStream, port: u16, mut is_cut: watch::Receiver<bool>) {
     let relayed = async {
         let mut far = TcpStream::connect(("127.0.0.1", port)).await?;
-        (near.set_nodelay(true)?, far.set_nodelay(true)?);
+        near.set_nodelay(true)?;
+        far.set_nodelay(true)?;
         copy_bidirectional(&mut near, &mut far).await
     };
     tokio::select! {
