@@ -68,7 +68,7 @@ impl Reply {
 }
 
 /// Rules for [`Origin::register`]: one thing, and one write that changes it.
-pub const RULES: &str = r#"
+pub const REGISTER_RULES: &str = r#"
 [[cache]]
 name = "thing"
 match = "GET /api/thing/{id}"
