@@ -85,24 +85,31 @@ return 1",
 );
 
 /// Deletes the bumped nodes; unless the write's end is unknown, removes its intents and gives the
-/// leased nodes that are still there their lifetime back, as far as other intents allow.
+/// leased nodes that were not bumped their lifetime back, as far as other intents allow. A bumped one
+/// has none to be given back: each inner call is billed by some providers.
 ///
 /// `KEYS`: leased node, intents, leased node, intents …, then the bumped nodes; `ARGV`: intent, how
 /// many leased nodes, `1` to leave the intents, lifetime in ms.
 pub static SETTLE: Script = Script::new(
     "\
 local leased = ARGV[2] * 2
-for i = leased + 1, #KEYS do redis.call('UNLINK', KEYS[i]) end
+local gone = {}
+for i = leased + 1, #KEYS do
+  redis.call('UNLINK', KEYS[i])
+  gone[KEYS[i]] = true
+end
 if ARGV[3] == '1' then return 1 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for i = 1, leased, 2 do
   redis.call('ZREM', KEYS[i + 1], ARGV[1])
-  redis.call('ZREMRANGEBYSCORE', KEYS[i + 1], '-inf', now)
-  local first = redis.call('ZRANGE', KEYS[i + 1], 0, 0, 'WITHSCORES')
-  local life = tonumber(ARGV[4])
-  if first[2] then life = math.min(life, first[2] - now) end
-  redis.call('PEXPIRE', KEYS[i], string.format('%.0f', life))
+  if not gone[KEYS[i]] then
+    redis.call('ZREMRANGEBYSCORE', KEYS[i + 1], '-inf', now)
+    local first = redis.call('ZRANGE', KEYS[i + 1], 0, 0, 'WITHSCORES')
+    local life = tonumber(ARGV[4])
+    if first[2] then life = math.min(life, first[2] - now) end
+    redis.call('PEXPIRE', KEYS[i], string.format('%.0f', life))
+  end
 end
 return 1",
 );
