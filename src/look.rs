@@ -7,7 +7,7 @@ use crate::flights::Snapshot;
 use crate::freshness::{self, Served};
 use crate::key::{self, CacheKey};
 use crate::live::Live;
-use crate::store::{Down, Look};
+use crate::store::{Down, Look, Sought};
 use crate::vary::{self, Vary};
 use std::sync::Arc;
 
@@ -39,12 +39,12 @@ pub async fn look(live: &Live, asked: &Asked) -> Found {
     loop {
         let key = asked.key(&live.table.namespace, &vary.names);
         let marker = (!vary.seen).then(|| key::vary_marker(&live.table.namespace, &asked.rule));
-        let seen = match live
-            .ground
-            .store
-            .look(&key.entry, &key.nodes, marker.as_deref())
-            .await
-        {
+        let sought = Sought {
+            entry: &key.entry,
+            nodes: &key.nodes,
+            marker: marker.as_deref(),
+        };
+        let seen = match live.ground.store.look(sought).await {
             Ok(seen) => seen,
             Err(Down) => return down(live, key, vary),
         };

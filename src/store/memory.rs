@@ -3,7 +3,7 @@
 //! can only cause misses.
 
 use super::tier::{Tier, Weighs};
-use super::{Look, NodeTtl, token};
+use super::{Look, NodeTtl, Sought, token};
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
 use bytes::Bytes;
@@ -61,16 +61,17 @@ impl Memory {
     }
 
     /// See [`super::Store::look`].
-    pub fn look(&self, entry: &str, nodes: &[String], marker: Option<&str>) -> Look {
-        let entry = match self.get(entry) {
+    pub fn look(&self, sought: Sought) -> Look {
+        let entry = match self.get(sought.entry) {
             Some(Value::Entry(entry)) => Some(entry),
             _ => None,
         };
-        let marker = match marker.and_then(|key| self.get(key)) {
+        let marker = match sought.marker.and_then(|key| self.get(key)) {
             Some(Value::Marker(bytes)) => Some(bytes),
             _ => None,
         };
-        let versions = nodes.iter().map(|node| self.version(node)).collect();
+        let nodes = sought.nodes.iter();
+        let versions = nodes.map(|node| self.version(node)).collect();
         Look {
             entry,
             versions,
@@ -136,16 +137,21 @@ mod tests {
     async fn entries_and_nodes_expire_by_themselves() {
         let memory = Memory::new(1 << 20, Duration::from_secs(60), Arc::new(Metrics::new()));
         let nodes = ["node".to_owned()];
+        let sought = Sought {
+            entry: "entry",
+            nodes: &nodes,
+            marker: Some("marker"),
+        };
         let versions = memory.snapshot(&nodes);
         memory.put_marker("marker", Bytes::from_static(b"m"));
         tokio::time::advance(Duration::from_secs(59)).await;
-        let look = memory.look("entry", &nodes, Some("marker"));
+        let look = memory.look(sought);
         assert_eq!(
             (look.versions[0], look.marker.is_some()),
             (Some(versions[0]), true)
         );
         tokio::time::advance(Duration::from_secs(1)).await;
-        let look = memory.look("entry", &nodes, Some("marker"));
+        let look = memory.look(sought);
         assert_eq!((look.versions[0], look.marker), (None, None));
         assert_ne!(memory.snapshot(&nodes), versions);
     }

@@ -30,6 +30,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
+/// What a look asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Sought<'s> {
+    /// The key of the entry.
+    pub entry: &'s str,
+    /// Its nodes.
+    pub nodes: &'s [String],
+    /// A marker to be read along with them.
+    pub marker: Option<&'s str>,
+}
+
 /// What a look found.
 #[derive(Clone, Debug)]
 pub struct Look {
@@ -141,18 +152,13 @@ impl Store {
         }
     }
 
-    /// The entry under `entry`, the versions of `nodes`, and a marker read along with them. One MGET;
-    /// of nodes and marker alone where the body is in local memory, and one GET more where that body
-    /// was kept under other versions than the present ones. Waits no longer than `[store] timeout`.
-    pub async fn look(
-        &self,
-        entry: &str,
-        nodes: &[String],
-        marker: Option<&str>,
-    ) -> Result<Look, Down> {
+    /// The entry, the versions of its nodes and the marker. One MGET; of nodes and marker alone where
+    /// the body is in local memory, and one GET more where that body was kept under other versions than
+    /// the present ones. Waits no longer than `[store] timeout`.
+    pub async fn look(&self, sought: Sought<'_>) -> Result<Look, Down> {
         match &self.0.place {
-            Place::Memory(memory) => Ok(memory.look(entry, nodes, marker)),
-            Place::Redis(shared) => shared.look(entry, nodes, marker).await,
+            Place::Memory(memory) => Ok(memory.look(sought)),
+            Place::Redis(shared) => shared.look(sought).await,
         }
     }
 

@@ -7,7 +7,7 @@ use super::local::{self, Local};
 use super::owed::Owed;
 use super::redis::{Address, Connection};
 use super::warden::Warden;
-use super::{Bumped, Lease, Leased, Look, NodeTtl, token};
+use super::{Bumped, Lease, Leased, Look, NodeTtl, Sought, token};
 use crate::clock::now_ms;
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
@@ -83,12 +83,12 @@ impl Shared {
     }
 
     /// See [`super::Store::look`].
-    pub async fn look(
-        &self,
-        key: &str,
-        nodes: &[String],
-        marker: Option<&str>,
-    ) -> Result<Look, Down> {
+    pub async fn look(&self, sought: Sought<'_>) -> Result<Look, Down> {
+        let Sought {
+            entry: key,
+            nodes,
+            marker,
+        } = sought;
         let connection = self.breaker.connection()?;
         let by = connection.deadline();
         let local = self.local.get(key, now_ms());

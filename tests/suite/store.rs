@@ -17,7 +17,7 @@ use sidecache::rules::settings::{
     Compress, LocalSettings, OnDown, StoreSettings, StoreTls, StoreUrl,
 };
 use sidecache::secret::Secret;
-use sidecache::store::{Look, Store};
+use sidecache::store::{Look, Sought, Store};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +43,21 @@ fn open_with(settings: &StoreSettings, metrics: Arc<Metrics>) -> Store {
     let local = LocalSettings { max: 16 << 20 };
     let shallow = vec!["clinic:node:doctors".to_owned()];
     Store::open(settings, &local, NODE_TTL, shallow, metrics).expect("opens")
+}
+
+fn sought(nodes: &[String]) -> Sought<'_> {
+    Sought {
+        entry: KEY,
+        nodes,
+        marker: None,
+    }
+}
+
+fn with_marker<'s>(nodes: &'s [String], marker: &'s str) -> Sought<'s> {
+    Sought {
+        marker: Some(marker),
+        ..sought(nodes)
+    }
 }
 
 fn redis_url(url: String) -> StoreUrl {
@@ -88,7 +103,7 @@ async fn fill(store: &Store, body: &str) -> Arc<Entry> {
 }
 
 async fn look(store: &Store) -> Look {
-    store.look(KEY, &nodes(), None).await.expect("store is up")
+    store.look(sought(&nodes())).await.expect("store is up")
 }
 
 /// The body a reader would be served: only if all versions match.

@@ -18,7 +18,7 @@ async fn both(check: impl AsyncFn(&Store)) {
 async fn an_empty_store_finds_nothing() {
     both(async |store| {
         let look = store
-            .look(KEY, &nodes(), Some("clinic:marker"))
+            .look(with_marker(&nodes(), "clinic:marker"))
             .await
             .expect("up");
         assert!(look.entry.is_none() && look.marker.is_none());
@@ -114,7 +114,7 @@ async fn a_marker_is_read_along() {
             .expect("up");
         for _ in 0..2 {
             let look = store
-                .look(KEY, &nodes(), Some("clinic:marker"))
+                .look(with_marker(&nodes(), "clinic:marker"))
                 .await
                 .expect("up");
             assert_eq!(look.marker.as_deref(), Some(&b"origin"[..]));

@@ -18,7 +18,7 @@ const RESUMED: Duration = Duration::from_millis(1500);
 
 async fn down(store: &Store) {
     eventually("the store is known to be down", async || {
-        store.look(KEY, &nodes(), None).await.is_err() && !store.up()
+        store.look(sought(&nodes())).await.is_err() && !store.up()
     })
     .await;
 }
@@ -38,7 +38,7 @@ async fn a_store_without_redis_opens_answers_down_at_once_and_comes_up_with_it()
     let (store, took) = timed(async { open(redis.url()) }).await;
     assert!(took < AT_ONCE);
     assert!(!store.connected().await);
-    let (found, took) = timed(store.look(KEY, &nodes(), None)).await;
+    let (found, took) = timed(store.look(sought(&nodes()))).await;
     assert!(matches!(found, Err(Down)) && took < AT_ONCE, "{took:?}");
     assert_eq!(store.snapshot(&nodes()).await, Err(Down));
     assert_eq!(store.keep(KEY, entry(vec![], "x")).await, Err(Down));
@@ -56,7 +56,7 @@ async fn a_killed_redis_is_noticed_without_asking_and_one_restarted_empty_serves
     fill(&store, "old").await;
     redis.kill();
     eventually("the end of the connection is noticed", async || !store.up()).await;
-    let (found, took) = timed(store.look(KEY, &nodes(), None)).await;
+    let (found, took) = timed(store.look(sought(&nodes()))).await;
     assert!(matches!(found, Err(Down)) && took < AT_ONCE, "{took:?}");
     redis.restart();
     let back = Instant::now();
@@ -74,12 +74,12 @@ async fn a_hung_redis_costs_each_call_one_timeout_and_the_later_ones_nothing() {
     fill(&store, "body").await;
     redis.stop();
     for _ in 0..3 {
-        let (found, took) = timed(store.look(KEY, &nodes(), None)).await;
+        let (found, took) = timed(store.look(sought(&nodes()))).await;
         assert!(matches!(found, Err(Down)));
         assert!(took < TIMEOUT + SLACK, "{took:?}");
     }
     assert!(!store.up());
-    let (_, took) = timed(store.look(KEY, &nodes(), None)).await;
+    let (_, took) = timed(store.look(sought(&nodes()))).await;
     assert!(took < AT_ONCE, "{took:?}");
     redis.cont();
     let back = Instant::now();
@@ -132,11 +132,11 @@ async fn a_late_reply_is_never_taken_for_another_commands() {
         assert!(Instant::now() < deadline);
         if round % 40 == 0 {
             redis.stop();
-            let _ = store.look("clinic:0", &[], Some("clinic:1")).await;
+            let _ = store.look(with_marker(&[], "clinic:1")).await;
             redis.cont();
         }
         let key = format!("clinic:{}", round % 20);
-        if let Ok(look) = store.look(KEY, &[], Some(&key)).await {
+        if let Ok(look) = store.look(with_marker(&[], &key)).await {
             assert_eq!(
                 look.marker,
                 Some(Bytes::from(format!("value {}", round % 20)))
@@ -164,12 +164,12 @@ async fn a_bump_while_redis_is_down_is_owed_and_paid_before_anything_is_read() {
     );
     assert!(took < AT_ONCE, "{took:?}");
     redis.cont();
-    let mut looked = store.look(KEY, &nodes(), None).await;
+    let mut looked = store.look(sought(&nodes())).await;
     let deadline = Instant::now() + PATIENCE;
     while looked.is_err() {
         assert!(Instant::now() < deadline);
         tokio::task::yield_now().await;
-        looked = store.look(KEY, &nodes(), None).await;
+        looked = store.look(sought(&nodes())).await;
     }
     assert_eq!(served(&looked.expect("just checked")), None);
     assert_eq!(store.owed(), 0);
@@ -183,7 +183,7 @@ async fn a_bump_that_redis_refuses_is_owed_until_it_is_allowed() {
     fill(&store, "old").await;
     redis.say("ACL SETUSER default -unlink");
     assert_eq!(store.bump(&nodes()).await, Bumped::Owed);
-    assert_eq!(store.look(KEY, &nodes(), None).await.err(), Some(Down));
+    assert_eq!(store.look(sought(&nodes())).await.err(), Some(Down));
     redis.say("ACL SETUSER default +unlink");
     up(&store).await;
     assert_eq!((store.owed(), served(&look(&store).await)), (0, None));

@@ -26,7 +26,7 @@ struct World {
 /// Reads as a sidecar does: serves what matches, fills what does not.
 async fn read(store: &Store, world: &World) {
     let acknowledged = world.acknowledged.load(SeqCst);
-    let Ok(look) = store.look(KEY, &nodes(), None).await else {
+    let Ok(look) = store.look(sought(&nodes())).await else {
         tokio::task::yield_now().await;
         return;
     };
