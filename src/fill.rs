@@ -6,7 +6,6 @@
 
 use crate::asked::Asked;
 use crate::body::{Body, BodySender};
-use crate::clock;
 use crate::entry::Entry;
 use crate::flights::{Landing, Lead, Snapshot};
 use crate::freshness::{self, KeepRules};
@@ -190,7 +189,9 @@ impl Fill {
             detail = detail.word(),
             "not kept"
         );
-        self.live.fills.restless(&key.entry, clock::now_ms());
+        self.live
+            .fills
+            .restless(&key.entry, self.live.ground.clock.now_ms());
         land(lead, Landing::NotKept);
     }
 
@@ -252,7 +253,7 @@ impl Fill {
                 Snapshot::Known(versions) => versions.clone(),
                 Snapshot::Unknown(_) => Vec::new(),
             },
-            kept_at: clock::now_ms(),
+            kept_at: self.live.ground.clock.now_ms(),
             ttl: ttl.as_millis() as u64,
             initial_age: headers::age(&head.headers),
             status: head.status,

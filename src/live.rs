@@ -2,6 +2,7 @@
 //! one; requests under way finish with the one they began with.
 
 use crate::body::Body;
+use crate::clock::Clock;
 use crate::flights::Fills;
 use crate::headers;
 use crate::identity::Verifier;
@@ -24,6 +25,8 @@ pub struct Ground {
     pub store: Store,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What the time is taken to be.
+    pub clock: Clock,
     /// Work that must finish although its client left: fills and writes.
     pub tasks: TaskTracker,
     /// Which rules are in force.

@@ -1,7 +1,6 @@
 //! One look at the store: the entry and the versions of its nodes, in one round trip.
 
 use crate::asked::Asked;
-use crate::clock;
 use crate::entry::Entry;
 use crate::flights::Snapshot;
 use crate::freshness::{self, Served};
@@ -64,7 +63,12 @@ fn taught(live: &Live, asked: &Asked, known: &Arc<Vary>, seen: &Look) -> Option<
 
 async fn judge(live: &Live, key: CacheKey, vary: Arc<Vary>, seen: Look) -> Found {
     if let Some(entry) = seen.entry {
-        let served = freshness::judge_entry(&entry, &seen.versions, &key.binding, clock::now_ms());
+        let served = freshness::judge_entry(
+            &entry,
+            &seen.versions,
+            &key.binding,
+            live.ground.clock.now_ms(),
+        );
         if let Served::Fresh {
             ttl_left_s: ttl,
             age_s: age,

@@ -2,7 +2,6 @@
 
 use crate::asked::{Asked, Identities};
 use crate::body::{self, Body, Read};
-use crate::clock;
 use crate::entry::Entry;
 use crate::fill::{Fill, Filled};
 use crate::flights::{self, Landing, Lead, Snapshot, Turn, Waiting};
@@ -136,7 +135,7 @@ impl Exchange {
             &self.parts,
             body.as_ref(),
             identities,
-            clock::now_ms(),
+            self.live.ground.clock.now_ms(),
         )
     }
 
@@ -176,10 +175,12 @@ impl Exchange {
             } else {
                 asked.rule.coalesce
             };
-            let whose = self
-                .live
-                .fills
-                .turn(&key.entry, &snapshot, coalesce, clock::now_ms());
+            let whose = self.live.fills.turn(
+                &key.entry,
+                &snapshot,
+                coalesce,
+                self.live.ground.clock.now_ms(),
+            );
             let fill = self.fill(&asked, vary, snapshot);
             match whose {
                 Turn::Lead(lead) => return self.miss(fill, Some(lead), Outcome::Miss).await,

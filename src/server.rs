@@ -6,14 +6,14 @@ mod watched; // connections whose heads are followed
 pub use gate::Bound;
 
 use crate::admin::Door;
-use crate::clock;
+use crate::clock::Clock;
 use crate::key;
 use crate::live::{Ground, Live};
 use crate::metrics::Metrics;
 use crate::proxy;
 use crate::rules;
 use crate::rules::table::Table;
-use crate::store::Store;
+use crate::store::{Opening, Store};
 use arc_swap::ArcSwap;
 use gate::{Gate, Listener, bind};
 use std::path::{Path, PathBuf};
@@ -69,13 +69,15 @@ impl Server {
             tracing::warn!("{warnings}");
         }
         let metrics = Arc::new(Metrics::new());
-        let store = Store::open(
-            &table.store,
-            &table.local,
-            node_ttl(&table),
-            key::shallow_nodes(&table),
-            metrics.clone(),
-        )
+        let clock = Clock::default();
+        let store = Store::open(Opening {
+            settings: &table.store,
+            local: &table.local,
+            node_ttl: node_ttl(&table),
+            shallow: key::shallow_nodes(&table),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        })
         .map_err(|error| error.to_string())?;
         let proxy_listener = bind(&table.proxy.listen, "[proxy] listen").await?;
         let admin_listener = match &table.admin {
@@ -87,10 +89,11 @@ impl Server {
                 "the store does not answer yet: requests go to the origin until it does"
             );
         }
-        metrics.rules_loaded(clock::now_ms());
+        metrics.rules_loaded(clock.now_ms());
         let ground = Ground {
             store,
             metrics,
+            clock,
             tasks: TaskTracker::new(),
             in_force: Arc::default(),
         };
@@ -150,7 +153,7 @@ impl Server {
                 live.ground
                     .store
                     .renew(node_ttl(&live.table), key::shallow_nodes(&live.table));
-                live.ground.metrics.rules_loaded(clock::now_ms());
+                live.ground.metrics.rules_loaded(live.ground.clock.now_ms());
                 live.come_into_force();
                 self.live.store(Arc::new(live));
                 Ok(())

@@ -241,7 +241,7 @@ impl Write {
         let Presented::One(credential) = identity::presented(settings, &self.parts.headers) else {
             return None;
         };
-        let now = crate::clock::now_ms() / 1000;
+        let now = self.live.ground.clock.now_ms() / 1000;
         self.live
             .verifier
             .as_ref()?

@@ -20,6 +20,7 @@ mod warden; // the task that reconnects and pays
 pub use fault::{Down, Kind, OpenError};
 pub use owed::MAX_OWED;
 
+use crate::clock::Clock;
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
 use crate::rules::settings::{LocalSettings, StoreSettings, StoreUrl};
@@ -62,6 +63,23 @@ pub enum Bumped {
     Owed,
 }
 
+/// What a store is opened with.
+pub struct Opening<'s> {
+    /// `[store]`
+    pub settings: &'s StoreSettings,
+    /// `[local]`
+    pub local: &'s LocalSettings,
+    /// How long nodes and markers live; longer than any entry.
+    pub node_ttl: Duration,
+    /// The full keys of the shallowest nodes, one of which every entry has: bumping them drops
+    /// everything.
+    pub shallow: Vec<String>,
+    /// What the time is taken to be.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
 /// The store. Clones are the same store.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
@@ -96,29 +114,26 @@ impl NodeTtl {
 }
 
 impl Store {
-    /// Opens the store that `settings` name, without waiting for it. Nodes and markers live for
-    /// `node_ttl`, which must exceed the longest lifetime of an entry. `shallow` are the full keys of
-    /// the shallowest nodes, one of which every entry has: bumping them drops everything.
+    /// Opens the store that the settings name, without waiting for it.
     ///
     /// What the journal says is owed is paid before Redis is asked anything. A store that is memory
     /// has no journal.
     ///
     /// Must be called within a Tokio runtime if the store is Redis.
-    pub fn open(
-        settings: &StoreSettings,
-        local: &LocalSettings,
-        node_ttl: Duration,
-        shallow: Vec<String>,
-        metrics: Arc<Metrics>,
-    ) -> Result<Store, OpenError> {
-        let place = match &settings.url {
+    pub fn open(opening: Opening<'_>) -> Result<Store, OpenError> {
+        let place = match &opening.settings.url {
             StoreUrl::Memory => {
+                let Opening {
+                    local,
+                    node_ttl,
+                    metrics,
+                    ..
+                } = opening;
                 metrics.store_up(true);
                 Place::Memory(Memory::new(local.max, node_ttl, metrics))
             }
             StoreUrl::Redis(url) => {
-                let url = url.reveal();
-                let shared = Shared::open(url, settings, local, node_ttl, shallow, metrics)?;
+                let shared = Shared::open(url.reveal(), opening)?;
                 Place::Redis(Box::new(shared))
             }
         };
@@ -136,7 +151,7 @@ impl Store {
         }
     }
 
-    /// Takes over what a reload changed: see [`Store::open`].
+    /// Takes over what a reload changed: see [`Opening`].
     pub fn renew(&self, node_ttl: Duration, shallow: Vec<String>) {
         match &self.0.place {
             Place::Memory(memory) => memory.renew(node_ttl),

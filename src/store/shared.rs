@@ -7,11 +7,11 @@ use super::local::{self, Local};
 use super::owed::Owed;
 use super::redis::{Address, Connection};
 use super::warden::Warden;
-use super::{Bumped, Lease, Leased, Look, NodeTtl, Sought, token};
-use crate::clock::now_ms;
+use super::{Bumped, Lease, Leased, Look, NodeTtl, Opening, Sought, token};
+use crate::clock::Clock;
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
-use crate::rules::settings::{Compress, LocalSettings, StoreSettings};
+use crate::rules::settings::Compress;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +27,7 @@ pub struct Shared {
     compress: Compress,
     timeout: Duration,
     node_ttl: NodeTtl,
+    clock: Clock,
     metrics: Arc<Metrics>,
     /// Whether an undecodable value was already reported; each is counted, one is logged.
     reported: AtomicBool,
@@ -36,14 +37,15 @@ pub struct Shared {
 
 impl Shared {
     /// Checks the address, takes over what the journal says is owed, and begins to connect.
-    pub fn open(
-        url: &str,
-        settings: &StoreSettings,
-        local: &LocalSettings,
-        node_ttl: Duration,
-        shallow: Vec<String>,
-        metrics: Arc<Metrics>,
-    ) -> Result<Shared, OpenError> {
+    pub fn open(url: &str, opening: Opening<'_>) -> Result<Shared, OpenError> {
+        let Opening {
+            settings,
+            local,
+            node_ttl,
+            shallow,
+            clock,
+            metrics,
+        } = opening;
         let address = Address::new(url, settings)?;
         let owed = Owed::open(shallow, settings.journal.as_deref())?;
         let breaker = Arc::new(Breaker::new(owed, metrics.clone()));
@@ -60,6 +62,7 @@ impl Shared {
             compress: settings.compress,
             timeout: settings.timeout,
             node_ttl: NodeTtl::new(node_ttl),
+            clock,
             metrics,
             reported: AtomicBool::new(false),
             stop,
@@ -91,7 +94,7 @@ impl Shared {
         } = sought;
         let connection = self.breaker.connection()?;
         let by = connection.deadline();
-        let local = self.local.get(key, now_ms());
+        let local = self.local.get(key, self.clock.now_ms());
         let asked = local.is_none().then_some(key).into_iter();
         let keys = asked
             .chain(nodes.iter().map(String::as_str))

@@ -9,7 +9,7 @@ mod wire; // which commands are sent, what foreign values do, TLS and sockets
 use crate::redis::RedisServer;
 use bytes::Bytes;
 use hyper::{HeaderMap, StatusCode};
-use sidecache::clock::now_ms;
+use sidecache::clock::{Clock, now_ms};
 use sidecache::digest::Digest;
 use sidecache::entry::{Entry, Version};
 use sidecache::metrics::Metrics;
@@ -17,7 +17,7 @@ use sidecache::rules::settings::{
     Compress, LocalSettings, OnDown, StoreSettings, StoreTls, StoreUrl,
 };
 use sidecache::secret::Secret;
-use sidecache::store::{Look, Sought, Store};
+use sidecache::store::{Look, Opening, Sought, Store};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +42,15 @@ fn settings(url: StoreUrl) -> StoreSettings {
 fn open_with(settings: &StoreSettings, metrics: Arc<Metrics>) -> Store {
     let local = LocalSettings { max: 16 << 20 };
     let shallow = vec!["clinic:node:doctors".to_owned()];
-    Store::open(settings, &local, NODE_TTL, shallow, metrics).expect("opens")
+    let opening = Opening {
+        settings,
+        local: &local,
+        node_ttl: NODE_TTL,
+        shallow,
+        clock: Clock::default(),
+        metrics,
+    };
+    Store::open(opening).expect("opens")
 }
 
 fn sought(nodes: &[String]) -> Sought<'_> {
