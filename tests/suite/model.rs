@@ -8,10 +8,12 @@
 //! writes came before it), lost requests (they stay under way), two sidecars for two readers (they
 //! never have to join a flight), and a store that cannot be reached.
 
+mod memory;
 mod protocol;
 mod steps;
 mod store;
 
+use memory::{Lapse, Memory, NEVER_OLDER};
 use protocol::{NEVER_STALE, Protocol, Settled};
 use stateright::{Checker, HasDiscoveries, Model};
 use steps::{Action, Flaw, Step};
@@ -165,4 +167,27 @@ fn a_bump_before_the_origin_acts_has_a_stale_read() {
 #[test]
 fn an_answer_before_the_bump_has_a_stale_read() {
     has_a_stale_read(Flaw::AnswerBeforeTheBump);
+}
+
+#[test]
+fn memory_is_never_older_than_what_the_sidecar_was_answered_or_told() {
+    let checker = Memory(None).checker().spawn_bfs().join();
+    let states = checker.unique_state_count();
+    println!("{states} states");
+    checker.assert_properties();
+    assert!(states > 10_000, "{states} states are too few to be all");
+}
+
+#[test]
+fn each_lapse_of_memory_has_an_older_read() {
+    use Lapse::{AnswersTooEarly, BelievesLateReplies, ForgetsTooEarly};
+    for lapse in [BelievesLateReplies, ForgetsTooEarly, AnswersTooEarly] {
+        let checker = Memory(Some(lapse))
+            .checker()
+            .finish_when(HasDiscoveries::AnyFailures)
+            .spawn_bfs()
+            .join();
+        let path = checker.assert_any_discovery(NEVER_OLDER).into_actions();
+        println!("{lapse:?}: {path:?}");
+    }
 }
