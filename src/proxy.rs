@@ -15,7 +15,7 @@ use crate::rules::table::{Coalesce, Matched, Rule, Stage};
 use crate::vary::Vary;
 use crate::write::{self, NoAnswer, Write};
 use bytes::Bytes;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
@@ -58,7 +58,7 @@ enum Waited {
 pub async fn answer(
     live: Arc<Live>,
     peer: Option<IpAddr>,
-    request: Request<Incoming>,
+    request: Request<Body>,
 ) -> Response<Body> {
     let begun = Instant::now();
     let answer = match refuse::admit(request) {
@@ -69,7 +69,7 @@ pub async fn answer(
 }
 
 impl Exchange {
-    fn new(live: Arc<Live>, peer: Option<IpAddr>, request: Request<Incoming>) -> Exchange {
+    fn new(live: Arc<Live>, peer: Option<IpAddr>, request: Request<Body>) -> Exchange {
         let (mut parts, body) = request.into_parts();
         let trusted = &live.table.proxy.trusted_proxies;
         let forwarding = Forwarding::of(&parts.headers, parts.version, peer, trusted);
@@ -85,7 +85,7 @@ impl Exchange {
         Exchange {
             live,
             parts,
-            body: Body::client(body),
+            body,
             forwarding,
             methods,
         }

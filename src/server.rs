@@ -6,6 +6,7 @@ mod watched; // connections whose heads are followed
 pub use gate::Bound;
 
 use crate::admin::Door;
+use crate::body::Body;
 use crate::clock::Clock;
 use crate::key;
 use crate::live::{Ground, Live};
@@ -189,7 +190,7 @@ impl Server {
 fn take_requests(listener: (Listener, Bound), live: Arc<ArcSwap<Live>>) -> Gate {
     Gate::open(listener, CancellationToken::new(), move |peer, request| {
         let live = live.load_full();
-        async move { proxy::answer(live, peer, request).await }
+        async move { proxy::answer(live, peer, request.map(Body::client)).await }
     })
 }
 
