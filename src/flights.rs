@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::collections::hash_map;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 
 /// How long a key is not waited on after its answer turned out not to be keepable. Long enough that
 /// a busy uncacheable key does not queue its readers, short enough that a passing state passes.
@@ -34,20 +34,20 @@ pub enum Snapshot {
 /// What a flight has come to.
 #[derive(Clone, Debug)]
 pub enum Landing {
-    /// Still under way.
-    Flying,
     /// The answer may be handed to all who waited.
     Kept(Arc<Entry>),
     /// Each must ask for himself.
     NotKept,
     /// The origin failed all of them.
     Failed(Detail),
+    /// Its leader died: take turns anew.
+    Lost,
 }
 
 type FlightKey = (String, Snapshot);
 
 /// Hears how a flight lands.
-pub type Waiting = watch::Receiver<Landing>;
+pub type Waiting = Arc<SetOnce<Landing>>;
 
 /// All flights of this process.
 pub struct Fills {
@@ -70,7 +70,7 @@ pub enum Turn {
 pub struct Lead {
     fills: Arc<Fills>,
     key: FlightKey,
-    landing: watch::Sender<Landing>,
+    landing: Waiting,
 }
 
 impl Default for Fills {
@@ -99,8 +99,8 @@ impl Fills {
         match flights.entry(key.clone()) {
             hash_map::Entry::Occupied(flight) => Turn::Wait(flight.get().clone()),
             hash_map::Entry::Vacant(place) => {
-                let (landing, waiting) = watch::channel(Landing::Flying);
-                place.insert(waiting);
+                let landing = Waiting::default();
+                place.insert(landing.clone());
                 Turn::Lead(Lead {
                     fills: self.clone(),
                     key,
@@ -129,7 +129,7 @@ impl Fills {
 impl Lead {
     /// Tells those who wait, and those who still come until the value is dropped.
     pub fn land(&self, landing: Landing) {
-        self.landing.send_replace(landing);
+        let _ = self.landing.set(landing); // a flight lands once
     }
 }
 
@@ -141,15 +141,14 @@ impl Drop for Lead {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         flights.remove(&self.key);
+        drop(flights);
+        self.land(Landing::Lost);
     }
 }
 
-/// Waits until a flight lands. `None`: its leader died, take turns anew.
-pub async fn landed(mut waiting: Waiting) -> Option<Landing> {
-    let landing = waiting
-        .wait_for(|landing| !matches!(landing, Landing::Flying))
-        .await;
-    landing.ok().map(|landing| landing.clone())
+/// Waits until a flight lands.
+pub async fn landed(waiting: Waiting) -> Landing {
+    waiting.wait().await.clone()
 }
 
 #[cfg(test)]
@@ -171,7 +170,7 @@ mod tests {
             panic!("the second waits")
         };
         lead.land(Landing::NotKept);
-        assert!(matches!(landed(waiting).await, Some(Landing::NotKept)));
+        assert!(matches!(landed(waiting).await, Landing::NotKept));
     }
 
     #[test]
@@ -197,7 +196,7 @@ mod tests {
             panic!("the second waits")
         };
         drop(lead);
-        assert!(landed(waiting).await.is_none());
+        assert!(matches!(landed(waiting).await, Landing::Lost));
         assert!(matches!(turn(&fills, &snapshot), Turn::Lead(_)));
     }
 

@@ -276,12 +276,12 @@ impl Exchange {
     async fn wait(&self, asked: &Arc<Asked>, waiting: Waiting) -> Waited {
         let bound = self.live.table.proxy.origin_timeout;
         match tokio::time::timeout(bound, flights::landed(waiting)).await {
-            Ok(Some(Landing::Kept(entry))) => self.collapsed(asked, &entry),
-            Ok(Some(Landing::Failed(detail))) => {
+            Ok(Landing::Kept(entry)) => self.collapsed(asked, &entry),
+            Ok(Landing::Failed(detail)) => {
                 Waited::Answered(Box::new(Answer::failed(detail, Some(asked.rule.clone()))))
             }
-            Ok(Some(Landing::NotKept | Landing::Flying)) | Err(_) => Waited::AskYourself,
-            Ok(None) => Waited::Again,
+            Ok(Landing::NotKept) | Err(_) => Waited::AskYourself,
+            Ok(Landing::Lost) => Waited::Again,
         }
     }
 
