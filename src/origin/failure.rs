@@ -61,7 +61,7 @@ pub struct Failure {
 
 impl Failure {
     /// A failure before anything of the request was written.
-    pub(super) fn before(kind: FailureKind, source: impl Error + Send + Sync + 'static) -> Failure {
+    pub(crate) fn before(kind: FailureKind, source: impl Error + Send + Sync + 'static) -> Failure {
         Failure {
             kind,
             may_have_acted: false,
@@ -70,7 +70,7 @@ impl Failure {
     }
 
     /// A failure after the request was begun.
-    pub(super) fn after(kind: FailureKind, source: Option<hyper::Error>) -> Failure {
+    pub(crate) fn after(kind: FailureKind, source: Option<hyper::Error>) -> Failure {
         Failure {
             kind,
             may_have_acted: true,

@@ -43,7 +43,19 @@ struct Parts {
     dialer: Dialer,
     pool: Arc<Pool>,
     origin_timeout: Duration,
+    /// Answers in the network's place.
+    #[cfg(test)]
+    simulated: Option<Simulated>,
 }
+
+/// An origin that is a function, where everything is simulated.
+#[cfg(test)]
+pub(crate) type Simulated = Box<dyn Fn(Request<Body>) -> SimulatedAnswer + Send + Sync>;
+
+/// What it comes to, with the failures of a real one.
+#[cfg(test)]
+pub(crate) type SimulatedAnswer =
+    std::pin::Pin<Box<dyn Future<Output = Result<Response<Body>, Failure>> + Send>>;
 
 /// An exchange that failed, and whether it may be tried again.
 struct Broken {
@@ -72,6 +84,28 @@ impl Origin {
             dialer,
             pool: Pool::new(settings.idle_timeout),
             origin_timeout: settings.origin_timeout,
+            #[cfg(test)]
+            simulated: None,
+        })))
+    }
+
+    /// Nothing goes out: `simulated` answers.
+    #[cfg(test)]
+    #[allow(dead_code)] // the simulation to come uses it
+    pub(crate) fn simulated(
+        settings: &ProxySettings,
+        simulated: Simulated,
+    ) -> Result<Origin, OriginError> {
+        let dialer = Dialer::new(
+            &settings.origin,
+            settings.connect_timeout,
+            RootCertStore::empty(),
+        )?;
+        Ok(Origin(Arc::new(Parts {
+            dialer,
+            pool: Pool::new(settings.idle_timeout),
+            origin_timeout: settings.origin_timeout,
+            simulated: Some(simulated),
         })))
     }
 
@@ -82,6 +116,10 @@ impl Origin {
     /// may take the origin timeout, reckoned from when anything of the request last went out. The
     /// body may take as long as it likes; dropping it closes its connection.
     pub async fn ask(&self, mut request: Request<Body>) -> Result<Response<Body>, Failure> {
+        #[cfg(test)]
+        if let Some(simulated) = &self.0.simulated {
+            return simulated(request).await;
+        }
         framing::frame(&mut request);
         let Some(reused) = self.0.pool.take().await else {
             return self.ask_afresh(request).await;

@@ -19,6 +19,8 @@ mod warden; // the task that reconnects and pays
 
 pub use fault::{Down, Kind, OpenError};
 pub use owed::MAX_OWED;
+#[cfg(test)]
+pub(crate) use redis::simulated;
 
 use crate::clock::Clock;
 use crate::entry::{Entry, Version};
@@ -137,10 +139,26 @@ impl Store {
                 Place::Redis(Box::new(shared))
             }
         };
-        Ok(Store(Arc::new(Inner {
+        Ok(Store::of(place))
+    }
+
+    /// The same with a simulated Redis, whatever URL the settings name.
+    #[cfg(test)]
+    #[allow(dead_code)] // the simulation to come uses it
+    pub(crate) fn simulated(
+        server: Arc<dyn simulated::Server>,
+        opening: Opening<'_>,
+    ) -> Result<Store, OpenError> {
+        let address = redis::Address::simulated(server, opening.settings.timeout);
+        let shared = Shared::at(address, opening)?;
+        Ok(Store::of(Place::Redis(Box::new(shared))))
+    }
+
+    fn of(place: Place) -> Store {
+        Store(Arc::new(Inner {
             place,
             generation: AtomicU64::new(0),
-        })))
+        }))
     }
 
     /// Checks what [`Store::open`] would refuse, without opening anything.

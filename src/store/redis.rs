@@ -1,10 +1,15 @@
-//! One connection to Redis. The only user of fred, with [`address`] beside it.
+//! One connection to Redis. The only user of fred, with what lies beneath it.
 //!
 //! A connection is never mended: when it breaks or is given up, it is dropped with everything in
 //! flight on it, and another is made. So no late reply can be taken for a later command's, no
 //! command runs twice, and a socket whose buffer is full cannot hold up what comes after.
 
-mod address;
+mod address; // where it is
+mod wire; // what carries commands
+
+#[cfg(test)]
+#[allow(dead_code)] // the simulation to come uses the rest
+pub mod simulated; // a server that is a value
 
 pub use address::Address;
 
@@ -14,15 +19,15 @@ use super::scripts::{self, Script};
 use crate::entry::Version;
 use crate::metrics::Metrics;
 use bytes::Bytes;
-use fred::clients::WithOptions;
 use fred::error::{Error, ErrorKind};
-use fred::prelude::{Client, ClientLike, Expiration, KeysInterface, LuaInterface};
+use fred::prelude::{Client, ClientLike};
 use fred::types::{Builder, ConnectHandle, FromValue, config::Options};
 use std::future::ready;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
+use wire::Wire;
 
 /// How long connecting may take, handshakes and `AUTH` included: several round trips to a provider
 /// far away. Nobody waits for it; it only spaces the attempts.
@@ -34,7 +39,7 @@ const MAX_QUEUED: usize = 65_536;
 
 /// A connection that may be asked from many tasks at once: commands are pipelined.
 pub struct Connection {
-    client: WithOptions<Client>,
+    client: Wire,
     timeout: Duration,
     metrics: Arc<Metrics>,
 }
@@ -63,6 +68,10 @@ impl Connection {
         address: &Address,
         metrics: Arc<Metrics>,
     ) -> Result<(Connection, Driver), Fault> {
+        #[cfg(test)]
+        if let Some(server) = &address.simulated {
+            return Connection::simulated(server, address.timeout, metrics).await;
+        }
         let client = Builder::from_config(address.config.clone())
             .with_connection_config(|connection| {
                 connection.connection_timeout = CONNECT_TIMEOUT;
@@ -79,7 +88,7 @@ impl Connection {
             fail_fast: true,
             ..Options::default()
         };
-        let client = client.with_options(&once);
+        let client = Wire::Fred(client.with_options(&once));
         Ok((
             Connection {
                 client,
@@ -97,14 +106,13 @@ impl Connection {
 
     /// `PING`.
     pub async fn ping(&self) -> Result<(), Fault> {
-        self.call("ping", self.deadline(), self.client.ping::<()>(None))
-            .await
+        self.call("ping", self.deadline(), self.client.ping()).await
     }
 
     /// `MGET`: one value for each key. A key of another type reads as absent.
     pub async fn mget(&self, keys: Vec<&str>, by: Instant) -> Result<Vec<Option<Bytes>>, Fault> {
         let asked = keys.len();
-        let values: Vec<_> = self.call("mget", by, self.client.mget(keys)).await?;
+        let values = self.call("mget", by, self.client.mget(keys)).await?;
         match values.len() == asked {
             true => Ok(values),
             false => Err(Fault::new(
@@ -121,15 +129,14 @@ impl Connection {
 
     /// `SET … PX`; lifetimes below a millisecond are one.
     pub async fn set(&self, key: &str, value: Bytes, ttl: Duration) -> Result<(), Fault> {
-        let expiry = Some(Expiration::PX(milliseconds(ttl)));
-        let set = self.client.set::<(), _, _>(key, value, expiry, None, false);
+        let set = self.client.set(key, value, milliseconds(ttl));
         self.call("set", self.deadline(), set).await
     }
 
     /// `UNLINK`.
     pub async fn unlink(&self, keys: &[String]) -> Result<(), Fault> {
-        let unlink = self.client.unlink::<(), _>(keys.to_vec());
-        self.call("unlink", self.deadline(), unlink).await
+        self.call("unlink", self.deadline(), self.client.unlink(keys))
+            .await
     }
 
     /// Creates the absent ones of `nodes`, with the token at the same place of `tokens`, to live for
@@ -194,7 +201,7 @@ impl Connection {
         let by = self.deadline();
         let known = self
             .client
-            .evalsha::<T, _, _, _>(script.sha1(), keys.clone(), args.clone());
+            .evalsha(script.sha1(), keys.clone(), args.clone());
         match self.call("evalsha", by, known).await {
             Err(fault) if fault.said.starts_with("NOSCRIPT") => {
                 self.call("eval", by, self.client.eval(script.text, keys, args))

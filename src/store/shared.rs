@@ -38,6 +38,12 @@ pub struct Shared {
 impl Shared {
     /// Checks the address, takes over what the journal says is owed, and begins to connect.
     pub fn open(url: &str, opening: Opening<'_>) -> Result<Shared, OpenError> {
+        let address = Address::new(url, opening.settings)?;
+        Shared::at(address, opening)
+    }
+
+    /// The same of an address that was checked.
+    pub fn at(address: Address, opening: Opening<'_>) -> Result<Shared, OpenError> {
         let Opening {
             settings,
             local,
@@ -46,7 +52,6 @@ impl Shared {
             clock,
             metrics,
         } = opening;
-        let address = Address::new(url, settings)?;
         let owed = Owed::open(shallow, settings.journal.as_deref())?;
         let breaker = Arc::new(Breaker::new(owed, metrics.clone()));
         let stop = CancellationToken::new();

@@ -17,6 +17,9 @@ use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 pub struct Address {
     pub(super) config: Config,
     pub(super) timeout: Duration,
+    /// Where it is not on a network at all.
+    #[cfg(test)]
+    pub(super) simulated: Option<Arc<dyn super::simulated::Server>>,
 }
 
 impl Address {
@@ -46,6 +49,8 @@ impl Address {
         Ok(Address {
             config,
             timeout: settings.timeout,
+            #[cfg(test)]
+            simulated: None,
         })
     }
 }
