@@ -8,7 +8,7 @@
 mod drops; // which nodes a drop names
 mod value; // how a value stands in a key
 
-pub use drops::{Pattern, dropped_nodes, pattern_nodes, resolve, shallow_nodes};
+pub use drops::{Pattern, dropped_nodes, pattern_nodes, resolve};
 pub use value::MAX_RENDERED_VALUE;
 
 use crate::digest::{Digest, Digester};
@@ -93,6 +93,11 @@ pub fn node_name(namespace: &str, segments: &[String], at: NodeAt) -> String {
         NodeAt::Below(depth) => format!("{namespace}:{}:*", segments[..depth].join(":")),
         NodeAt::Exact => format!("{namespace}:{}!", segments.join(":")),
     }
+}
+
+/// The store key of the node that every entry has: dropping it drops everything.
+pub fn root_node(namespace: &str) -> String {
+    node_name(namespace, &[], NodeAt::Below(0))
 }
 
 /// The store key that remembers by which headers a rule's answers vary.

@@ -10,9 +10,8 @@ use crate::key;
 use crate::metrics::Metrics;
 use crate::origin::{Failure, Origin};
 use crate::rules::table::Table;
-use crate::store::Store;
+use crate::store::{Root, Store};
 use crate::vary::LearntVary;
-use arc_swap::ArcSwap;
 use hyper::{Request, Response};
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,17 +28,11 @@ pub struct Ground {
     pub clock: Clock,
     /// Work that must finish although its client left: fills and writes.
     pub tasks: TaskTracker,
-    /// Which rules are in force.
-    pub in_force: Arc<ArcSwap<InForce>>,
 }
 
-/// What a write that began under older rules has to know of those in force.
-#[derive(Debug, Default)]
-pub struct InForce {
-    /// Counts the rules that came into force.
-    serial: u64,
-    /// Nodes that between them stand above all that is kept.
-    shallow: Vec<String>,
+/// The root as entries under these rules see it.
+pub fn root_of(table: &Table) -> Root {
+    Root::new(key::root_node(&table.namespace), table.layout)
 }
 
 /// The rules in force and what belongs to them alone.
@@ -56,15 +49,17 @@ pub struct Live {
     pub fills: Arc<Fills>,
     /// What outlives these rules.
     pub ground: Ground,
-    serial: u64,
 }
 
 impl Live {
-    /// Puts a table in force.
+    /// Makes what a table is carried out with. It sees the store as its own layout does. Requests under
+    /// way with the rules from before a reload keep their view of it, as if they were another sidecar's:
+    /// neither finds the other's entries, and a write of theirs drops ours, as ours drops theirs. So the
+    /// first write after a reload drops everything once, where anything of the old rules was kept.
     ///
     /// # Errors
     /// What of the settings cannot be carried out, and why.
-    pub fn new(table: Table, ground: Ground) -> Result<Live, String> {
+    pub fn new(table: Table, mut ground: Ground) -> Result<Live, String> {
         let origin = Origin::new(&table.proxy).map_err(|error| error.to_string())?;
         let identity = table.identity.as_ref();
         let verifier = identity
@@ -80,9 +75,8 @@ impl Live {
             .iter()
             .map(|rule| LearntVary::new(&rule.vary))
             .collect();
-        let serial = ground.in_force.load().serial + 1;
+        ground.store = ground.store.under(root_of(&table));
         Ok(Live {
-            serial,
             origin,
             verifier,
             vary,
@@ -90,24 +84,6 @@ impl Live {
             table,
             ground,
         })
-    }
-
-    /// Says that these rules are in force; to be called before any request meets them.
-    pub fn come_into_force(&self) {
-        self.ground.in_force.store(Arc::new(InForce {
-            serial: self.serial,
-            shallow: key::shallow_nodes(&self.table),
-        }));
-    }
-
-    /// What a write under these rules has to drop beside what they name. A write that outlives its
-    /// rules cannot tell which nodes the present ones track, so it drops all of them.
-    pub fn outlived(&self) -> Vec<String> {
-        let present = self.ground.in_force.load();
-        match present.serial == self.serial {
-            true => Vec::new(),
-            false => present.shallow.clone(),
-        }
     }
 
     /// Asks the origin on behalf of a rule, counted; the answer comes without hop-by-hop headers.

@@ -104,9 +104,7 @@ impl Exchange {
                 self.write(Outcome::Write).await
             }
             Some(matched) => self.bypass(matched.what, Detail::UnkeyedHeader).await,
-            None if write::is_automatic(&live.table, &self.methods) => {
-                self.write(Outcome::Pass).await
-            }
+            None if write::may_change(&self.methods) => self.write(Outcome::Pass).await,
             None => self.forward(None, Verdict::plain(Outcome::Pass)).await,
         }
     }
@@ -339,7 +337,11 @@ impl Exchange {
         let mut request = self.own_request();
         self.forwarding.onto(request.headers_mut());
         let label = rule.as_ref().map_or("-", |rule| &rule.name);
-        match self.live.ask(request, label).await {
+        let answer = self.live.ask(request, label).await;
+        if write::may_change(&self.methods) {
+            write::heed_others(&self.live, &answer).await;
+        }
+        match answer {
             Ok(response) => Answer {
                 response,
                 verdict,

@@ -8,8 +8,7 @@ pub use gate::Bound;
 use crate::admin::Door;
 use crate::body::Body;
 use crate::clock::Clock;
-use crate::key;
-use crate::live::{Ground, Live};
+use crate::live::{Ground, Live, root_of};
 use crate::metrics::Metrics;
 use crate::proxy;
 use crate::rules;
@@ -75,7 +74,7 @@ impl Server {
             settings: &table.store,
             local: &table.local,
             node_ttl: node_ttl(&table),
-            shallow: key::shallow_nodes(&table),
+            root: root_of(&table),
             clock: clock.clone(),
             metrics: metrics.clone(),
         })
@@ -96,11 +95,9 @@ impl Server {
             metrics,
             clock,
             tasks: TaskTracker::new(),
-            in_force: Arc::default(),
         };
         let admin_settings = table.admin.clone();
         let live = Live::new(table, ground)?;
-        live.come_into_force();
         let live = Arc::new(ArcSwap::from_pointee(live));
         let proxy = take_requests(proxy_listener, live.clone());
         let closing = proxy.closing.clone();
@@ -151,11 +148,8 @@ impl Server {
         });
         match renewed {
             Ok(live) => {
-                live.ground
-                    .store
-                    .renew(node_ttl(&live.table), key::shallow_nodes(&live.table));
+                live.ground.store.renew(node_ttl(&live.table));
                 live.ground.metrics.rules_loaded(live.ground.clock.now_ms());
-                live.come_into_force();
                 self.live.store(Arc::new(live));
                 Ok(())
             }

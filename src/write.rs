@@ -83,9 +83,27 @@ pub fn concerns(table: &Table, methods: &[Method], path: &str) -> bool {
         || (is_automatic(table, methods) && !table.kept_at(path).is_empty())
 }
 
+/// Whether a request may change something, for all that its methods say.
+pub fn may_change(methods: &[Method]) -> bool {
+    methods.iter().any(|method| !is_safe(method))
+}
+
+/// Sees to it that a request which drops nothing here leaves no answer alive that another's rules make
+/// it drop: before its client hears of it, everything is dropped where entries of other rules live.
+/// Where the store cannot be asked this is left out: see [`crate::store::Store::bump_others`].
+pub async fn heed_others(live: &Live, answer: &Result<Response<Body>, Failure>) {
+    let may_have_changed = match answer {
+        Ok(response) => Commits::default().counts(response.status().as_u16()),
+        Err(failure) => failure.may_have_acted,
+    };
+    if may_have_changed {
+        let _: Bumped = live.ground.store.bump_others().await;
+    }
+}
+
 /// Whether a successful answer makes stale what is kept for the paths that it concerns.
 pub fn is_automatic(table: &Table, methods: &[Method]) -> bool {
-    table.proxy.auto_invalidate && methods.iter().any(|method| !is_safe(method))
+    table.proxy.auto_invalidate && may_change(methods)
 }
 
 impl Write {
@@ -123,6 +141,9 @@ impl Write {
             }
             Err(failure) => (Err(failure), BTreeSet::new(), false),
         };
+        if bumped.is_empty() {
+            heed_others(&self.live, &answer).await;
+        }
         self.settle(leased, bumped, unknown).await;
         Ok(answer?)
     }
@@ -157,12 +178,9 @@ impl Write {
         }
     }
 
-    async fn settle(&self, leased: Leased, mut bumped: BTreeSet<String>, unknown: bool) {
+    async fn settle(&self, leased: Leased, bumped: BTreeSet<String>, unknown: bool) {
         if bumped.is_empty() && !matches!(leased, Leased::Granted(_)) {
             return;
-        }
-        if !bumped.is_empty() {
-            bumped.extend(self.live.outlived());
         }
         let bumped: Vec<String> = bumped.into_iter().collect();
         // Owed where the store cannot be told: nothing of it is trusted until it is.

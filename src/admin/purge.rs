@@ -21,7 +21,8 @@ struct Purge {
 }
 
 /// Drops what the patterns name and answers with the nodes really bumped: a pattern deeper than any
-/// node that is tracked bumps the nearest one above it. One bad pattern and nothing is dropped.
+/// node that is tracked bumps the nearest one above it, and any bumps everything, `*`, while sidecars
+/// with other rules keep entries in the store. One bad pattern and nothing is dropped.
 pub(super) async fn purge(live: &Live, body: &[u8]) -> Answer {
     let wanted: Purge = serde_json::from_slice(body).map_err(|error| {
         bad(format!(
@@ -36,10 +37,16 @@ pub(super) async fn purge(live: &Live, body: &[u8]) -> Answer {
         nodes.extend(nodes_of(&live.table, text)?);
     }
     let nodes: Vec<String> = nodes.into_iter().collect();
-    let names: Vec<&str> = nodes.iter().map(|node| shown(&live.table, node)).collect();
+    let mut names: Vec<&str> = nodes.iter().map(|node| shown(&live.table, node)).collect();
     tracing::info!(nodes = nodes.len(), "purged by hand");
-    match live.ground.store.bump(&nodes).await {
-        Bumped::Done => Ok(reply::json(StatusCode::OK, &json!({ "dropped": names }))),
+    let bumped = live.ground.store.bump(&nodes).await;
+    if bumped == Bumped::Everything {
+        names.push("*");
+    }
+    match bumped {
+        Bumped::Done | Bumped::Everything => {
+            Ok(reply::json(StatusCode::OK, &json!({ "dropped": names })))
+        }
         Bumped::Owed => {
             let none: [&str; 0] = [];
             Ok(reply::json(

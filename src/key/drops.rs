@@ -3,7 +3,7 @@
 use super::node_name;
 use super::value::rendered;
 use crate::inputs::{Inputs, Value};
-use crate::rules::table::{Drop, NodeAt, Rule, Table};
+use crate::rules::table::{Drop, Table};
 use crate::rules::template::{Part, Placeholder, Segment, Source, Template};
 use std::collections::BTreeSet;
 
@@ -146,39 +146,8 @@ pub fn pattern_nodes(
     rules: Option<&[usize]>,
 ) -> BTreeSet<String> {
     let named = table.named(&pattern.segments, pattern.wildcard, rules);
-    let node = |(rule, at): &(usize, NodeAt)| {
-        let depth = if let NodeAt::Below(depth) = at {
-            *depth
-        } else {
-            0
-        };
-        if depth <= pattern.segments.len() && !pattern.segments.is_empty() {
-            return node_name(&table.namespace, &pattern.segments, *at);
-        }
-        shallowest_node(table, &table.rules[*rule]) // the pattern lies above all that is tracked
-    };
-    named.iter().map(node).collect()
-}
-
-/// The node under which every key of a rule lies. It is made of literals alone, by which it can be
-/// named without any request.
-fn shallowest_node(table: &Table, rule: &Rule) -> String {
-    let literals: Vec<String> = rule
-        .key
-        .segments
+    let nodes = named
         .iter()
-        .map_while(|segment| segment.literal().map(str::to_owned))
-        .collect();
-    let at = rule.nodes.first().copied().unwrap_or(NodeAt::Below(0));
-    node_name(&table.namespace, &literals, at)
-}
-
-/// Nodes that between them stand above every key of the table: bumping them drops everything.
-pub fn shallow_nodes(table: &Table) -> Vec<String> {
-    let nodes: BTreeSet<String> = table
-        .rules
-        .iter()
-        .map(|rule| shallowest_node(table, rule))
-        .collect();
-    nodes.into_iter().collect()
+        .map(|(_, at)| node_name(&table.namespace, &pattern.segments, *at));
+    nodes.collect()
 }

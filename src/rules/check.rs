@@ -6,6 +6,7 @@ mod drops;
 mod fingerprint;
 mod identity;
 mod keys;
+mod layout;
 mod routes;
 
 use super::file::{self, File};

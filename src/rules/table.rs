@@ -127,7 +127,7 @@ pub struct Rule {
     pub forward: Forward,
     /// How far it is switched on.
     pub stage: Stage,
-    /// Where its keys can be dropped: `Below` ascending, `Exact` last; never empty.
+    /// Where its keys can be dropped: the root first, `Below` ascending, `Exact` last.
     pub nodes: Vec<NodeAt>,
     /// Digest of all that decides what an entry of this rule means: entries kept under another
     /// definition are misses.
@@ -217,6 +217,9 @@ pub struct Table {
     /// What automatic invalidation drops, by position of the rule: its key as far as path
     /// parameters alone decide it, then `*`.
     pub auto_drops: Vec<Drop>,
+    /// Digest of all that decides which nodes an entry has and which nodes a write drops: sidecars
+    /// with different ones do not know what the other's entries hang on.
+    pub layout: Digest,
     /// The routes of `rules`.
     pub(super) readers: Router,
     /// The routes of `sets`.
@@ -290,8 +293,8 @@ impl Table {
 
     /// Which nodes of which rules a drop or purge pattern names, once it is rendered and escaped:
     /// `segments`, and everything below them if `wildcard`. Each rule that it can name is there
-    /// once, with its nearest tracked node at or above the pattern; where none is above (`*`), with
-    /// its shallowest. `candidates` are the only rules asked; `None` asks all.
+    /// once, with its nearest tracked node at or above the pattern. `candidates` are the only rules
+    /// asked; `None` asks all.
     pub fn named(
         &self,
         segments: &[String],
@@ -314,7 +317,7 @@ impl Rule {
             return NodeAt::Exact;
         }
         let above = |node: &&NodeAt| matches!(node, NodeAt::Below(at) if *at <= depth);
-        let nearest = self.nodes.iter().rev().find(above).or(self.nodes.first());
-        *nearest.expect("a rule has at least one node: `nodes_of` begins with one")
+        let nearest = self.nodes.iter().rev().find(above);
+        *nearest.expect("every rule tracks the root, which is above all: `nodes_of` begins with it")
     }
 }

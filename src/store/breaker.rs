@@ -7,6 +7,8 @@
 use super::fault::{Down, Fault, Kind};
 use super::owed::{Moment, Owed};
 use super::redis::Connection;
+use super::root::Root;
+use crate::digest::Digest;
 use crate::metrics::Metrics;
 use arc_swap::ArcSwapOption;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -40,11 +42,6 @@ impl Breaker {
         }
     }
 
-    /// New rules keep their entries under these shallow nodes too.
-    pub fn know(&self, shallow: Vec<String>) {
-        self.lock().know(shallow);
-    }
-
     /// The connection, if Redis may be asked.
     pub fn connection(&self) -> Result<Arc<Connection>, Down> {
         self.connection.load_full().ok_or(Down)
@@ -65,6 +62,11 @@ impl Breaker {
         self.lock().debts()
     }
 
+    /// The root as the rules see it that named them; `None` where it is owed itself.
+    pub fn root_owed_under(&self) -> Option<Root> {
+        self.lock().root()
+    }
+
     /// These nodes, read at `moment`, were deleted.
     pub fn paid(&self, nodes: &[String], moment: Moment) {
         let mut owed = self.lock();
@@ -77,13 +79,14 @@ impl Breaker {
         self.lock().journalled()
     }
 
-    /// Redis could not be told to delete these: until it was, nobody may ask it. With a journal this
+    /// Redis could not be told to delete these, which rules of this layout named: until it was, nobody
+    /// may ask it. With a journal this
     /// returns when they are on disk, so a write is answered only then; it blocks, but only while
     /// Redis is not asked.
-    pub fn owe(&self, nodes: Vec<String>) {
+    pub fn owe(&self, nodes: Vec<String>, layout: &Digest) {
         let mut owed = self.lock();
         self.set(&owed, None); // first, so that nobody reads while the disk is waited for
-        owed.add(nodes);
+        owed.add(nodes, layout);
         self.metrics.owed(owed.len());
     }
 

@@ -3,7 +3,7 @@
 //! can only cause misses.
 
 use super::tier::{Tier, Weighs};
-use super::{Look, NodeTtl, Sought, token};
+use super::{Bumped, Look, NodeTtl, Root, Sought, token};
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
 use bytes::Bytes;
@@ -18,6 +18,8 @@ const SMALL_OVERHEAD: usize = 256;
 enum Value {
     Entry(Arc<Entry>),
     Node(Version),
+    /// Token and layouts, as in Redis: a reload leaves two layouts in one process.
+    Root(Bytes),
     Marker(Bytes),
 }
 
@@ -32,7 +34,7 @@ impl Weighs for Item {
         match &self.value {
             Value::Entry(entry) => entry.weight(),
             Value::Node(version) => SMALL_OVERHEAD + version.len(),
-            Value::Marker(bytes) => SMALL_OVERHEAD + bytes.len(),
+            Value::Root(bytes) | Value::Marker(bytes) => SMALL_OVERHEAD + bytes.len(),
         }
     }
 }
@@ -61,7 +63,7 @@ impl Memory {
     }
 
     /// See [`super::Store::look`].
-    pub fn look(&self, sought: Sought) -> Look {
+    pub fn look(&self, sought: Sought, root: &Root) -> Look {
         let entry = match self.get(sought.entry) {
             Some(Value::Entry(entry)) => Some(entry),
             _ => None,
@@ -71,7 +73,7 @@ impl Memory {
             _ => None,
         };
         let nodes = sought.nodes.iter();
-        let versions = nodes.map(|node| self.version(node)).collect();
+        let versions = nodes.map(|node| self.version(node, root)).collect();
         Look {
             entry,
             versions,
@@ -80,17 +82,39 @@ impl Memory {
     }
 
     /// See [`super::Store::snapshot`].
-    pub fn snapshot(&self, nodes: &[String]) -> Vec<Version> {
+    pub fn snapshot(&self, nodes: &[String], root: &Root) -> Vec<Version> {
         let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
-        let create = |node: &String| {
-            let version = token();
-            self.put(node, Value::Node(version), self.node_ttl.get());
+        let created = |node: &String| {
+            let (version, value) = match node == root.name() {
+                true => self.entered(root),
+                false => {
+                    let version = token();
+                    (version, Value::Node(version))
+                }
+            };
+            self.put(node, value, self.node_ttl.get());
             version
         };
         nodes
             .iter()
-            .map(|node| self.version(node).unwrap_or_else(|| create(node)))
+            .map(|node| self.version(node, root).unwrap_or_else(|| created(node)))
             .collect()
+    }
+
+    fn entered(&self, root: &Root) -> (Version, Value) {
+        let present = self.root(root);
+        let value = root.entered(present.as_deref(), token());
+        let version = root
+            .version_of(root.name(), &value)
+            .expect("its layout was entered just now");
+        (version, Value::Root(Bytes::from(value)))
+    }
+
+    fn root(&self, root: &Root) -> Option<Bytes> {
+        match self.get(root.name()) {
+            Some(Value::Root(bytes)) => Some(bytes),
+            _ => None,
+        }
     }
 
     /// See [`super::Store::keep`].
@@ -104,14 +128,24 @@ impl Memory {
         self.put(key, Value::Marker(value), self.node_ttl.get());
     }
 
-    /// See [`super::Store::bump`].
-    pub fn bump(&self, nodes: &[String]) {
+    /// See [`super::Store::bump`] and [`super::Store::bump_others`].
+    pub fn bump(&self, nodes: &[String], root: &Root) -> Bumped {
+        // Else a layout could be entered between the look at the register and its end.
+        let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
         nodes.iter().for_each(|node| self.items.remove(node));
+        match self.root(root).is_some_and(|value| root.is_shared(&value)) {
+            true => {
+                self.items.remove(root.name());
+                Bumped::Everything
+            }
+            false => Bumped::Done,
+        }
     }
 
-    fn version(&self, node: &str) -> Option<Version> {
+    fn version(&self, node: &str, root: &Root) -> Option<Version> {
         match self.get(node) {
             Some(Value::Node(version)) => Some(version),
+            Some(Value::Root(bytes)) => root.version_of(node, &bytes),
             _ => None,
         }
     }
@@ -132,6 +166,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
 
     #[tokio::test(start_paused = true)]
     async fn entries_and_nodes_expire_by_themselves() {
@@ -142,17 +177,18 @@ mod tests {
             nodes: &nodes,
             marker: Some("marker"),
         };
-        let versions = memory.snapshot(&nodes);
+        let root = Root::new("root".into(), Digest([0; 16]));
+        let versions = memory.snapshot(&nodes, &root);
         memory.put_marker("marker", Bytes::from_static(b"m"));
         tokio::time::advance(Duration::from_secs(59)).await;
-        let look = memory.look(sought);
+        let look = memory.look(sought, &root);
         assert_eq!(
             (look.versions[0], look.marker.is_some()),
             (Some(versions[0]), true)
         );
         tokio::time::advance(Duration::from_secs(1)).await;
-        let look = memory.look(sought);
+        let look = memory.look(sought, &root);
         assert_eq!((look.versions[0], look.marker), (None, None));
-        assert_ne!(memory.snapshot(&nodes), versions);
+        assert_ne!(memory.snapshot(&nodes, &root), versions);
     }
 }

@@ -12,6 +12,7 @@ mod local; // decoded bodies before Redis
 mod memory; // the store that is memory alone
 mod owed; // deletions that Redis could not be told of
 mod redis;
+mod root; // the node that every entry has, and whose entries live under it
 mod scripts;
 mod shared; // the store that is Redis
 mod tier; // a memory bounded by bytes
@@ -21,6 +22,7 @@ pub use fault::{Down, Kind, OpenError};
 pub use owed::MAX_OWED;
 #[cfg(test)]
 pub(crate) use redis::simulated;
+pub use root::{MAX_LAYOUTS, Root};
 
 use crate::clock::Clock;
 use crate::entry::{Entry, Version};
@@ -61,6 +63,8 @@ pub struct Look {
 pub enum Bumped {
     /// The nodes are deleted: no later look of any sidecar finds them as they were.
     Done,
+    /// So is everything else, because sidecars with other rules keep entries here: see [`Root`].
+    Everything,
     /// Redis could not be told. This process asks it nothing until it was.
     Owed,
 }
@@ -73,18 +77,17 @@ pub struct Opening<'s> {
     pub local: &'s LocalSettings,
     /// How long nodes and markers live; longer than any entry.
     pub node_ttl: Duration,
-    /// The full keys of the shallowest nodes, one of which every entry has: bumping them drops
-    /// everything.
-    pub shallow: Vec<String>,
+    /// The node that every entry has, and the layout of the rules in force.
+    pub root: Root,
     /// What the time is taken to be.
     pub clock: Clock,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
 
-/// The store. Clones are the same store.
+/// The store, as the rules of one layout use it. Clones are the same store.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(Arc<Inner>, Arc<Root>);
 
 struct Inner {
     place: Place,
@@ -123,6 +126,7 @@ impl Store {
     ///
     /// Must be called within a Tokio runtime if the store is Redis.
     pub fn open(opening: Opening<'_>) -> Result<Store, OpenError> {
+        let root = Arc::new(opening.root.clone());
         let place = match &opening.settings.url {
             StoreUrl::Memory => {
                 let Opening {
@@ -139,7 +143,7 @@ impl Store {
                 Place::Redis(Box::new(shared))
             }
         };
-        Ok(Store::of(place))
+        Ok(Store::of(place, root))
     }
 
     /// The same with a simulated Redis, whatever URL the settings name.
@@ -150,15 +154,23 @@ impl Store {
         opening: Opening<'_>,
     ) -> Result<Store, OpenError> {
         let address = redis::Address::simulated(server, opening.settings.timeout);
+        let root = Arc::new(opening.root.clone());
         let shared = Shared::at(address, opening)?;
-        Ok(Store::of(Place::Redis(Box::new(shared))))
+        Ok(Store::of(Place::Redis(Box::new(shared)), root))
     }
 
-    fn of(place: Place) -> Store {
-        Store(Arc::new(Inner {
+    fn of(place: Place, root: Arc<Root>) -> Store {
+        let inner = Inner {
             place,
             generation: AtomicU64::new(0),
-        }))
+        };
+        Store(Arc::new(inner), root)
+    }
+
+    /// The same store for rules of another layout. Requests under way go on with the one that they
+    /// have: to the store, a process that reloads its rules is two sidecars for as long as they last.
+    pub fn under(&self, root: Root) -> Store {
+        Store(self.0.clone(), Arc::new(root))
     }
 
     /// Checks what [`Store::open`] would refuse, without opening anything.
@@ -170,10 +182,10 @@ impl Store {
     }
 
     /// Takes over what a reload changed: see [`Opening`].
-    pub fn renew(&self, node_ttl: Duration, shallow: Vec<String>) {
+    pub fn renew(&self, node_ttl: Duration) {
         match &self.0.place {
             Place::Memory(memory) => memory.renew(node_ttl),
-            Place::Redis(shared) => shared.renew(node_ttl, shallow),
+            Place::Redis(shared) => shared.renew(node_ttl),
         }
     }
 
@@ -190,8 +202,8 @@ impl Store {
     /// the present ones. Waits no longer than `[store] timeout`.
     pub async fn look(&self, sought: Sought<'_>) -> Result<Look, Down> {
         match &self.0.place {
-            Place::Memory(memory) => Ok(memory.look(sought)),
-            Place::Redis(shared) => shared.look(sought).await,
+            Place::Memory(memory) => Ok(memory.look(sought, &self.1)),
+            Place::Redis(shared) => shared.look(sought, &self.1).await,
         }
     }
 
@@ -199,8 +211,8 @@ impl Store {
     /// atomic step: two snapshots of a node agree unless it was dropped in between.
     pub async fn snapshot(&self, nodes: &[String]) -> Result<Vec<Version>, Down> {
         match &self.0.place {
-            Place::Memory(memory) => Ok(memory.snapshot(nodes)),
-            Place::Redis(shared) => shared.snapshot(nodes).await,
+            Place::Memory(memory) => Ok(memory.snapshot(nodes, &self.1)),
+            Place::Redis(shared) => shared.snapshot(nodes, &self.1).await,
         }
     }
 
@@ -227,18 +239,26 @@ impl Store {
         }
     }
 
-    /// Deletes `nodes`, present or not: one command. Whatever goes wrong, they are owed and this
+    /// Deletes `nodes`, present or not, and everything where entries of other layouts live: two
+    /// commands at once, and a third for everything. Whatever goes wrong, they are owed and this
     /// process does not ask Redis again before it has paid.
     pub async fn bump(&self, nodes: &[String]) -> Bumped {
         // First, so that a fill which begins from here on never joins one from before the write.
         self.0.generation.fetch_add(1, SeqCst);
         match &self.0.place {
             _ if nodes.is_empty() => Bumped::Done,
-            Place::Memory(memory) => {
-                memory.bump(nodes);
-                Bumped::Done
-            }
-            Place::Redis(shared) => shared.bump(nodes).await,
+            Place::Memory(memory) => memory.bump(nodes, &self.1),
+            Place::Redis(shared) => shared.bump(nodes, &self.1).await,
+        }
+    }
+
+    /// Drops everything where entries of other layouts live; else nothing. For a write that the own
+    /// rules do not name: others' may. One command where it drops nothing. Where Redis cannot be asked
+    /// nothing is owed: everything would be, for a write that most likely nothing hangs on.
+    pub async fn bump_others(&self) -> Bumped {
+        match &self.0.place {
+            Place::Memory(memory) => memory.bump(&[], &self.1),
+            Place::Redis(shared) => shared.bump_others(&self.1).await,
         }
     }
 
@@ -260,11 +280,11 @@ impl Store {
         match (&self.0.place, leased) {
             (Place::Redis(shared), Leased::Granted(lease)) => {
                 self.0.generation.fetch_add(1, SeqCst);
-                shared.settle(lease, bumped, unknown).await
+                shared.settle(lease, bumped, unknown, &self.1).await
             }
             (Place::Redis(shared), Leased::Down) => {
                 self.0.generation.fetch_add(1, SeqCst);
-                shared.owe(bumped)
+                shared.owe(bumped, &self.1)
             }
             _ => self.bump(bumped).await,
         }

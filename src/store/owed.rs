@@ -2,18 +2,23 @@
 
 use super::fault::OpenError;
 use super::journal::Journal;
+use super::root::Root;
+use crate::digest::Digest;
 use std::collections::HashMap;
 use std::path::Path;
 
 /// Most nodes owed one by one. At some 100 bytes each that is about a megabyte, and one deletion
-/// of them all stays a matter of milliseconds. Past it the shallow nodes are owed instead: they
-/// stand above everything, so forgetting them forgets more, never less.
+/// of them all stays a matter of milliseconds. Past it the root is owed instead: it stands above
+/// everything, so forgetting it forgets more, never less.
 pub const MAX_OWED: usize = 10_000;
 
 /// What is owed, each node once, with the moment when it was last owed.
 pub struct Owed {
     nodes: HashMap<String, Moment>,
-    shallow: Vec<String>,
+    /// The node that every entry has.
+    root: String,
+    /// Of the rules that named the nodes.
+    layout: Option<Digest>,
     everything: bool,
     now: Moment,
     /// Holds all that is owed, and perhaps what was, unless it says that it cannot.
@@ -25,15 +30,16 @@ pub struct Owed {
 pub type Moment = u64;
 
 impl Owed {
-    /// Nothing is owed but what stands in the journal. `shallow` are the nodes that every entry has
-    /// one of: they are owed too where a piece of the journal cannot be read.
+    /// Nothing is owed but what stands in the journal. The `root` is owed too if anything does: the
+    /// rules that named it may have been others, and a piece of it may be unreadable.
     ///
     /// # Errors
     /// The journal cannot be used.
-    pub fn open(shallow: Vec<String>, journal: Option<&Path>) -> Result<Owed, OpenError> {
+    pub fn open(root: String, journal: Option<&Path>) -> Result<Owed, OpenError> {
         let mut owed = Owed {
             nodes: HashMap::new(),
-            shallow,
+            root,
+            layout: None,
             everything: false,
             now: 0,
             journal: None,
@@ -42,13 +48,13 @@ impl Owed {
             return Ok(owed);
         };
         let (journal, replayed) = Journal::open(path)?;
-        // All of them, however many: they may stem from other rules, which these shallow nodes do not
-        // stand above.
         owed.note(replayed.nodes);
         owed.journal = Some(journal);
         let (nodes, unreadable, journal) = (owed.len(), replayed.unreadable, path.display());
-        if unreadable > 0 {
+        if nodes > 0 || unreadable > 0 {
             owed.add_everything();
+        }
+        if unreadable > 0 {
             tracing::warn!(
                 %journal,
                 readable = nodes,
@@ -61,24 +67,16 @@ impl Owed {
         Ok(owed)
     }
 
-    /// Entries are kept under these shallow nodes too. Those known before stay: writes under the rules
-    /// from before a reload may still come to owe them.
-    pub fn know(&mut self, shallow: Vec<String>) {
-        let unknown: Vec<String> = shallow
-            .into_iter()
-            .filter(|node| !self.shallow.contains(node))
-            .collect();
-        self.shallow.extend(unknown);
-    }
-
-    /// Owes these too. When this returns the journal has them.
-    pub fn add(&mut self, nodes: impl IntoIterator<Item = String>) {
+    /// Owes these too, which rules of this layout named. When this returns the journal has them. What
+    /// rules of two layouts named is everything: whoever pays can only tell one from others.
+    pub fn add(&mut self, nodes: impl IntoIterator<Item = String>, layout: &Digest) {
         self.now += 1;
         let fresh = match self.everything {
-            true => self.note(self.shallow.clone()),
+            true => self.note([self.root.clone()]),
             false => self.note(nodes),
         };
-        if !self.everything && self.nodes.len() > MAX_OWED {
+        let is_other = *self.layout.get_or_insert(*layout) != *layout;
+        if !self.everything && (is_other || self.nodes.len() > MAX_OWED) {
             self.nodes.clear();
             self.add_everything();
         } else if let Some(journal) = &mut self.journal {
@@ -96,10 +94,10 @@ impl Owed {
             .collect()
     }
 
-    /// Owes the shallow nodes, and from here on no others.
+    /// Owes the root, and from here on nothing else.
     fn add_everything(&mut self) {
         self.everything = true;
-        self.note(self.shallow.clone());
+        self.note([self.root.clone()]);
         if let Some(journal) = &mut self.journal {
             journal.replace(self.nodes.keys());
         }
@@ -113,6 +111,12 @@ impl Owed {
     /// All of them, as of now; they stay owed until [`Owed::paid`].
     pub fn debts(&self) -> (Vec<String>, Moment) {
         (self.nodes.keys().cloned().collect(), self.now)
+    }
+
+    /// The root as those rules see it that named what is owed; `None` where it is owed itself.
+    pub fn root(&self) -> Option<Root> {
+        let layout = self.layout.filter(|_| !self.everything)?;
+        Some(Root::new(self.root.clone(), layout))
     }
 
     /// Whether what is owed outlives this process.
@@ -129,6 +133,7 @@ impl Owed {
         }
         if self.nodes.is_empty() {
             self.everything = false;
+            self.layout = None;
             self.journal.iter_mut().for_each(Journal::clear);
         }
     }
@@ -142,9 +147,12 @@ mod tests {
         format!("clinic:node:{number}")
     }
 
-    fn owing(shallow: &[&str]) -> Owed {
-        let shallow = shallow.iter().map(|node| node.to_string()).collect();
-        Owed::open(shallow, None).expect("there is no journal that could refuse")
+    const ROOT: &str = "clinic:*";
+    const LAYOUT: Digest = Digest([1; 16]);
+    const OTHER: Digest = Digest([2; 16]);
+
+    fn owing() -> Owed {
+        Owed::open(ROOT.into(), None).expect("there is no journal that could refuse")
     }
 
     fn sorted(owed: &Owed) -> Vec<String> {
@@ -155,8 +163,8 @@ mod tests {
 
     #[test]
     fn a_node_is_owed_once_however_often_it_was_written() {
-        let mut owed = owing(&[]);
-        owed.add([node(1), node(2), node(1)]);
+        let mut owed = owing();
+        owed.add([node(1), node(2), node(1)], &LAYOUT);
         assert_eq!(owed.len(), 2);
         owed.paid(&[node(1)], owed.debts().1);
         assert_eq!(sorted(&owed), [node(2)]);
@@ -164,39 +172,45 @@ mod tests {
 
     #[test]
     fn a_node_written_again_while_it_is_being_paid_stays_owed() {
-        let mut owed = owing(&[]);
-        owed.add([node(1), node(2)]);
+        let mut owed = owing();
+        owed.add([node(1), node(2)], &LAYOUT);
         let (nodes, moment) = owed.debts();
-        owed.add([node(1)]);
+        owed.add([node(1)], &LAYOUT);
         owed.paid(&nodes, moment);
         assert_eq!(sorted(&owed), [node(1)]);
     }
 
     #[test]
-    fn past_the_bound_the_shallow_nodes_are_owed_instead() {
-        let mut owed = owing(&["doctors", "ai"]);
-        owed.add((0..MAX_OWED).map(node));
+    fn past_the_bound_the_root_is_owed_instead() {
+        let mut owed = owing();
+        owed.add((0..MAX_OWED).map(node), &LAYOUT);
         assert_eq!(owed.len(), MAX_OWED);
-        owed.add([node(MAX_OWED)]);
-        assert_eq!(sorted(&owed), ["ai", "doctors"]);
+        owed.add([node(MAX_OWED)], &LAYOUT);
+        assert_eq!(sorted(&owed), [ROOT]);
         let (nodes, moment) = owed.debts();
-        owed.add([node(MAX_OWED + 1)]);
+        owed.add([node(MAX_OWED + 1)], &LAYOUT);
         owed.paid(&nodes, moment);
-        assert_eq!(
-            sorted(&owed),
-            ["ai", "doctors"],
-            "owed again after they were read"
-        );
+        assert_eq!(sorted(&owed), [ROOT], "owed again after they were read");
         owed.paid(&nodes, owed.debts().1);
-        owed.add([node(7)]);
+        owed.add([node(7)], &LAYOUT);
         assert_eq!(sorted(&owed), [node(7)]);
     }
 
-    const SHALLOW: [&str; 2] = ["ai", "doctors"];
+    #[test]
+    fn what_rules_of_two_layouts_named_is_everything() {
+        let mut owed = owing();
+        assert_eq!(owed.root(), None, "nothing to look for");
+        owed.add([node(1)], &LAYOUT);
+        assert_eq!(owed.root(), Some(Root::new(ROOT.into(), LAYOUT)));
+        owed.add([node(2)], &OTHER);
+        assert_eq!((sorted(&owed), owed.root()), (vec![ROOT.to_owned()], None));
+        owed.paid(&[ROOT.to_owned()], owed.debts().1);
+        owed.add([node(3)], &OTHER);
+        assert_eq!(owed.root(), Some(Root::new(ROOT.into(), OTHER)));
+    }
 
     fn journalled(path: &Path) -> Owed {
-        let shallow = SHALLOW.iter().map(|node| node.to_string()).collect();
-        Owed::open(shallow, Some(path)).expect("a journal")
+        Owed::open(ROOT.into(), Some(path)).expect("a journal")
     }
 
     fn size(path: &Path) -> u64 {
@@ -209,15 +223,17 @@ mod tests {
         let path = home.path().join("journal");
         let mut owed = journalled(&path);
         let empty = size(&path);
-        owed.add([node(1), node(2)]);
+        owed.add([node(1), node(2)], &LAYOUT);
         drop(owed);
         let mut owed = journalled(&path);
-        assert_eq!(sorted(&owed), [node(1), node(2)]);
+        let all = [ROOT.to_owned(), node(1), node(2)];
+        assert_eq!(sorted(&owed), all, "other rules may have named them");
         owed.paid(&[node(1)], owed.debts().1);
-        owed.add([node(3)]);
+        owed.add([node(3)], &LAYOUT);
+        assert_eq!(sorted(&owed), [ROOT.to_owned(), node(2)], "all is said");
         drop(owed);
         let mut owed = journalled(&path);
-        assert_eq!(sorted(&owed), [node(1), node(2), node(3)], "one was paid");
+        assert_eq!(sorted(&owed), all, "one was paid");
         let (nodes, moment) = owed.debts();
         owed.paid(&nodes, moment);
         assert_eq!(size(&path), empty);
@@ -230,33 +246,30 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("journal");
         let mut owed = journalled(&path);
-        owed.add([node(1), node(2)]);
+        owed.add([node(1), node(2)], &LAYOUT);
         let once = size(&path);
-        owed.add([node(1)]);
+        owed.add([node(1)], &LAYOUT);
         assert_eq!(size(&path), once);
         owed.paid(&[node(1)], owed.debts().1);
-        owed.add([node(1)]);
+        owed.add([node(1)], &LAYOUT);
         assert!(size(&path) > once);
         drop(owed);
-        assert_eq!(sorted(&journalled(&path)), [node(1), node(2)]);
+        let all = [ROOT.to_owned(), node(1), node(2)];
+        assert_eq!(sorted(&journalled(&path)), all);
     }
 
     #[test]
-    fn past_the_bound_the_journal_holds_the_shallow_nodes_alone() {
+    fn past_the_bound_the_journal_holds_the_root_alone() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("journal");
         let mut owed = journalled(&path);
-        owed.add((0..MAX_OWED).map(node));
+        owed.add((0..MAX_OWED).map(node), &LAYOUT);
         assert!(size(&path) > 100_000);
-        owed.add([node(MAX_OWED)]);
+        owed.add([node(MAX_OWED)], &LAYOUT);
         assert!(size(&path) < 100);
-        owed.know(vec!["new".into()]);
-        owed.add([node(7)]);
+        owed.add([node(7)], &LAYOUT);
         drop(owed);
-        let mut owed = journalled(&path);
-        assert_eq!(sorted(&owed), ["ai", "doctors", "new"]);
-        owed.add((0..=MAX_OWED).map(node));
-        assert_eq!(sorted(&owed), SHALLOW);
+        assert_eq!(sorted(&journalled(&path)), [ROOT]);
     }
 
     #[test]
@@ -264,14 +277,14 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("journal");
         let mut owed = journalled(&path);
-        owed.add([node(1), node(2)]);
+        owed.add([node(1), node(2)], &LAYOUT);
         drop(owed);
         let mut bytes = std::fs::read(&path).expect("a file");
         bytes.pop();
         std::fs::write(&path, bytes).expect("written");
         for _ in 0..2 {
             let owed = journalled(&path);
-            let all = ["ai", "clinic:node:1", "doctors"];
+            let all = [ROOT, "clinic:node:1"];
             assert_eq!(sorted(&owed), all, "also after another crash");
         }
     }

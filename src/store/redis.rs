@@ -15,6 +15,7 @@ pub use address::Address;
 
 use super::Lease;
 use super::fault::{Fault, Kind};
+use super::root::{self, Root};
 use super::scripts::{self, Script};
 use crate::entry::Version;
 use crate::metrics::Metrics;
@@ -140,14 +141,21 @@ impl Connection {
     }
 
     /// Creates the absent ones of `nodes`, with the token at the same place of `tokens`, to live for
-    /// `ttl` or until a pending intent's deadline, and returns the versions of all: one atomic step.
+    /// `ttl` or until a pending intent's deadline, enters the layout in the root if that is among them,
+    /// and returns the versions of all, the root's token for its own: one atomic step.
     pub async fn snapshot(
         &self,
         nodes: &[String],
         tokens: &[Version],
         ttl: Duration,
+        root: &Root,
     ) -> Result<Vec<Version>, Fault> {
-        let mut args = vec![number(milliseconds(ttl))];
+        let mut args = vec![
+            number(milliseconds(ttl)),
+            Bytes::copy_from_slice(root.name().as_bytes()),
+            Bytes::copy_from_slice(&root.layout().0),
+            number(root::full() as i64),
+        ];
         args.extend(tokens.iter().map(|token| Bytes::copy_from_slice(token)));
         let versions: Vec<Bytes> = self
             .run(&scripts::SNAPSHOT, with_intents(nodes), args)
@@ -172,23 +180,28 @@ impl Connection {
             .await
     }
 
-    /// Deletes the bumped nodes and, unless `leave_intents`, lifts the lease.
+    /// Deletes the bumped nodes, if any with everything where entries of other layouts live, and
+    /// unless `leave_intents` lifts the lease. Says whether everything was dropped.
     pub async fn settle(
         &self,
         lease: &Lease,
         bumped: &[String],
         leave_intents: bool,
         ttl: Duration,
-    ) -> Result<(), Fault> {
+        root: &Root,
+    ) -> Result<bool, Fault> {
         let mut keys = with_intents(&lease.nodes);
+        keys.push(root.name().to_owned());
         keys.extend(bumped.iter().cloned());
         let args = vec![
             lease.intent.clone(),
             number(lease.nodes.len() as i64),
             number(i64::from(leave_intents)),
             number(milliseconds(ttl)),
+            Bytes::copy_from_slice(&root.layout().0),
         ];
-        self.run(&scripts::SETTLE, keys, args).await
+        let everything: i64 = self.run(&scripts::SETTLE, keys, args).await?;
+        Ok(everything == 1)
     }
 
     /// Runs a script by its digest; sends it whole where Redis has forgotten it.

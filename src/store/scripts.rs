@@ -6,6 +6,13 @@
 //! nobody to finish for it; Redis's own expiry deletes the node, and absent means miss. Intents are
 //! counted, not implied by the node's lifetime: settling one write does not lift another's lease.
 //!
+//! One node is more than a version: the root, whose value is a token and the layouts whose entries may
+//! live under it ([`super::root`]). The second invariant: **whoever is not in the root's register enters
+//! it before his fill asks the origin, and whoever drops nodes drops a root that lists others in the
+//! same step.** So an entry that the writer's rules know nothing of is dropped before his client hears
+//! of the write. Leases leave the root out unless a drop names it: what a sidecar that dies took with
+//! it, or never learnt the end of, was not acknowledged.
+//!
 //! Numbers go back to Redis formatted: a score may be read as `1.8e+12`, which is no integer to it.
 
 use std::sync::OnceLock;
@@ -38,25 +45,47 @@ pub fn intents_of(node: &str) -> String {
 
 /// Creates absent nodes, each with the token offered for it, and returns the versions of all. A value
 /// that is no version, or no string, counts as absent and is replaced. A node made while intents are
-/// pending lives no longer than the first of their deadlines.
+/// pending lives no longer than the first of their deadlines. The layout is entered in the root, whose
+/// token and lifetime stay; a register that is full is replaced. The root's version is its token.
 ///
-/// `KEYS`: node, intents, node, intents …; `ARGV`: lifetime in ms, then a token for each node.
+/// `KEYS`: node, intents, node, intents …; `ARGV`: lifetime in ms, the root's name, the layout, bytes
+/// of a full register, then a token for each node.
 pub static SNAPSHOT: Script = Script::new(
     "\
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local layout = ARGV[3]
+local function entered(value)
+  for at = 17, #value, 16 do
+    if string.sub(value, at, at + 15) == layout then return true end
+  end
+  return false
+end
+local function create(i, value)
+  local life = tonumber(ARGV[1])
+  local first = redis.call('ZRANGEBYSCORE', KEYS[i + 1], '(' .. string.format('%.0f', now), '+inf',
+    'WITHSCORES', 'LIMIT', 0, 1)
+  if first[2] then life = math.min(life, first[2] - now) end
+  redis.call('SET', KEYS[i], value, 'PX', string.format('%.0f', life))
+  return value
+end
 local versions = {}
 for i = 1, #KEYS, 2 do
-  local version = redis.pcall('GET', KEYS[i])
-  if type(version) ~= 'string' or #version ~= 16 then
-    version = ARGV[(i + 1) / 2 + 1]
-    local life = tonumber(ARGV[1])
-    local first = redis.call('ZRANGEBYSCORE', KEYS[i + 1], '(' .. string.format('%.0f', now), '+inf',
-      'WITHSCORES', 'LIMIT', 0, 1)
-    if first[2] then life = math.min(life, first[2] - now) end
-    redis.call('SET', KEYS[i], version, 'PX', string.format('%.0f', life))
+  local value = redis.pcall('GET', KEYS[i])
+  local token = ARGV[(i + 1) / 2 + 4]
+  local known = type(value) == 'string'
+  if KEYS[i] ~= ARGV[2] then
+    if not known or #value ~= 16 then value = create(i, token) end
+  elseif not known or #value < 32 or #value % 16 ~= 0 then
+    value = create(i, token .. layout)
+  elseif not entered(value) then
+    if #value < tonumber(ARGV[4]) then
+      redis.call('APPEND', KEYS[i], layout)
+    else
+      value = create(i, token .. layout)
+    end
   end
-  versions[(i + 1) / 2] = version
+  versions[(i + 1) / 2] = string.sub(value, 1, 16)
 end
 return versions",
 );
@@ -84,21 +113,32 @@ end
 return 1",
 );
 
-/// Deletes the bumped nodes; unless the write's end is unknown, removes its intents and gives the
+/// Deletes the bumped nodes and, where there are any, a root in which others than the layout stand;
+/// returns 1 if it did. Unless the write's end is unknown, removes its intents and gives the
 /// leased nodes that were not bumped their lifetime back, as far as other intents allow. A bumped one
 /// has none to be given back: each inner call is billed by some providers.
 ///
-/// `KEYS`: leased node, intents, leased node, intents …, then the bumped nodes; `ARGV`: intent, how
-/// many leased nodes, `1` to leave the intents, lifetime in ms.
+/// `KEYS`: leased node, intents, leased node, intents …, the root, then the bumped nodes; `ARGV`:
+/// intent, how many leased nodes, `1` to leave the intents, lifetime in ms, the layout.
 pub static SETTLE: Script = Script::new(
     "\
 local leased = ARGV[2] * 2
+local root = KEYS[leased + 1]
 local gone = {}
-for i = leased + 1, #KEYS do
+for i = leased + 2, #KEYS do
   redis.call('UNLINK', KEYS[i])
   gone[KEYS[i]] = true
 end
-if ARGV[3] == '1' then return 1 end
+local everything = 0
+if #KEYS > leased + 1 and not gone[root] then
+  local value = redis.pcall('GET', root)
+  if type(value) == 'string' and string.sub(value, 17) ~= ARGV[5] then
+    redis.call('UNLINK', root)
+    gone[root] = true
+    everything = 1
+  end
+end
+if ARGV[3] == '1' then return everything end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for i = 1, leased, 2 do
@@ -111,5 +151,5 @@ for i = 1, leased, 2 do
     redis.call('PEXPIRE', KEYS[i], string.format('%.0f', life))
   end
 end
-return 1",
+return everything",
 );

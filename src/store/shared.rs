@@ -6,6 +6,7 @@ use super::fault::{Down, Fault, Kind, OpenError};
 use super::local::{self, Local};
 use super::owed::Owed;
 use super::redis::{Address, Connection};
+use super::root::Root;
 use super::warden::Warden;
 use super::{Bumped, Lease, Leased, Look, NodeTtl, Opening, Sought, token};
 use crate::clock::Clock;
@@ -48,11 +49,11 @@ impl Shared {
             settings,
             local,
             node_ttl,
-            shallow,
+            root,
             clock,
             metrics,
         } = opening;
-        let owed = Owed::open(shallow, settings.journal.as_deref())?;
+        let owed = Owed::open(root.name().to_owned(), settings.journal.as_deref())?;
         let breaker = Arc::new(Breaker::new(owed, metrics.clone()));
         let stop = CancellationToken::new();
         let warden = Warden {
@@ -85,13 +86,12 @@ impl Shared {
     }
 
     /// See [`super::Store::renew`].
-    pub fn renew(&self, node_ttl: Duration, shallow: Vec<String>) {
+    pub fn renew(&self, node_ttl: Duration) {
         self.node_ttl.set(node_ttl);
-        self.breaker.know(shallow);
     }
 
     /// See [`super::Store::look`].
-    pub async fn look(&self, sought: Sought<'_>) -> Result<Look, Down> {
+    pub async fn look(&self, sought: Sought<'_>, root: &Root) -> Result<Look, Down> {
         let Sought {
             entry: key,
             nodes,
@@ -112,7 +112,11 @@ impl Shared {
         } else {
             None
         };
-        let versions: Vec<_> = values.by_ref().take(nodes.len()).map(version).collect();
+        let versions: Vec<_> = nodes
+            .iter()
+            .zip(values.by_ref().take(nodes.len()))
+            .map(|(node, value)| root.version_of(node, &value?))
+            .collect();
         // Copied, because a slice would keep the whole read buffer alive.
         let marker = values
             .next()
@@ -181,13 +185,14 @@ impl Shared {
     }
 
     /// See [`super::Store::snapshot`].
-    pub async fn snapshot(&self, nodes: &[String]) -> Result<Vec<Version>, Down> {
+    pub async fn snapshot(&self, nodes: &[String], root: &Root) -> Result<Vec<Version>, Down> {
         let connection = self.breaker.connection()?;
         let tokens: Vec<_> = nodes.iter().map(|_| token()).collect();
         let versions = connection
-            .snapshot(nodes, &tokens, self.node_ttl.get())
+            .snapshot(nodes, &tokens, self.node_ttl.get(), root)
             .await;
-        self.breaker.note(&connection, versions)
+        let versions = self.breaker.note(&connection, versions)?;
+        Ok(root.all_seen(nodes, versions))
     }
 
     /// See [`super::Store::keep`].
@@ -231,47 +236,69 @@ impl Shared {
     }
 
     /// See [`super::Store::settle`].
-    pub async fn settle(&self, lease: Lease, bumped: &[String], unknown: bool) -> Bumped {
+    pub async fn settle(
+        &self,
+        lease: Lease,
+        bumped: &[String],
+        unknown: bool,
+        root: &Root,
+    ) -> Bumped {
         let debt = Debt {
             breaker: &self.breaker,
             nodes: bumped,
+            root,
         };
         let Ok(connection) = self.breaker.connection() else {
             return debt.outcome(); // the lease ends by itself
         };
         let settled = connection
-            .settle(&lease, bumped, unknown, self.node_ttl.get())
+            .settle(&lease, bumped, unknown, self.node_ttl.get(), root)
             .await;
         match self.breaker.note(&connection, settled) {
-            Ok(()) => debt.settled(),
+            Ok(everything) => debt.settled(everything),
             Err(Down) => debt.outcome(),
         }
     }
 
     /// Owes these without asking.
-    pub fn owe(&self, nodes: &[String]) -> Bumped {
+    pub fn owe(&self, nodes: &[String], root: &Root) -> Bumped {
         let debt = Debt {
             breaker: &self.breaker,
             nodes,
+            root,
         };
         debt.outcome()
     }
 
     /// See [`super::Store::bump`].
-    pub async fn bump(&self, nodes: &[String]) -> Bumped {
+    pub async fn bump(&self, nodes: &[String], root: &Root) -> Bumped {
         let debt = Debt {
             breaker: &self.breaker,
             nodes,
+            root,
         };
         let Ok(connection) = self.breaker.connection() else {
             return Bumped::Owed;
         };
-        match self
-            .breaker
-            .note(&connection, connection.unlink(nodes).await)
-        {
-            Ok(()) => debt.settled(),
+        let dropped = root.drop_in(&connection, nodes).await;
+        match self.breaker.note(&connection, dropped) {
+            Ok(everything) => debt.settled(everything),
             Err(Down) => Bumped::Owed,
+        }
+    }
+
+    /// See [`super::Store::bump_others`].
+    pub async fn bump_others(&self, root: &Root) -> Bumped {
+        let Ok(connection) = self.breaker.connection() else {
+            return Bumped::Done;
+        };
+        let shared = root.is_shared_in(&connection).await;
+        match self.breaker.note(&connection, shared) {
+            Ok(true) => match self.bump(&[root.name().to_owned()], root).await {
+                Bumped::Done => Bumped::Everything,
+                owed => owed,
+            },
+            Ok(false) | Err(Down) => Bumped::Done,
         }
     }
 
@@ -312,6 +339,7 @@ impl Drop for Shared {
 struct Debt<'a> {
     breaker: &'a Breaker,
     nodes: &'a [String],
+    root: &'a Root,
 }
 
 impl Debt<'_> {
@@ -324,20 +352,19 @@ impl Debt<'_> {
         }
     }
 
-    fn settled(mut self) -> Bumped {
+    fn settled(mut self, everything: bool) -> Bumped {
         self.nodes = &[];
-        Bumped::Done
+        match everything {
+            true => Bumped::Everything,
+            false => Bumped::Done,
+        }
     }
 }
 
 impl Drop for Debt<'_> {
     fn drop(&mut self) {
         if !self.nodes.is_empty() {
-            self.breaker.owe(self.nodes.to_vec());
+            self.breaker.owe(self.nodes.to_vec(), self.root.layout());
         }
     }
-}
-
-fn version(value: Option<Bytes>) -> Option<Version> {
-    value?[..].try_into().ok()
 }

@@ -78,6 +78,10 @@ impl Warden {
         let connection = Arc::new(connection);
         while !self.breaker.close(connection.clone()) {
             let (nodes, moment) = self.breaker.debts();
+            // First: what is paid is forgotten, and with it that others' entries were not looked for.
+            if let Some(root) = self.breaker.root_owed_under() {
+                root.drop_shared_in(&connection).await?;
+            }
             for nodes in nodes.chunks(PAID_AT_ONCE) {
                 connection.unlink(nodes).await?;
                 self.breaker.paid(nodes, moment);

@@ -133,7 +133,8 @@ async fn what_a_killed_sidecar_owes_is_paid_before_the_next_one_trusts_the_store
     for _ in 0..3 {
         assert_eq!(next.thing().await.n(), 1, "it does not trust the store");
     }
-    assert_eq!((next.up().await, next.owed().await), (false, owed));
+    // And the root: the rules that named the rest may have been others.
+    assert_eq!((next.up().await, next.owed().await), (false, owed + 1));
     allow_drops(&redis);
     eventually("the debt is paid", async || next.up().await).await;
     assert_eq!((next.thing().await.n(), stranger.thing().await.n()), (1, 1));
@@ -155,7 +156,7 @@ async fn a_write_that_was_answered_stands_in_the_journal() {
     let owed = sidecar.owed().await;
     sidecar.kill();
     let sidecar = Process::start(home.path(), &origin, &redis, JOURNAL).await;
-    assert_eq!(sidecar.owed().await, owed);
+    assert_eq!(sidecar.owed().await, owed + 1, "and the root");
     redis.cont();
     eventually("it is paid", async || sidecar.up().await).await;
     assert_eq!(sidecar.owed().await, 0);

@@ -3,6 +3,7 @@
 mod contract; // of memory and Redis alike
 mod lease; // writes that are never settled
 mod outage; // Redis absent, killed, hung, emptied, full
+mod root; // sidecars with other rules on the same store
 mod storm; // readers and writers while Redis hangs and is emptied
 mod wire; // which commands are sent, what foreign values do, TLS and sockets
 
@@ -17,7 +18,7 @@ use sidecache::rules::settings::{
     Compress, LocalSettings, OnDown, StoreSettings, StoreTls, StoreUrl,
 };
 use sidecache::secret::Secret;
-use sidecache::store::{Look, Opening, Sought, Store};
+use sidecache::store::{Look, Opening, Root, Sought, Store};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,12 +42,11 @@ fn settings(url: StoreUrl) -> StoreSettings {
 
 fn open_with(settings: &StoreSettings, metrics: Arc<Metrics>) -> Store {
     let local = LocalSettings { max: 16 << 20 };
-    let shallow = vec!["clinic:node:doctors".to_owned()];
     let opening = Opening {
         settings,
         local: &local,
         node_ttl: NODE_TTL,
-        shallow,
+        root: root(1),
         clock: Clock::default(),
         metrics,
     };
@@ -80,6 +80,11 @@ async fn connected(redis: &RedisServer) -> Store {
     let store = open(redis.url());
     crate::redis::eventually("the store is up", async || store.connected().await).await;
     store
+}
+
+/// The root as entries of some layout see it.
+fn root(layout: u8) -> Root {
+    Root::new("clinic:*".to_owned(), Digest([layout; 16]))
 }
 
 fn nodes() -> Vec<String> {

@@ -1,6 +1,8 @@
 //! A file without errors → the table that requests meet.
 
 use super::fingerprint::fingerprint;
+use super::layout::layout;
+use crate::digest::{DIGEST_BYTES, Digest};
 use crate::rules::file::{Draft, File, SetDraft};
 use crate::rules::router::{Router, Target};
 use crate::rules::settings::{IdentitySettings, ProxySettings, Routing};
@@ -45,7 +47,7 @@ pub fn table(file: File) -> Table {
         proxy.routing,
         sets.iter().map(|set| (set.index, &*set.routes)),
     );
-    Table {
+    let mut table = Table {
         namespace,
         proxy,
         admin,
@@ -55,9 +57,12 @@ pub fn table(file: File) -> Table {
         rules,
         sets,
         auto_drops,
+        layout: Digest([0; DIGEST_BYTES]), // of all the rest
         readers,
         writers,
-    }
+    };
+    table.layout = layout(&table);
+    table
 }
 
 fn set(index: usize, draft: SetDraft, keys: &[Template]) -> Set {
@@ -135,9 +140,10 @@ fn rule<'a>(
     rule
 }
 
-/// Where the keys of a rule can be dropped: at the top always, and where a drop reaches.
+/// Where the keys of a rule can be dropped: at the root and at the top always, and where a drop
+/// reaches.
 fn nodes_of<'a>(key: &Template, drops: impl Iterator<Item = &'a Template>) -> Vec<NodeAt> {
-    let mut nodes = BTreeSet::from([top(key)]);
+    let mut nodes = BTreeSet::from([NodeAt::Below(0), top(key)]);
     for drop in drops {
         let depth = drop.segments.len();
         nodes.insert(if drop.wildcard {
@@ -175,31 +181,35 @@ mod tests {
     #[test]
     fn a_rule_tracks_its_top_and_every_depth_that_a_drop_reaches() {
         let cases: [(&str, &[&str], &[NodeAt]); 9] = [
-            ("doctors:list:{query}", &[], &[Below(1)]),
+            ("doctors:list:{query}", &[], &[Below(0), Below(1)]),
             (
                 "doctors:list:{query}",
                 &["doctors:list:*", "doctors:*"],
-                &[Below(1), Below(2)],
+                &[Below(0), Below(1), Below(2)],
             ),
             (
                 "doctors:details:{id}",
                 &["doctors:details:{id}"],
-                &[Below(1), Exact],
+                &[Below(0), Below(1), Exact],
             ),
-            ("meta", &[], &[Exact]),
+            ("meta", &[], &[Below(0), Exact]),
             ("meta", &["*"], &[Below(0), Exact]),
             ("{claims.email}:{query}", &[], &[Below(0)]),
             (
                 "a:b:{id}",
                 &["a:b:{response.data.id}"],
-                &[Below(1), Below(2), Exact],
+                &[Below(0), Below(1), Below(2), Exact],
             ),
             (
                 "a:b:{id}",
                 &["{body.kind}:b:*"],
                 &[Below(0), Below(1), Below(2)],
             ),
-            ("a:{id}:{query}", &["a:{id}:*"], &[Below(1), Below(2)]),
+            (
+                "a:{id}:{query}",
+                &["a:{id}:*"],
+                &[Below(0), Below(1), Below(2)],
+            ),
         ];
         for (key, drops, nodes) in cases {
             let drops: Vec<Template> = drops.iter().map(|text| parse(text)).collect();

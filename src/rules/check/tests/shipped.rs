@@ -29,10 +29,10 @@ fn the_shipped_file_compiles_without_a_problem_or_a_warning() {
             .map(|depth| NodeAt::Below(*depth))
             .collect::<Vec<_>>()
     };
-    assert_eq!(nodes("/api/v1/doctor"), Some(below(&[1, 2])));
-    let details = [below(&[1, 2]), vec![NodeAt::Exact]].concat();
+    assert_eq!(nodes("/api/v1/doctor"), Some(below(&[0, 1, 2])));
+    let details = [below(&[0, 1, 2]), vec![NodeAt::Exact]].concat();
     assert_eq!(nodes("/API/v1/doctor/42/"), Some(details));
-    assert_eq!(nodes("/api/v1/user/me"), Some(below(&[1, 2])));
+    assert_eq!(nodes("/api/v1/user/me"), Some(below(&[0, 1, 2])));
 }
 
 #[test]
