@@ -2,10 +2,11 @@
 //! under the snapshot from before the origin was asked.
 //!
 //! It runs in its own task: the client that began it may leave, others wait for it. A fill that
-//! raced a write is kept under a dead snapshot, so it is dead on arrival; no lock is needed.
+//! raced a write is kept under a dead snapshot, so it is dead on arrival; no lock is needed for that.
 
 use crate::asked::Asked;
 use crate::body::{Body, BodySender};
+use crate::claim::Claim;
 use crate::entry::Entry;
 use crate::flights::{Landing, Lead, Snapshot};
 use crate::freshness::{self, KeepRules};
@@ -44,6 +45,8 @@ pub struct Fill {
     pub forwarding: Forwarding,
     /// The client's own request, where the rule is only observed; else the request is made anew.
     pub own: Option<Request<Body>>,
+    /// That this process fetches for the fleet.
+    pub claim: Option<Claim>,
 }
 
 /// The answer of a fill as its beginner gets it.
@@ -183,7 +186,7 @@ impl Fill {
         }
     }
 
-    fn not_kept(&self, key: &CacheKey, lead: &Option<Lead>, detail: Detail) {
+    fn not_kept(&mut self, key: &CacheKey, lead: &Option<Lead>, detail: Detail) {
         tracing::debug!(
             key = key::for_logs(self.rule(), &key.entry),
             detail = detail.word(),
@@ -192,12 +195,15 @@ impl Fill {
         self.live
             .fills
             .restless(&key.entry, self.live.ground.clock.now_ms());
+        if let Some(claim) = self.claim.take() {
+            claim.restless();
+        }
         land(lead, Landing::NotKept);
     }
 
     /// Streams to the client while copying. The last bytes leave when the store has the entry, so
     /// whoever has read an answer to its end finds it kept, through any sidecar.
-    async fn stream_and_keep(self, fetched: Fetched, lead: Option<Lead>, answer: Answer) {
+    async fn stream_and_keep(mut self, fetched: Fetched, lead: Option<Lead>, answer: Answer) {
         let Fetched { response, key, .. } = fetched;
         let (head, mut body) = response.into_parts();
         let length = body.size_hint().exact();
@@ -239,7 +245,7 @@ impl Fill {
         }
     }
 
-    async fn keep(&self, key: &CacheKey, head: &Parts, body: Bytes, lead: &Option<Lead>) {
+    async fn keep(&mut self, key: &CacheKey, head: &Parts, body: Bytes, lead: &Option<Lead>) {
         let rule = self.rule();
         let stripped = |name: &str| rule.strip.iter().any(|strip| strip.matches(name));
         let ttl = if matches!(head.status.as_u16(), 404 | 410) {
@@ -264,7 +270,13 @@ impl Fill {
         self.live.fills.calm(&key.entry);
         if let Snapshot::Known(_) = self.snapshot {
             // A store that refuses is counted there; the next reader fetches again.
-            let _ = self.live.ground.store.keep(&key.entry, entry).await;
+            let kept = self.live.ground.store.keep(&key.entry, entry.clone()).await;
+            if let Some(claim) = self.claim.take() {
+                match kept {
+                    Ok(()) => claim.kept(&key.entry, &entry),
+                    Err(_) => claim.restless(),
+                }
+            }
         }
     }
 }

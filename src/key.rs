@@ -3,7 +3,7 @@
 //! A store key is `namespace:segment:segment…`. Four characters never come from a rendered value
 //! and may not be written in a template, so they set our own marks apart from every key that a
 //! request can bring about: `:` joins segments, `*` ends the name of a node below which everything
-//! falls, `!` that of an exact node, `#` begins the digest of a variant.
+//! falls, `!` that of an exact node, or begins what stands beside a key, `#` begins the digest of a variant.
 
 mod drops; // which nodes a drop names
 mod value; // how a value stands in a key

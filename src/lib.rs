@@ -35,6 +35,7 @@ pub mod flights; // who fetches and who waits
 pub mod live; // the rules in force and what they are carried out with
 pub mod asked; // may this request use its rule, and what is the origin asked in its stead
 pub mod look; // one look at the store
+pub mod claim; // one sidecar fetches for the fleet
 pub mod fill; // one fetch per (key, snapshot)
 pub mod write; // forward, bump, only then answer
 pub mod reply; // answers made here

@@ -6,7 +6,7 @@ use crate::flights::Snapshot;
 use crate::freshness::{self, Served};
 use crate::key::{self, CacheKey};
 use crate::live::Live;
-use crate::store::{Down, Look, Sought};
+use crate::store::{Down, Lock, Look, Sought};
 use crate::vary::{self, Vary};
 use std::sync::Arc;
 
@@ -29,11 +29,14 @@ pub enum Found {
         vary: Arc<Vary>,
         /// The versions from before the origin is asked.
         snapshot: Snapshot,
+        /// The fleet's lock on fetching it, if it was asked for.
+        lock: Lock,
     },
 }
 
-/// Looks a request up. Waits for the store once: one that does not answer is not asked again.
-pub async fn look(live: &Live, asked: &Asked) -> Found {
+/// Looks a request up, and `lock` along with it. Waits for the store once: one that does not answer
+/// is not asked again.
+pub async fn look(live: &Live, asked: &Asked, lock: Option<&str>) -> Found {
     let mut vary = live.vary[asked.rule.index].known();
     loop {
         let key = asked.key(&live.table.namespace, &vary.names);
@@ -42,6 +45,7 @@ pub async fn look(live: &Live, asked: &Asked) -> Found {
             entry: &key.entry,
             nodes: &key.nodes,
             marker: marker.as_deref(),
+            lock,
         };
         let seen = match live.ground.store.look(sought).await {
             Ok(seen) => seen,
@@ -87,6 +91,7 @@ async fn judge(live: &Live, key: CacheKey, vary: Arc<Vary>, seen: Look) -> Found
             key,
             vary,
             snapshot: Snapshot::Known(versions),
+            lock: seen.lock,
         },
         Err(Down) => down(live, key, vary),
     }
@@ -98,5 +103,6 @@ fn down(live: &Live, key: CacheKey, vary: Arc<Vary>) -> Found {
         key,
         vary,
         snapshot,
+        lock: Lock::Free,
     }
 }

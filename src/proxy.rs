@@ -2,6 +2,7 @@
 
 use crate::asked::{Asked, Identities};
 use crate::body::{self, Body, Read};
+use crate::claim::{self, Claimed};
 use crate::entry::Entry;
 use crate::fill::{Fill, Filled};
 use crate::flights::{self, Landing, Lead, Snapshot, Turn, Waiting};
@@ -22,6 +23,7 @@ use hyper::{Method, Request, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::time::{Instant as Patience, timeout_at};
 
 /// RFC 9211.
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -159,13 +161,16 @@ impl Exchange {
         if asked.rule.stage == Stage::Observe {
             return self.observe(asked).await;
         }
+        // No longer than the origin has time to answer, however many are waited for.
+        let patience = Patience::now() + self.live.table.proxy.origin_timeout;
         for turn in 0..MAX_TURNS {
-            let (key, vary, snapshot) = match look(&self.live, &asked).await {
+            let (key, vary, snapshot) = match look(&self.live, &asked, None).await {
                 Found::Fresh { entry, ttl, age } => return self.hit(&asked, &entry, ttl, age),
                 Found::Missing {
                     key,
                     vary,
                     snapshot,
+                    ..
                 } => (key, vary, snapshot),
             };
             let coalesce = if turn + 1 == MAX_TURNS {
@@ -179,15 +184,28 @@ impl Exchange {
                 coalesce,
                 self.live.ground.clock.now_ms(),
             );
-            let fill = self.fill(&asked, vary, snapshot);
-            match whose {
-                Turn::Lead(lead) => return self.miss(fill, Some(lead), Outcome::Miss).await,
-                Turn::Alone => return self.miss(fill, None, Outcome::Miss).await,
-                Turn::Wait(waiting) => match self.wait(&asked, waiting).await {
-                    Waited::Answered(answer) => return *answer,
-                    Waited::AskYourself => return self.miss(fill, None, Outcome::Miss).await,
-                    Waited::Again => {}
-                },
+            let mut fill = self.fill(&asked, vary, snapshot);
+            let waited = match whose {
+                Turn::Alone => Waited::AskYourself,
+                Turn::Wait(waiting) => self.wait(&asked, waiting, patience).await,
+                Turn::Lead(lead) => {
+                    match claim::claim(&self.live, &asked, &key, &fill.snapshot, patience).await {
+                        Claimed::Fetch(claim) => {
+                            fill.claim = claim;
+                            return self.miss(fill, Some(lead), Outcome::Miss).await;
+                        }
+                        Claimed::Landed(landing) => {
+                            lead.land(landing.clone());
+                            self.heed(&asked, landing)
+                        }
+                        Claimed::Again => Waited::Again,
+                    }
+                }
+            };
+            match waited {
+                Waited::Answered(answer) => return *answer,
+                Waited::AskYourself => return self.miss(fill, None, Outcome::Miss).await,
+                Waited::Again => {}
             }
         }
         unreachable!("the last turn is taken alone")
@@ -202,12 +220,13 @@ impl Exchange {
             snapshot,
             forwarding,
             own: None,
+            claim: None,
         }
     }
 
     /// Computes and counts, serves nothing: the client's own request passes, its answer is copied.
     async fn observe(mut self, asked: Arc<Asked>) -> Answer {
-        match look(&self.live, &asked).await {
+        match look(&self.live, &asked, None).await {
             Found::Fresh { .. } => {
                 let verdict = Verdict::because(Outcome::WouldHit, Detail::Observe);
                 self.forward(Some(asked.rule.clone()), verdict).await
@@ -270,16 +289,22 @@ impl Exchange {
         }
     }
 
-    /// Waits for another request's fill, no longer than the origin has time to answer.
-    async fn wait(&self, asked: &Arc<Asked>, waiting: Waiting) -> Waited {
-        let bound = self.live.table.proxy.origin_timeout;
-        match tokio::time::timeout(bound, flights::landed(waiting)).await {
-            Ok(Landing::Kept(entry)) => self.collapsed(asked, &entry),
-            Ok(Landing::Failed(detail)) => {
+    /// Waits for another request's fill.
+    async fn wait(&self, asked: &Arc<Asked>, waiting: Waiting, patience: Patience) -> Waited {
+        match timeout_at(patience, flights::landed(waiting)).await {
+            Ok(landing) => self.heed(asked, landing),
+            Err(_) => Waited::AskYourself,
+        }
+    }
+
+    fn heed(&self, asked: &Arc<Asked>, landing: Landing) -> Waited {
+        match landing {
+            Landing::Kept(entry) => self.collapsed(asked, &entry),
+            Landing::Failed(detail) => {
                 Waited::Answered(Box::new(Answer::failed(detail, Some(asked.rule.clone()))))
             }
-            Ok(Landing::NotKept) | Err(_) => Waited::AskYourself,
-            Ok(Landing::Lost) => Waited::Again,
+            Landing::NotKept => Waited::AskYourself,
+            Landing::Lost => Waited::Again,
         }
     }
 

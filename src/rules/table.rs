@@ -33,6 +33,8 @@ pub enum Shaping {
 /// Who shares a fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coalesce {
+    /// One fill per key in the whole fleet.
+    Fleet,
     /// One fill per key and process.
     Local,
     /// Everyone asks for himself.

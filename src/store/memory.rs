@@ -3,7 +3,7 @@
 //! can only cause misses.
 
 use super::tier::{Tier, Weighs};
-use super::{Bumped, Look, NodeTtl, Root, Sought, token};
+use super::{Bumped, Lock, Look, NodeTtl, Root, Sought, token};
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
 use bytes::Bytes;
@@ -78,6 +78,7 @@ impl Memory {
             entry,
             versions,
             marker,
+            lock: Lock::Free,
         }
     }
 
@@ -176,6 +177,7 @@ mod tests {
             entry: "entry",
             nodes: &nodes,
             marker: Some("marker"),
+            lock: None,
         };
         let root = Root::new("root".into(), Digest([0; 16]));
         let versions = memory.snapshot(&nodes, &root);

@@ -9,6 +9,7 @@ mod breaker; // whether Redis may be asked, and what it is owed
 mod fault; // what can go wrong, as callers and metrics see it
 mod journal; // those deletions in a file
 mod local; // decoded bodies before Redis
+mod locks; // one sidecar fetches for the fleet
 mod memory; // the store that is memory alone
 mod owed; // deletions that Redis could not be told of
 mod redis;
@@ -19,6 +20,7 @@ mod tier; // a memory bounded by bytes
 mod warden; // the task that reconnects and pays
 
 pub use fault::{Down, Kind, OpenError};
+pub use locks::{Lock, Locked};
 pub use owed::MAX_OWED;
 #[cfg(test)]
 pub(crate) use redis::simulated;
@@ -44,6 +46,8 @@ pub struct Sought<'s> {
     pub nodes: &'s [String],
     /// A marker to be read along with them.
     pub marker: Option<&'s str>,
+    /// A lock to be read along with them.
+    pub lock: Option<&'s str>,
 }
 
 /// What a look found.
@@ -55,6 +59,8 @@ pub struct Look {
     pub versions: Vec<Option<Version>>,
     /// The marker, if one was asked for and is there.
     pub marker: Option<Bytes>,
+    /// The lock, if one was asked for.
+    pub lock: Lock,
 }
 
 /// What became of a bump.
@@ -197,7 +203,7 @@ impl Store {
         }
     }
 
-    /// The entry, the versions of its nodes and the marker. One MGET; of nodes and marker alone where
+    /// The entry, the versions of its nodes, marker and lock. One MGET; without the entry where
     /// the body is in local memory, and one GET more where that body was kept under other versions than
     /// the present ones. Waits no longer than `[store] timeout`.
     pub async fn look(&self, sought: Sought<'_>) -> Result<Look, Down> {

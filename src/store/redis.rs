@@ -134,6 +134,18 @@ impl Connection {
         self.call("set", self.deadline(), set).await
     }
 
+    /// `SET … PX … NX`: whether there was nothing before.
+    pub async fn set_absent(&self, key: &str, value: Bytes, ttl: Duration) -> Result<bool, Fault> {
+        let set = self.client.set_absent(key, value, milliseconds(ttl));
+        self.call("set", self.deadline(), set).await
+    }
+
+    /// `PEXPIRE`.
+    pub async fn expire(&self, key: &str, ttl: Duration) -> Result<(), Fault> {
+        let expire = self.client.expire(key, milliseconds(ttl));
+        self.call("pexpire", self.deadline(), expire).await
+    }
+
     /// `UNLINK`.
     pub async fn unlink(&self, keys: &[String]) -> Result<(), Fault> {
         self.call("unlink", self.deadline(), self.client.unlink(keys))

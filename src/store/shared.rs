@@ -1,6 +1,8 @@
 //! The store that is Redis, shared by a fleet: the calls of [`super::Store`] in terms of commands,
 //! with the local tier before it.
 
+mod locks; // one sidecar fetches for the fleet
+
 use super::breaker::Breaker;
 use super::fault::{Down, Fault, Kind, OpenError};
 use super::local::{self, Local};
@@ -8,7 +10,7 @@ use super::owed::Owed;
 use super::redis::{Address, Connection};
 use super::root::Root;
 use super::warden::Warden;
-use super::{Bumped, Lease, Leased, Look, NodeTtl, Opening, Sought, token};
+use super::{Bumped, Lease, Leased, Lock, Look, NodeTtl, Opening, Sought, token};
 use crate::clock::Clock;
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
@@ -96,6 +98,7 @@ impl Shared {
             entry: key,
             nodes,
             marker,
+            lock,
         } = sought;
         let connection = self.breaker.connection()?;
         let by = connection.deadline();
@@ -104,6 +107,7 @@ impl Shared {
         let keys = asked
             .chain(nodes.iter().map(String::as_str))
             .chain(marker)
+            .chain(lock)
             .collect();
         let values = connection.mget(keys, by).await;
         let mut values = self.breaker.note(&connection, values)?.into_iter();
@@ -118,10 +122,10 @@ impl Shared {
             .map(|(node, value)| root.version_of(node, &value?))
             .collect();
         // Copied, because a slice would keep the whole read buffer alive.
-        let marker = values
-            .next()
-            .flatten()
+        let marker = marker
+            .and_then(|_| values.next().flatten())
             .map(|bytes| Bytes::copy_from_slice(&bytes));
+        let lock = Lock::of(values.next().flatten());
         let entry = match local {
             None => self.decoded(key, remote, &versions),
             Some(entry) if local::matches(&entry, &versions) => Some(entry),
@@ -133,6 +137,7 @@ impl Shared {
             entry,
             versions,
             marker,
+            lock,
         })
     }
 

@@ -16,6 +16,7 @@ mod rollout; // two rules files on one Redis, or in one process
 mod raw; // raw bytes: framing, hosts, pipelining
 mod door; // the admin door
 mod process; // the command: what it prints, signals, logs
+mod fleet; // one sidecar fetches for all
 mod chaos; // the promise, under faults, between real processes
 
 mod clinic; // the shipped rules before the real backend, the program as a process

@@ -58,6 +58,7 @@ fn sought(nodes: &[String]) -> Sought<'_> {
         entry: KEY,
         nodes,
         marker: None,
+        lock: None,
     }
 }
 

@@ -226,19 +226,12 @@ fn ttl(s: &Section<'_>) -> Option<Duration> {
 }
 
 fn coalesce(s: &Section<'_>) -> Coalesce {
-    let fleet = s.text("coalesce").filter(|text| text.value == "fleet");
-    if let Some(text) = fleet {
-        let message = "`coalesce = \"fleet\"` is not supported by this release";
-        let help = "write \"local\": one fill per key and process";
-        s.reader
-            .report(Problem::error(text.span, message, "not supported", help));
-        return Coalesce::Local;
-    }
-    s.choice(
-        "coalesce",
-        &[("local", Coalesce::Local), ("off", Coalesce::Off)],
-    )
-    .unwrap_or(Coalesce::Local)
+    let choices = [
+        ("fleet", Coalesce::Fleet),
+        ("local", Coalesce::Local),
+        ("off", Coalesce::Off),
+    ];
+    s.choice("coalesce", &choices).unwrap_or(Coalesce::Fleet)
 }
 
 fn varying(s: &Section<'_>) -> (Vec<HeaderName>, Vec<Range<usize>>) {

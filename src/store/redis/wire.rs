@@ -3,7 +3,7 @@
 use fred::clients::WithOptions;
 use fred::error::Error;
 use fred::prelude::{Client, ClientLike, Expiration, KeysInterface, LuaInterface};
-use fred::types::FromValue;
+use fred::types::{FromValue, SetOptions};
 #[cfg(test)]
 use {
     super::simulated::{Line, spoken},
@@ -59,6 +59,31 @@ impl Wire {
                 let args = [value, "PX".into(), ms.to_string().into()];
                 spoken(line, "SET", [key], args).await
             }
+        }
+    }
+
+    /// `SET key value PX ms NX`: whether there was nothing before.
+    pub async fn set_absent(&self, key: &str, value: Bytes, ms: i64) -> Result<bool, Error> {
+        let set: Option<String> = match self {
+            Wire::Fred(client) => {
+                let (expiry, absent) = (Some(Expiration::PX(ms)), Some(SetOptions::NX));
+                client.set(key, value, expiry, absent, false).await?
+            }
+            #[cfg(test)]
+            Wire::Simulated(line) => {
+                let args = [value, "PX".into(), ms.to_string().into(), "NX".into()];
+                spoken(line, "SET", [key], args).await?
+            }
+        };
+        Ok(set.is_some())
+    }
+
+    /// `PEXPIRE`
+    pub async fn expire(&self, key: &str, ms: i64) -> Result<(), Error> {
+        match self {
+            Wire::Fred(client) => client.pexpire(key, ms, None).await,
+            #[cfg(test)]
+            Wire::Simulated(line) => spoken(line, "PEXPIRE", [key], [ms.to_string().into()]).await,
         }
     }
 

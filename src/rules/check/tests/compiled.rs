@@ -35,7 +35,7 @@ fn a_rule_has_its_defaults() {
     );
     assert_eq!(
         (rule.statuses.as_slice(), rule.coalesce),
-        ([200].as_slice(), Coalesce::Local)
+        ([200].as_slice(), Coalesce::Fleet)
     );
     assert_eq!(rule.strip.len(), 2);
     assert_eq!(table.longest_ttl(), Duration::from_secs(300));

@@ -148,7 +148,6 @@ pub(super) fn wrong_rules() -> Vec<(String, &'static str, &'static str)> {
             "stale_if_error",
             "not supported",
         ),
-        (doctor("coalesce = \"fleet\""), "fleet", "not supported"),
         (doctor("statuses = [500]"), "500", "never kept"),
         (doctor("statuses = [\"200\"]"), "200", "whole number"),
         (doctor("store_if = [\"data\"]"), "data", "JSON pointer"),

@@ -1,0 +1,221 @@
+//! One sidecar fetches for the fleet: a flight's leader claims the fetch in the store, and one who
+//! comes late looks until the answer is there, as any reader would.
+//!
+//! A claim spares the origin and nothing else. No answer is trusted for it: what is found meanwhile
+//! is judged like every entry, and whenever in doubt each process asks the origin itself.
+
+use crate::asked::Asked;
+use crate::digest::{Digest, Digester};
+use crate::entry::{Entry, Version};
+use crate::flights::{Landing, RESTLESS_FOR, Snapshot};
+use crate::key::CacheKey;
+use crate::live::{Ground, Live};
+use crate::look::{Found, look};
+use crate::rules::table::Coalesce;
+use crate::store::{Lock, Locked, Store};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::task::TaskTracker;
+
+/// How long a claim outlives its holder's death, and so the longest that a death keeps others
+/// waiting. Several times what a busy process may be late to renew it.
+pub const LIFE: Duration = Duration::from_secs(2);
+
+/// How often a claim is renewed while its fetch is under way: two renewals may be lost. Most fetches
+/// are over before the first.
+const RENEW_EVERY: Duration = Duration::from_millis(600);
+
+/// How soon a claim of another's is looked at: about what a fast answer takes.
+const FIRST_PAUSE: Duration = Duration::from_millis(15);
+
+/// The longest between two looks. Pauses double up to it: a wait of a second costs eight commands, and
+/// no answer is found later than twice the time that it took.
+pub const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// What came of claiming a fetch.
+pub enum Claimed {
+    /// Fetch, for the fleet; or for this process alone, where nothing can be claimed.
+    Fetch(Option<Claim>),
+    /// Another sidecar has fetched.
+    Landed(Landing),
+    /// What was to be fetched is no longer what is asked for: take turns anew.
+    Again,
+}
+
+/// Claims the fetch of `key` under `snapshot` where the rule says so, or waits until `patience` for
+/// the sidecar that did. At least one command to a store that is up.
+pub async fn claim(
+    live: &Live,
+    asked: &Asked,
+    key: &CacheKey,
+    snapshot: &Snapshot,
+    patience: Instant,
+) -> Claimed {
+    match snapshot {
+        Snapshot::Known(versions) if asked.rule.coalesce == Coalesce::Fleet => {
+            let contest = Contest {
+                live,
+                asked,
+                key,
+                snapshot,
+                lock: lock_name(&key.entry, key.binding, versions),
+            };
+            let claimed = timeout_at(patience, contest.carry_out()).await;
+            claimed.unwrap_or(Claimed::Fetch(None))
+        }
+        _ => Claimed::Fetch(None),
+    }
+}
+
+/// The store key of a claim: `entry!digest`. Nobody waits for a fetch whose answer he could not be
+/// served: one from before a write that he has seen, one by other rules, one that knows of other
+/// headers that answers vary by. What else bears a `!` has it at its end, or a word behind it.
+fn lock_name(key: &str, binding: Digest, versions: &[Version]) -> String {
+    let mut digester = Digester::new("claim");
+    digester.part(&binding.0);
+    versions.iter().for_each(|version| {
+        digester.part(version);
+    });
+    format!("{key}!{}", digester.finish())
+}
+
+struct Contest<'c> {
+    live: &'c Live,
+    asked: &'c Asked,
+    key: &'c CacheKey,
+    snapshot: &'c Snapshot,
+    lock: String,
+}
+
+impl Contest<'_> {
+    async fn carry_out(&self) -> Claimed {
+        let ground = &self.live.ground;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            // Made before the store is asked, so that a client who leaves now leaves no claim.
+            let mut claim = Claim::of(ground, self.lock.clone());
+            let locked = ground.store.lock(&self.lock, LIFE).await;
+            if locked == Locked::Ours {
+                return Claimed::Fetch(Some(claim.renewed()));
+            }
+            claim.settle();
+            if locked == Locked::Nobodys {
+                return Claimed::Fetch(None);
+            }
+            if let Some(otherwise) = self.wait(&mut pause).await {
+                return otherwise;
+            }
+        }
+    }
+
+    /// Looks until the claim ends in one way or another. `None`: it is free to be taken.
+    async fn wait(&self, pause: &mut Duration) -> Option<Claimed> {
+        loop {
+            sleep(*pause).await;
+            *pause = (*pause * 2).min(LONGEST_PAUSE);
+            let lock = match look(self.live, self.asked, Some(&self.lock)).await {
+                Found::Fresh { entry, .. } => return Some(Claimed::Landed(Landing::Kept(entry))),
+                // The store is down: whoever fetches cannot be heard.
+                Found::Missing { snapshot, .. } if matches!(snapshot, Snapshot::Unknown(_)) => {
+                    return Some(Claimed::Fetch(None));
+                }
+                Found::Missing { key, snapshot, .. }
+                    if key != *self.key || snapshot != *self.snapshot =>
+                {
+                    return Some(Claimed::Again);
+                }
+                Found::Missing { lock, .. } => lock,
+            };
+            match lock {
+                Lock::Held => {}
+                Lock::Free => return None,
+                Lock::Restless => {
+                    let now = self.live.ground.clock.now_ms();
+                    self.live.fills.restless(&self.key.entry, now);
+                    return Some(Claimed::Landed(Landing::NotKept));
+                }
+            }
+        }
+    }
+}
+
+/// That this process fetches for the fleet. Dropped, also by panic or cancellation, it is released:
+/// who waits for it takes it over.
+#[must_use = "the claim is released when this is dropped"]
+pub struct Claim {
+    store: Store,
+    tasks: TaskTracker,
+    /// Empty once there is nothing left to release.
+    lock: String,
+    renewal: Option<JoinHandle<()>>,
+}
+
+impl Claim {
+    fn of(ground: &Ground, lock: String) -> Claim {
+        Claim {
+            store: ground.store.clone(),
+            tasks: ground.tasks.clone(),
+            lock,
+            renewal: None,
+        }
+    }
+
+    fn renewed(mut self) -> Claim {
+        let (store, lock) = (self.store.clone(), self.lock.clone());
+        self.renewal = Some(tokio::spawn(async move {
+            loop {
+                sleep(RENEW_EVERY).await;
+                store.hold(&lock, LIFE).await;
+            }
+        }));
+        self
+    }
+
+    /// The answer was kept under this key.
+    ///
+    /// That makes the claim needless, but it is left to end by itself: a reader who looked before the
+    /// answer was there finds the claim taken, and then the answer. It may not outlive the answer,
+    /// which costs a command where that lives for less than a claim does. If the answer turned out to
+    /// be for another variant, whoever waits for this one has to know.
+    pub fn kept(mut self, key: &str, entry: &Entry) {
+        if lock_name(key, entry.binding, &entry.versions) != self.lock {
+            return; // released by being dropped
+        }
+        let lock = self.settle();
+        let ttl = Duration::from_millis(entry.ttl);
+        if ttl < LIFE {
+            let store = self.store.clone();
+            let shortened = async move { store.hold(&lock, ttl).await };
+            self.tasks.spawn(shortened);
+        }
+    }
+
+    /// The answer could not be kept: nobody need wait for the next one, either.
+    pub fn restless(mut self) {
+        let (store, lock) = (self.store.clone(), self.settle());
+        let told = async move { store.restless(&lock, RESTLESS_FOR).await };
+        self.tasks.spawn(told);
+    }
+
+    /// Ends the renewal; there is nothing left to release.
+    fn settle(&mut self) -> String {
+        if let Some(renewal) = self.renewal.take() {
+            renewal.abort();
+        }
+        std::mem::take(&mut self.lock)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let (store, lock) = (self.store.clone(), self.settle());
+        if !lock.is_empty() {
+            let released = async move { store.release(&lock).await };
+            self.tasks.spawn(released);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

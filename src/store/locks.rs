@@ -1,0 +1,100 @@
+//! Locks: one sidecar fetches for the fleet. They spare the origin and nothing more: whatever goes
+//! wrong with one, somebody asks the origin once more or waits a little longer.
+//!
+//! So a lock names no holder. One that outlived its lock may prolong or release the next one's, and
+//! the price is one more request; to compare before releasing would take a script each time.
+
+use super::{Place, Store};
+use bytes::Bytes;
+use std::time::Duration;
+
+/// While it is held.
+pub(super) const HELD: Bytes = Bytes::from_static(b"+");
+/// While the answer that it was held for is known not to be keepable.
+pub(super) const RESTLESS: Bytes = Bytes::from_static(b"-");
+
+/// A lock as a look found it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// Nobody holds it, or none was asked for.
+    Free,
+    /// Somebody fetches, or has just done so.
+    Held,
+    /// Somebody has fetched, and the answer was not keepable: each must ask for himself.
+    Restless,
+}
+
+impl Lock {
+    /// By its value; any that is not ours counts as held, until it expires.
+    pub(super) fn of(value: Option<Bytes>) -> Lock {
+        match value {
+            None => Lock::Free,
+            Some(value) if value == RESTLESS => Lock::Restless,
+            Some(_) => Lock::Held,
+        }
+    }
+}
+
+/// What came of trying to take a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locked {
+    /// It is ours, until its life is over or it is released.
+    Ours,
+    /// Somebody has it.
+    Others,
+    /// The store locks nothing: it is memory, down, or refuses (full, quota spent).
+    Nobodys,
+}
+
+impl Store {
+    /// Takes a lock for `life`, if nobody has it. One command.
+    pub async fn lock(&self, lock: &str, life: Duration) -> Locked {
+        match &self.0.place {
+            Place::Memory(_) => Locked::Nobodys,
+            Place::Redis(shared) => match shared.lock(lock, life).await {
+                Ok(true) => Locked::Ours,
+                Ok(false) => Locked::Others,
+                Err(_) => Locked::Nobodys,
+            },
+        }
+    }
+
+    /// Lets a lock that was taken live for `life` from now on. One command.
+    pub async fn hold(&self, lock: &str, life: Duration) {
+        if let Place::Redis(shared) = &self.0.place {
+            // Unheard, the lock ends sooner, and somebody may fetch beside us.
+            let _ = shared.hold(lock, life).await;
+        }
+    }
+
+    /// Releases a lock that was taken. One command.
+    pub async fn release(&self, lock: &str) {
+        if let Place::Redis(shared) = &self.0.place {
+            // Unheard, the lock ends by itself.
+            let _ = shared.release(lock).await;
+        }
+    }
+
+    /// Says for `life` that nobody need wait for the answer that this lock was taken for. One
+    /// command; where the store is too full to be told, the lock is released.
+    pub async fn restless(&self, lock: &str, life: Duration) {
+        if let Place::Redis(shared) = &self.0.place
+            && shared.restless(lock, life).await.is_err()
+        {
+            let _ = shared.release(lock).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_read_by_its_value() {
+        assert_eq!(Lock::of(None), Lock::Free);
+        assert_eq!(Lock::of(Some(HELD)), Lock::Held);
+        assert_eq!(Lock::of(Some(RESTLESS)), Lock::Restless);
+        assert_eq!(Lock::of(Some(Bytes::new())), Lock::Held);
+    }
+}
