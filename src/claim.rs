@@ -29,8 +29,8 @@ const RENEW_EVERY: Duration = Duration::from_millis(600);
 /// How soon a claim of another's is looked at: about what a fast answer takes.
 const FIRST_PAUSE: Duration = Duration::from_millis(15);
 
-/// The longest between two looks. Pauses double up to it: a wait of a second costs eight commands, and
-/// no answer is found later than twice the time that it took.
+/// The longest between two looks. Pauses double up to it, so a wait of a second costs eight commands,
+/// and an answer is found at most as long after it is there as it was waited for.
 pub const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// What came of claiming a fetch.
@@ -117,9 +117,10 @@ impl Contest<'_> {
             let lock = match look(self.live, self.asked, Some(&self.lock)).await {
                 Found::Fresh { entry, .. } => return Some(Claimed::Landed(Landing::Kept(entry))),
                 // The store is down: whoever fetches cannot be heard.
-                Found::Missing { snapshot, .. } if matches!(snapshot, Snapshot::Unknown(_)) => {
-                    return Some(Claimed::Fetch(None));
-                }
+                Found::Missing {
+                    snapshot: Snapshot::Unknown(_),
+                    ..
+                } => return Some(Claimed::Fetch(None)),
                 Found::Missing { key, snapshot, .. }
                     if key != *self.key || snapshot != *self.snapshot =>
                 {

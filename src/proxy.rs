@@ -23,7 +23,7 @@ use hyper::{Method, Request, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::time::{Instant as Patience, timeout_at};
+use tokio::time;
 
 /// RFC 9211.
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -162,7 +162,7 @@ impl Exchange {
             return self.observe(asked).await;
         }
         // No longer than the origin has time to answer, however many are waited for.
-        let patience = Patience::now() + self.live.table.proxy.origin_timeout;
+        let patience = time::Instant::now() + self.live.table.proxy.origin_timeout;
         for turn in 0..MAX_TURNS {
             let (key, vary, snapshot) = match look(&self.live, &asked, None).await {
                 Found::Fresh { entry, ttl, age } => return self.hit(&asked, &entry, ttl, age),
@@ -290,8 +290,8 @@ impl Exchange {
     }
 
     /// Waits for another request's fill.
-    async fn wait(&self, asked: &Arc<Asked>, waiting: Waiting, patience: Patience) -> Waited {
-        match timeout_at(patience, flights::landed(waiting)).await {
+    async fn wait(&self, asked: &Arc<Asked>, waiting: Waiting, patience: time::Instant) -> Waited {
+        match time::timeout_at(patience, flights::landed(waiting)).await {
             Ok(landing) => self.heed(asked, landing),
             Err(_) => Waited::AskYourself,
         }

@@ -1,6 +1,7 @@
 //! What a store promises, asked of its public face.
 
 mod contract; // of memory and Redis alike
+mod lock; // taken by one, seen by all
 mod lease; // writes that are never settled
 mod outage; // Redis absent, killed, hung, emptied, full
 mod root; // sidecars with other rules on the same store

@@ -42,6 +42,29 @@ async fn the_claim_of_a_killed_sidecar_is_taken_over_once_its_life_is_over() {
 }
 
 #[tokio::test]
+async fn a_claim_that_nobody_ends_holds_nobody_up_for_longer_than_the_origin_may_take() {
+    let (slow, redis) = (Slow::start().await, RedisServer::start());
+    slow.open();
+    let head = world::head(slow.origin.address, &redis.url()).replace("\"5s\"", "\"1s\"");
+    let one = Sidecar::with_file(&format!("{head}{RULES}")).await;
+    one.get("/brief/a").await;
+    let (lock, _) = locks(&redis).pop().expect("a claim");
+    eventually("the answer expires", async || {
+        redis.say("EXISTS test:brief:a") == "0"
+    })
+    .await;
+    redis.say(&format!("SET {lock} + PX 60000"));
+    let asked = slow.origin.count();
+    let begun = Instant::now();
+    let got = one.get("/brief/a").await;
+    let took = begun.elapsed();
+    assert_eq!((got.status, got.outcome()), (200, "miss"));
+    assert_eq!(slow.origin.count(), asked + 1);
+    let patience = Duration::from_secs(1);
+    assert!(took >= patience && took < patience + SLACK, "{took:?}");
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_takes_nothing_from_those_who_wait_for_its_fetch() {
     let (slow, redis) = (Slow::start().await, RedisServer::start());
     let [one, other] = fleet(&slow, &redis).await;
