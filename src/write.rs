@@ -32,6 +32,9 @@ pub const MAX_KEYED_ANSWER: usize = 1024 * 1024;
 /// The label of drops that no set names: what a rule keeps for the path of an unsafe method.
 pub const AUTOMATIC: &str = "auto";
 
+/// The label of drops of everything, made because sidecars with other rules keep answers in the store.
+pub const ROLLOUT: &str = "rollout";
+
 /// A request that changes something, and what it is known to touch before it is sent.
 pub struct Write {
     /// The rules in force when it came.
@@ -97,7 +100,13 @@ pub async fn heed_others(live: &Live, answer: &Result<Response<Body>, Failure>) 
         Err(failure) => failure.may_have_acted,
     };
     if may_have_changed {
-        let _: Bumped = live.ground.store.bump_others().await;
+        count_rollout(live, live.ground.store.bump_others().await);
+    }
+}
+
+fn count_rollout(live: &Live, bumped: Bumped) {
+    if bumped == Bumped::Everything {
+        live.ground.metrics.invalidated(ROLLOUT);
     }
 }
 
@@ -184,12 +193,9 @@ impl Write {
         }
         let bumped: Vec<String> = bumped.into_iter().collect();
         // Owed where the store cannot be told: nothing of it is trusted until it is.
-        let _: Bumped = self
-            .live
-            .ground
-            .store
-            .settle(leased, &bumped, unknown)
-            .await;
+        let store = &self.live.ground.store;
+        let bumped = store.settle(leased, &bumped, unknown).await;
+        count_rollout(&self.live, bumped);
     }
 
     async fn forward(&mut self) -> Result<Response<Body>, Failure> {

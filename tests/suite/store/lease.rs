@@ -202,6 +202,41 @@ async fn a_write_costs_one_script_before_and_one_after() {
 }
 
 #[tokio::test]
+async fn a_write_of_five_nodes_costs_48_calls_where_inner_ones_are_billed() {
+    let redis = RedisServer::start();
+    let store = connected(&redis).await;
+    let nodes: Vec<String> = (0..5).map(|nth| format!("clinic:node:{nth}")).collect();
+    let write = async || {
+        store.snapshot(&nodes).await.expect("up");
+        redis.say("CONFIG RESETSTAT");
+        let lease = granted(&store, &nodes, LONG).await;
+        let settled = store.settle(Leased::Granted(lease), &nodes, false).await;
+        assert_eq!(settled, Bumped::Done);
+    };
+    write().await; // teaches Redis the scripts
+    write().await;
+    let inner = [
+        "time",
+        "zremrangebyscore",
+        "zadd",
+        "zrange",
+        "pexpireat",
+        "pttl",
+        "unlink",
+        "zrem",
+        "get",
+    ];
+    assert_eq!(redis.calls("evalsha"), 2);
+    assert_eq!(inner.map(|name| redis.calls(name)).iter().sum::<u64>(), 48);
+    let stats = redis.say("INFO commandstats");
+    let kinds = stats
+        .lines()
+        .filter(|line| line.starts_with("cmdstat_"))
+        .count();
+    assert_eq!(kinds, inner.len() + 3, "and evalsha, config, info: {stats}");
+}
+
+#[tokio::test]
 async fn a_lease_that_redis_forgot_the_scripts_of_is_granted_all_the_same() {
     let redis = RedisServer::start();
     let store = connected(&redis).await;
