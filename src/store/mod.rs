@@ -269,12 +269,13 @@ impl Store {
     }
 
     /// Registers a write's intent on the nodes that it may come to drop: if this process dies before
-    /// it settles, they are deleted when `duration` is over. One script. In memory there is nothing to
+    /// it settles, they are deleted when `duration` is over, and everything where entries of other
+    /// layouts live. One script. In memory there is nothing to
     /// outlive this process, and nothing to do.
     pub async fn lease(&self, nodes: &[String], duration: Duration) -> Leased {
         match &self.0.place {
             Place::Memory(_) => Leased::Needless,
-            Place::Redis(shared) => shared.lease(nodes, duration).await,
+            Place::Redis(shared) => shared.lease(nodes, duration, &self.1).await,
         }
     }
 

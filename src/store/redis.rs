@@ -185,11 +185,27 @@ impl Connection {
         }
     }
 
-    /// Registers an intent on each node, for `duration` from now on Redis's clock.
-    pub async fn lease(&self, lease: &Lease, duration: Duration) -> Result<(), Fault> {
-        let args = vec![lease.intent.clone(), number(milliseconds(duration))];
-        self.run(&scripts::LEASE, with_intents(&lease.nodes), args)
-            .await
+    /// Registers an intent on each node, for `duration` from now on Redis's clock; also on the root,
+    /// which the lease then has too, where entries of other layouts live.
+    pub async fn lease(
+        &self,
+        mut lease: Lease,
+        duration: Duration,
+        root: &Root,
+    ) -> Result<Lease, Fault> {
+        let root_node = root.name().to_owned();
+        let mut keys = with_intents(&lease.nodes);
+        keys.extend(with_intents(std::slice::from_ref(&root_node)));
+        let args = vec![
+            lease.intent.clone(),
+            number(milliseconds(duration)),
+            Bytes::copy_from_slice(&root.layout().0),
+        ];
+        let is_shared: i64 = self.run(&scripts::LEASE, keys, args).await?;
+        if is_shared == 1 && !lease.nodes.contains(&root_node) {
+            lease.nodes.push(root_node);
+        }
+        Ok(lease)
     }
 
     /// Deletes the bumped nodes, if any with everything where entries of other layouts live, and

@@ -10,8 +10,8 @@
 //! live under it ([`super::root`]). The second invariant: **whoever is not in the root's register enters
 //! it before his fill asks the origin, and whoever drops nodes drops a root that lists others in the
 //! same step.** So an entry that the writer's rules know nothing of is dropped before his client hears
-//! of the write. Leases leave the root out unless a drop names it: what a sidecar that dies took with
-//! it, or never learnt the end of, was not acknowledged.
+//! of the write. A lease covers the root where it listed others by then; one who enters it later is
+//! seen when the write is settled, but not if nobody lives to settle it: then nobody was told either.
 //!
 //! Numbers go back to Redis formatted: a score may be read as `1.8e+12`, which is no integer to it.
 
@@ -92,25 +92,30 @@ return versions",
 
 /// Registers an intent on each node and lets the node live no longer than the first deadline. The
 /// clearing away of old intents comes first: a full Redis refuses a script whose first write would
-/// grow it, and then lets it finish.
+/// grow it, and then lets it finish. A root in which others than the layout stand is one of the nodes,
+/// whether or not the write names it; returns 1 if it is.
 ///
-/// `KEYS`: node, intents, node, intents …; `ARGV`: intent, duration in ms.
+/// `KEYS`: node, intents, node, intents …, the root, its intents; `ARGV`: intent, duration in ms, the
+/// layout.
 pub static LEASE: Script = Script::new(
     "\
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-for i = 1, #KEYS, 2 do
+local last, shared = #KEYS - 2, 0
+local root = redis.pcall('GET', KEYS[last + 1])
+if type(root) == 'string' and string.sub(root, 17) ~= ARGV[3] then last, shared = #KEYS, 1 end
+for i = 1, last, 2 do
   redis.call('ZREMRANGEBYSCORE', KEYS[i + 1], '-inf', now)
   redis.call('ZADD', KEYS[i + 1], string.format('%.0f', now + ARGV[2]), ARGV[1])
   local first = redis.call('ZRANGE', KEYS[i + 1], 0, 0, 'WITHSCORES')
-  local last = redis.call('ZRANGE', KEYS[i + 1], -1, -1, 'WITHSCORES')
-  redis.call('PEXPIREAT', KEYS[i + 1], string.format('%.0f', last[2]))
+  local latest = redis.call('ZRANGE', KEYS[i + 1], -1, -1, 'WITHSCORES')
+  redis.call('PEXPIREAT', KEYS[i + 1], string.format('%.0f', latest[2]))
   local left = redis.call('PTTL', KEYS[i])
   if left == -1 or left > first[2] - now then
     redis.call('PEXPIREAT', KEYS[i], string.format('%.0f', first[2]))
   end
 end
-return 1",
+return shared",
 );
 
 /// Deletes the bumped nodes and, where there are any, a root in which others than the layout stand;

@@ -221,20 +221,20 @@ impl Shared {
     }
 
     /// See [`super::Store::lease`].
-    pub async fn lease(&self, nodes: &[String], duration: Duration) -> Leased {
-        let leased = self.ask_lease(Lease::on(nodes), duration).await;
+    pub async fn lease(&self, nodes: &[String], duration: Duration, root: &Root) -> Leased {
+        let leased = self.ask_lease(Lease::on(nodes), duration, root).await;
         self.metrics.lease(matches!(leased, Leased::Granted(_)));
         leased
     }
 
-    async fn ask_lease(&self, lease: Lease, duration: Duration) -> Leased {
+    async fn ask_lease(&self, lease: Lease, duration: Duration, root: &Root) -> Leased {
         let Ok(connection) = self.breaker.connection() else {
             return Leased::Down;
         };
-        let asked = connection.lease(&lease, duration).await;
+        let asked = connection.lease(lease, duration, root).await;
         let kind = asked.as_ref().err().map(|fault| fault.kind);
         match (self.breaker.note(&connection, asked), kind) {
-            (Ok(()), _) => Leased::Granted(lease),
+            (Ok(lease), _) => Leased::Granted(lease),
             (Err(Down), Some(Kind::Timeout | Kind::Io)) => Leased::Down,
             (Err(Down), _) => Leased::Refused,
         }

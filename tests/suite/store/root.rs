@@ -105,6 +105,31 @@ async fn settling_drops_what_others_keep_if_it_drops_anything() {
 }
 
 #[tokio::test]
+async fn a_write_whose_sidecar_dies_ends_what_others_keep_too() {
+    let redis = RedisServer::start();
+    let one = connected(&redis).await;
+    let two = one.under(root(2));
+    let nodes = ["clinic:node:2".to_owned()];
+    kept(&one, 1).await;
+    let refused = two.lease(&nodes, LEASE).await;
+    assert_eq!(two.settle(refused, &[], false).await, Bumped::Done);
+    let life = redis.say(&format!("PTTL {ROOT}"));
+    assert!(life.parse::<u128>().expect("a number") > LEASE.as_millis());
+    let killed = two.lease(&nodes, Duration::from_millis(400)).await;
+    assert!(matches!(killed, Leased::Granted(_)) && usable(&one, 1).await);
+    eventually("Redis deletes the root by itself", async || {
+        !usable(&one, 1).await
+    })
+    .await;
+    // In a fleet of one layout the root has no part in it.
+    redis.say("FLUSHALL");
+    kept(&one, 1).await;
+    let alone = one.lease(&under(1)[1..], LEASE).await;
+    assert!(matches!(alone, Leased::Granted(_)));
+    assert_eq!(redis.say(&format!("EXISTS {ROOT}!")), "0");
+}
+
+#[tokio::test]
 async fn a_write_without_a_lease_drops_what_others_keep() {
     let redis = RedisServer::start();
     let one = connected(&redis).await;
