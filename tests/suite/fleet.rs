@@ -204,6 +204,7 @@ async fn a_reader_after_a_write_does_not_wait_for_a_fetch_from_before_it() {
     assert_eq!(written.n(), 1);
     let late = read(&other, "/thing/a");
     slow.was_asked(3).await; // the first is still held at the gate
+    assert_eq!(locks(&redis).len(), 2, "each fetch has a claim of its own");
     slow.open();
     assert_eq!(got(late).await.n(), 1);
     assert_eq!(got(waited).await.n(), 1, "who waited looks on");
