@@ -49,6 +49,16 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// On the monotonic clock.
+    pub fn monotonic(&self) -> Instant {
+        self.monotonic
+    }
+
+    /// Milliseconds of Unix time.
+    pub fn unix_ms(&self) -> u64 {
+        self.unix_ms
+    }
+
     /// Whether, on both clocks, `earlier` is less than `span` ago and not ahead.
     pub fn is_within(&self, span: Duration, earlier: &Reading) -> bool {
         let unix = self.unix_ms.checked_sub(earlier.unix_ms);

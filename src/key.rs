@@ -105,6 +105,11 @@ pub fn vary_marker(namespace: &str, rule: &Rule) -> String {
     format!("{namespace}:!vary:{}:{}", rule.name, rule.fingerprint)
 }
 
+/// Where the sidecars of a namespace tell each other which nodes they deleted.
+pub fn drops_channel(namespace: &str) -> String {
+    format!("{namespace}:!drops")
+}
+
 /// `rule#digest`: names a key in logs without showing what is in it.
 pub fn for_logs(rule: &Rule, entry: &str) -> String {
     let digest = Digester::new("log").part(entry.as_bytes()).finish();

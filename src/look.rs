@@ -46,6 +46,7 @@ pub async fn look(live: &Live, asked: &Asked, lock: Option<&str>) -> Found {
             nodes: &key.nodes,
             marker: marker.as_deref(),
             lock,
+            local_ttl: asked.rule.local_ttl,
         };
         let seen = match live.ground.store.look(sought).await {
             Ok(seen) => seen,

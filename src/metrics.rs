@@ -80,6 +80,7 @@ pub struct Metrics {
     store_commands: Family<Command, Counter>,
     store_errors: Family<Kind, Counter>,
     store_up: Gauge,
+    subscription_up: Gauge,
     store_seconds: Histogram,
     local_bytes: Gauge,
     local_entries: Gauge,
@@ -111,6 +112,7 @@ impl Metrics {
             store_commands: Family::default(),
             store_errors: Family::default(),
             store_up: Gauge::default(),
+            subscription_up: Gauge::default(),
             store_seconds: histogram(),
             local_bytes: Gauge::default(),
             local_entries: Gauge::default(),
@@ -170,6 +172,11 @@ impl Metrics {
         );
         names.add("store_errors", "Commands that failed", &self.store_errors);
         names.add("store_up", "Whether the store is used now", &self.store_up);
+        names.add(
+            "subscription_up",
+            "Whether other sidecars are heard now",
+            &self.subscription_up,
+        );
         names.add(
             "store_duration_seconds",
             "Of commands to the store",
@@ -276,6 +283,11 @@ impl Metrics {
     /// Whether the store may be asked now.
     pub fn store_up(&self, up: bool) {
         self.store_up.set(i64::from(up));
+    }
+
+    /// Whether other sidecars are heard, so that rules with a `local_ttl` answer from memory.
+    pub fn subscription_up(&self, up: bool) {
+        self.subscription_up.set(i64::from(up));
     }
 
     /// What the memory tier holds now.

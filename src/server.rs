@@ -8,6 +8,7 @@ pub use gate::Bound;
 use crate::admin::Door;
 use crate::body::Body;
 use crate::clock::Clock;
+use crate::key;
 use crate::live::{Ground, Live, root_of};
 use crate::metrics::Metrics;
 use crate::proxy;
@@ -75,10 +76,12 @@ impl Server {
             local: &table.local,
             node_ttl: node_ttl(&table),
             root: root_of(&table),
+            channel: key::drops_channel(&table.namespace),
             clock: clock.clone(),
             metrics: metrics.clone(),
         })
         .map_err(|error| error.to_string())?;
+        store.listen(table.answers_from_memory());
         let proxy_listener = bind(&table.proxy.listen, "[proxy] listen").await?;
         let admin_listener = match &table.admin {
             Some(admin) => Some(bind(&admin.listen, "[admin] listen").await?),
@@ -149,6 +152,7 @@ impl Server {
         match renewed {
             Ok(live) => {
                 live.ground.store.renew(node_ttl(&live.table));
+                live.ground.store.listen(live.table.answers_from_memory());
                 live.ground.metrics.rules_loaded(live.ground.clock.now_ms());
                 self.live.store(Arc::new(live));
                 Ok(())

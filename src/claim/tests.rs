@@ -24,6 +24,7 @@ fn memory() -> Store {
         local: &LocalSettings { max: 1024 },
         node_ttl: Duration::from_secs(60),
         root: Root::new("ns:*".into(), Digest([0; 16])),
+        channel: "ns:!drops".into(),
         clock: Default::default(),
         metrics: Arc::new(Metrics::new()),
     };

@@ -105,6 +105,8 @@ pub struct Rule {
     pub ttl: Duration,
     /// The same for 404 and 410; `ttl` where left out.
     pub negative_ttl: Duration,
+    /// For how long this process may answer without asking the store; zero: it asks for each hit.
+    pub local_ttl: Duration,
     /// Credentials do not shape the answer.
     pub public: bool,
     /// Role claims that are served; empty: all.
@@ -291,6 +293,12 @@ impl Table {
             .iter()
             .map(|rule| rule.ttl.max(rule.negative_ttl));
         lives.max().unwrap_or_default()
+    }
+
+    /// Whether some rule may be answered without asking the store.
+    pub fn answers_from_memory(&self) -> bool {
+        let may = |rule: &Arc<Rule>| rule.stage != Stage::Off && !rule.local_ttl.is_zero();
+        self.rules.iter().any(may)
     }
 
     /// Which nodes of which rules a drop or purge pattern names, once it is rendered and escaped:

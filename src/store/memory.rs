@@ -174,6 +174,7 @@ mod tests {
         let memory = Memory::new(1 << 20, Duration::from_secs(60), Arc::new(Metrics::new()));
         let nodes = ["node".to_owned()];
         let sought = Sought {
+            local_ttl: Duration::ZERO,
             entry: "entry",
             nodes: &nodes,
             marker: Some("marker"),

@@ -6,8 +6,11 @@
 //! without waiting.
 
 mod breaker; // whether Redis may be asked, and what it is owed
+mod channel; // how sidecars tell each other what they deleted
 mod fault; // what can go wrong, as callers and metrics see it
 mod journal; // those deletions in a file
+mod known; // the versions of nodes that this process need not ask for
+mod listener; // the task that hears what others deleted
 mod local; // decoded bodies before Redis
 mod locks; // one sidecar fetches for the fleet
 mod memory; // the store that is memory alone
@@ -48,6 +51,9 @@ pub struct Sought<'s> {
     pub marker: Option<&'s str>,
     /// A lock to be read along with them.
     pub lock: Option<&'s str>,
+    /// How long ago its versions may have been asked for at most, where the entry is in this process's
+    /// memory and no marker is sought; zero asks each time. A store that is memory has no need of it.
+    pub local_ttl: Duration,
 }
 
 /// What a look found.
@@ -61,6 +67,18 @@ pub struct Look {
     pub marker: Option<Bytes>,
     /// The lock, if one was asked for.
     pub lock: Lock,
+}
+
+impl Look {
+    /// An entry whose versions are known to be the present ones.
+    fn remembered(entry: &Arc<Entry>) -> Look {
+        Look {
+            entry: Some(entry.clone()),
+            versions: entry.versions.iter().copied().map(Some).collect(),
+            marker: None,
+            lock: Lock::Free,
+        }
+    }
 }
 
 /// What became of a bump.
@@ -85,6 +103,8 @@ pub struct Opening<'s> {
     pub node_ttl: Duration,
     /// The node that every entry has, and the layout of the rules in force.
     pub root: Root,
+    /// On which the sidecars of a fleet tell each other what they deleted: see [`Store::listen`].
+    pub channel: String,
     /// What the time is taken to be.
     pub clock: Clock,
     /// What is counted.
@@ -195,6 +215,14 @@ impl Store {
         }
     }
 
+    /// Some rule in force has a `local_ttl`, or none has any more. While one has, deletions are told to
+    /// the other sidecars and theirs are heard; nothing is answered from memory unless they are.
+    pub fn listen(&self, is_used: bool) {
+        if let Place::Redis(shared) = &self.0.place {
+            shared.listen(is_used);
+        }
+    }
+
     /// Waits for the first connection, no longer than `[store] timeout`. True if the store is up.
     pub async fn connected(&self) -> bool {
         match &self.0.place {
@@ -203,7 +231,8 @@ impl Store {
         }
     }
 
-    /// The entry, the versions of its nodes, marker and lock. One MGET; without the entry where
+    /// The entry, the versions of its nodes, marker and lock. No command where [`Sought::local_ttl`]
+    /// allows it. Else one MGET; without the entry where
     /// the body is in local memory, and one GET more where that body was kept under other versions than
     /// the present ones. Waits no longer than `[store] timeout`.
     pub async fn look(&self, sought: Sought<'_>) -> Result<Look, Down> {

@@ -5,6 +5,7 @@
 //! command runs twice, and a socket whose buffer is full cannot hold up what comes after.
 
 mod address; // where it is
+mod subscription; // hears what others deleted
 mod wire; // what carries commands
 
 #[cfg(test)]
@@ -12,8 +13,10 @@ mod wire; // what carries commands
 pub mod simulated; // a server that is a value
 
 pub use address::Address;
+pub use subscription::Subscription;
 
 use super::Lease;
+use super::channel::{self, Channel};
 use super::fault::{Fault, Kind};
 use super::root::{self, Root};
 use super::scripts::{self, Script};
@@ -42,6 +45,8 @@ const MAX_QUEUED: usize = 65_536;
 pub struct Connection {
     client: Wire,
     timeout: Duration,
+    /// Where the fleet is told what was deleted.
+    channel: Arc<Channel>,
     metrics: Arc<Metrics>,
 }
 
@@ -67,37 +72,35 @@ impl Connection {
     /// Connects and says hello. What `address` allows for a command bounds each later one.
     pub async fn open(
         address: &Address,
+        channel: Arc<Channel>,
         metrics: Arc<Metrics>,
     ) -> Result<(Connection, Driver), Fault> {
         #[cfg(test)]
         if let Some(server) = &address.simulated {
-            return Connection::simulated(server, address.timeout, metrics).await;
+            return Connection::simulated(server, address.timeout, channel, metrics).await;
         }
-        let client = Builder::from_config(address.config.clone())
-            .with_connection_config(|connection| {
-                connection.connection_timeout = CONNECT_TIMEOUT;
-                connection.internal_command_timeout = CONNECT_TIMEOUT;
-                connection.max_command_attempts = 1;
-                connection.max_command_buffer_len = MAX_QUEUED;
-                connection.tcp.nodelay = Some(true);
-            })
-            .build()
-            .map_err(|error| fault(&error))?;
+        let client = builder(address).build().map_err(|error| fault(&error))?;
         let driver = connect(&client).await?;
+        Ok((Connection::over(&client, address, channel, metrics), driver))
+    }
+
+    fn over(
+        client: &Client,
+        address: &Address,
+        channel: Arc<Channel>,
+        metrics: Arc<Metrics>,
+    ) -> Connection {
         let once = Options {
             max_attempts: Some(1),
             fail_fast: true,
             ..Options::default()
         };
-        let client = Wire::Fred(client.with_options(&once));
-        Ok((
-            Connection {
-                client,
-                timeout: address.timeout,
-                metrics,
-            },
-            driver,
-        ))
+        Connection {
+            client: Wire::Fred(client.with_options(&once)),
+            timeout: address.timeout,
+            channel,
+            metrics,
+        }
     }
 
     /// When a call that begins now must have ended, however many commands it takes.
@@ -146,10 +149,22 @@ impl Connection {
         self.call("pexpire", self.deadline(), expire).await
     }
 
-    /// `UNLINK`.
+    /// `UNLINK`, and behind it on the same connection `PUBLISH` of the keys, if the fleet is told. That
+    /// it could not be told is no failure.
     pub async fn unlink(&self, keys: &[String]) -> Result<(), Fault> {
-        self.call("unlink", self.deadline(), self.client.unlink(keys))
-            .await
+        let by = self.deadline();
+        let unlink = self.call("unlink", by, self.client.unlink(keys));
+        let Some(channel) = self.channel.told() else {
+            return unlink.await;
+        };
+        let publish = self.client.publish(channel, channel::message(keys));
+        let publish = self.call("publish", by, publish);
+        // Polled in this order, so sent in this order: whoever hears may ask at once.
+        let (unlinked, published) = tokio::join!(biased; unlink, publish);
+        if let Err(fault) = published {
+            self.metrics.store_failed(fault.kind.word());
+        }
+        unlinked
     }
 
     /// Creates the absent ones of `nodes`, with the token at the same place of `tokens`, to live for
@@ -208,8 +223,8 @@ impl Connection {
         Ok(lease)
     }
 
-    /// Deletes the bumped nodes, if any with everything where entries of other layouts live, and
-    /// unless `leave_intents` lifts the lease. Says whether everything was dropped.
+    /// Deletes the bumped nodes, if any with everything where entries of other layouts live, tells the
+    /// fleet of it, and unless `leave_intents` lifts the lease. Says whether everything was dropped.
     pub async fn settle(
         &self,
         lease: &Lease,
@@ -221,13 +236,15 @@ impl Connection {
         let mut keys = with_intents(&lease.nodes);
         keys.push(root.name().to_owned());
         keys.extend(bumped.iter().cloned());
-        let args = vec![
+        let mut args = vec![
             lease.intent.clone(),
             number(lease.nodes.len() as i64),
             number(i64::from(leave_intents)),
             number(milliseconds(ttl)),
             Bytes::copy_from_slice(&root.layout().0),
         ];
+        let channel = self.channel.told().map(str::as_bytes);
+        args.extend(channel.map(Bytes::copy_from_slice));
         let everything: i64 = self.run(&scripts::SETTLE, keys, args).await?;
         Ok(everything == 1)
     }
@@ -266,6 +283,18 @@ impl Connection {
             Err(_) => Err(Fault::new(Kind::Timeout, "no answer in time")),
         }
     }
+}
+
+fn builder(address: &Address) -> Builder {
+    let mut builder = Builder::from_config(address.config.clone());
+    builder.with_connection_config(|connection| {
+        connection.connection_timeout = CONNECT_TIMEOUT;
+        connection.internal_command_timeout = CONNECT_TIMEOUT;
+        connection.max_command_attempts = 1;
+        connection.max_command_buffer_len = MAX_QUEUED;
+        connection.tcp.nodelay = Some(true);
+    });
+    builder
 }
 
 async fn connect(client: &Client) -> Result<Driver, Fault> {

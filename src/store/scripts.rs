@@ -121,10 +121,11 @@ return shared",
 /// Deletes the bumped nodes and, where there are any, a root in which others than the layout stand;
 /// returns 1 if it did. Unless the write's end is unknown, removes its intents and gives the
 /// leased nodes that were not bumped their lifetime back, as far as other intents allow. A bumped one
-/// has none to be given back: each inner call is billed by some providers.
+/// has none to be given back: each inner call is billed by some providers. All that was deleted is told
+/// to a channel if one is given; a user who may not publish is served all the same.
 ///
 /// `KEYS`: leased node, intents, leased node, intents …, the root, then the bumped nodes; `ARGV`:
-/// intent, how many leased nodes, `1` to leave the intents, lifetime in ms, the layout.
+/// intent, how many leased nodes, `1` to leave the intents, lifetime in ms, the layout, perhaps a channel.
 pub static SETTLE: Script = Script::new(
     "\
 local leased = ARGV[2] * 2
@@ -142,6 +143,11 @@ if #KEYS > leased + 1 and not gone[root] then
     gone[root] = true
     everything = 1
   end
+end
+if ARGV[6] and #KEYS > leased + 1 then
+  local told = table.concat(KEYS, '\\n', leased + 2)
+  if everything == 1 then told = told .. '\\n' .. root end
+  redis.pcall('PUBLISH', ARGV[6], told)
 end
 if ARGV[3] == '1' then return everything end
 local time = redis.call('TIME')

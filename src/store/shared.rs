@@ -4,7 +4,10 @@
 mod locks; // one sidecar fetches for the fleet
 
 use super::breaker::Breaker;
+use super::channel::Channel;
 use super::fault::{Down, Fault, Kind, OpenError};
+use super::known::Known;
+use super::listener::Listener;
 use super::local::{self, Local};
 use super::owed::Owed;
 use super::redis::{Address, Connection};
@@ -27,6 +30,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Shared {
     breaker: Arc<Breaker>,
     local: Local,
+    known: Arc<Known>,
+    channel: Arc<Channel>,
     compress: Compress,
     timeout: Duration,
     node_ttl: NodeTtl,
@@ -52,21 +57,37 @@ impl Shared {
             local,
             node_ttl,
             root,
+            channel,
             clock,
             metrics,
         } = opening;
+        let address = Arc::new(address);
         let owed = Owed::open(root.name().to_owned(), settings.journal.as_deref())?;
         let breaker = Arc::new(Breaker::new(owed, metrics.clone()));
+        let known = Arc::new(Known::new());
+        let channel = Arc::new(Channel::new(channel));
         let stop = CancellationToken::new();
+        let listener = Listener {
+            address: address.clone(),
+            channel: channel.clone(),
+            breaker: breaker.clone(),
+            known: known.clone(),
+            metrics: metrics.clone(),
+        };
+        tokio::spawn(listener.run(stop.clone()));
         let warden = Warden {
             address,
             breaker: breaker.clone(),
+            channel: channel.clone(),
+            known: known.clone(),
             metrics: metrics.clone(),
         };
         let warden = tokio::spawn(warden.run(stop.clone(), settings.timeout));
         Ok(Shared {
             breaker,
             local: Local::new(local.max, metrics.clone()),
+            known,
+            channel,
             compress: settings.compress,
             timeout: settings.timeout,
             node_ttl: NodeTtl::new(node_ttl),
@@ -92,6 +113,11 @@ impl Shared {
         self.node_ttl.set(node_ttl);
     }
 
+    /// See [`super::Store::listen`].
+    pub fn listen(&self, is_used: bool) {
+        self.channel.set_used(is_used);
+    }
+
     /// See [`super::Store::look`].
     pub async fn look(&self, sought: Sought<'_>, root: &Root) -> Result<Look, Down> {
         let Sought {
@@ -99,10 +125,19 @@ impl Shared {
             nodes,
             marker,
             lock,
+            local_ttl,
         } = sought;
         let connection = self.breaker.connection()?;
         let by = connection.deadline();
-        let local = self.local.get(key, self.clock.now_ms());
+        let now = self.clock.reading();
+        let local = self.local.get(key, &now);
+        if marker.is_none()
+            && let Some(entry) = &local
+            && self.known.vouches(nodes, &entry.versions, local_ttl, &now)
+        {
+            return Ok(Look::remembered(entry));
+        }
+        let sight = self.known.sight(nodes, now);
         let asked = local.is_none().then_some(key).into_iter();
         let keys = asked
             .chain(nodes.iter().map(String::as_str))
@@ -121,6 +156,7 @@ impl Shared {
             .zip(values.by_ref().take(nodes.len()))
             .map(|(node, value)| root.version_of(node, &value?))
             .collect();
+        sight.note(versions.iter().copied());
         // Copied, because a slice would keep the whole read buffer alive.
         let marker = marker
             .and_then(|_| values.next().flatten())
@@ -171,7 +207,7 @@ impl Shared {
             Ok(entry) => {
                 let entry = Arc::new(entry);
                 if local::matches(&entry, versions) {
-                    self.local.put(key, entry.clone());
+                    self.local.put(key, entry.clone(), &self.clock.reading());
                 }
                 Some(entry)
             }
@@ -192,12 +228,14 @@ impl Shared {
     /// See [`super::Store::snapshot`].
     pub async fn snapshot(&self, nodes: &[String], root: &Root) -> Result<Vec<Version>, Down> {
         let connection = self.breaker.connection()?;
+        let sight = self.known.sight(nodes, self.clock.reading());
         let tokens: Vec<_> = nodes.iter().map(|_| token()).collect();
         let versions = connection
             .snapshot(nodes, &tokens, self.node_ttl.get(), root)
             .await;
-        let versions = self.breaker.note(&connection, versions)?;
-        Ok(root.all_seen(nodes, versions))
+        let versions = root.all_seen(nodes, self.breaker.note(&connection, versions)?);
+        sight.note(versions.iter().copied().map(Some));
+        Ok(versions)
     }
 
     /// See [`super::Store::keep`].
@@ -206,7 +244,7 @@ impl Shared {
         let bytes = Bytes::from(entry.encode(self.compress));
         let ttl = Duration::from_millis(entry.ttl);
         // Also of use where Redis is full: its versions are asked for each time.
-        self.local.put(key, entry);
+        self.local.put(key, entry, &self.clock.reading());
         self.breaker
             .note(&connection, connection.set(key, bytes, ttl).await)
     }
@@ -248,11 +286,7 @@ impl Shared {
         unknown: bool,
         root: &Root,
     ) -> Bumped {
-        let debt = Debt {
-            breaker: &self.breaker,
-            nodes: bumped,
-            root,
-        };
+        let debt = self.debt(bumped, root);
         let Ok(connection) = self.breaker.connection() else {
             return debt.outcome(); // the lease ends by itself
         };
@@ -267,21 +301,22 @@ impl Shared {
 
     /// Owes these without asking.
     pub fn owe(&self, nodes: &[String], root: &Root) -> Bumped {
-        let debt = Debt {
+        self.debt(nodes, root).outcome()
+    }
+
+    fn debt<'a>(&'a self, nodes: &'a [String], root: &'a Root) -> Debt<'a> {
+        Debt {
             breaker: &self.breaker,
+            known: &self.known,
             nodes,
             root,
-        };
-        debt.outcome()
+            settled: None,
+        }
     }
 
     /// See [`super::Store::bump`].
     pub async fn bump(&self, nodes: &[String], root: &Root) -> Bumped {
-        let debt = Debt {
-            breaker: &self.breaker,
-            nodes,
-            root,
-        };
+        let debt = self.debt(nodes, root);
         let Ok(connection) = self.breaker.connection() else {
             return Bumped::Owed;
         };
@@ -339,12 +374,14 @@ impl Drop for Shared {
     }
 }
 
-/// Nodes that a write must see deleted. Unless settled they are owed when this is dropped, also if
-/// the task that bumps is cancelled.
+/// Nodes that a write must see deleted. When this is dropped, also if the task that bumps is
+/// cancelled, they are owed unless settled, and this process knows nothing of them any more.
 struct Debt<'a> {
     breaker: &'a Breaker,
+    known: &'a Known,
     nodes: &'a [String],
     root: &'a Root,
+    settled: Option<Bumped>,
 }
 
 impl Debt<'_> {
@@ -358,18 +395,23 @@ impl Debt<'_> {
     }
 
     fn settled(mut self, everything: bool) -> Bumped {
-        self.nodes = &[];
-        match everything {
+        let bumped = match everything {
             true => Bumped::Everything,
             false => Bumped::Done,
-        }
+        };
+        self.settled = Some(bumped);
+        bumped
     }
 }
 
 impl Drop for Debt<'_> {
     fn drop(&mut self) {
-        if !self.nodes.is_empty() {
+        if self.settled.is_none() && !self.nodes.is_empty() {
             self.breaker.owe(self.nodes.to_vec(), self.root.layout());
+        }
+        self.known.forget(self.nodes.iter().map(String::as_str));
+        if self.settled != Some(Bumped::Done) && !self.nodes.is_empty() {
+            self.known.forget([self.root.name()]);
         }
     }
 }

@@ -2,7 +2,9 @@
 //! owed, closes the breaker, and begins anew when it opens.
 
 use super::breaker::Breaker;
+use super::channel::Channel;
 use super::fault::{Fault, Kind};
+use super::known::Known;
 use super::redis::{Address, Connection, Driver};
 use crate::metrics::Metrics;
 use std::sync::Arc;
@@ -20,9 +22,13 @@ const PAID_AT_ONCE: usize = 1000;
 /// What the task needs.
 pub struct Warden {
     /// Where Redis is.
-    pub address: Address,
+    pub address: Arc<Address>,
     /// What it watches over.
     pub breaker: Arc<Breaker>,
+    /// Where what is paid is told.
+    pub channel: Arc<Channel>,
+    /// What this process knew before.
+    pub known: Arc<Known>,
     /// Counts its commands.
     pub metrics: Arc<Metrics>,
 }
@@ -73,10 +79,16 @@ impl Warden {
     }
 
     async fn connect(&self) -> Result<(Arc<Connection>, Driver), Fault> {
-        let (connection, driver) = Connection::open(&self.address, self.metrics.clone()).await?;
+        let (channel, metrics) = (self.channel.clone(), self.metrics.clone());
+        let (connection, driver) = Connection::open(&self.address, channel, metrics).await?;
         connection.ping().await?;
         let connection = Arc::new(connection);
-        while !self.breaker.close(connection.clone()) {
+        loop {
+            // Looks that the breaker did not stop may show versions from before what was owed is paid.
+            self.known.forget_all();
+            if self.breaker.close(connection.clone()) {
+                return Ok((connection, driver));
+            }
             let (nodes, moment) = self.breaker.debts();
             // First: what is paid is forgotten, and with it that others' entries were not looked for.
             if let Some(root) = self.breaker.root_owed_under() {
@@ -87,7 +99,6 @@ impl Warden {
                 self.breaker.paid(nodes, moment);
             }
         }
-        Ok((connection, driver))
     }
 
     /// The connection ended with the watch, so paying takes another.

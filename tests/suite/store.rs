@@ -48,6 +48,7 @@ fn open_with(settings: &StoreSettings, metrics: Arc<Metrics>) -> Store {
         local: &local,
         node_ttl: NODE_TTL,
         root: root(1),
+        channel: "clinic:!drops".to_owned(),
         clock: Clock::default(),
         metrics,
     };
@@ -60,6 +61,7 @@ fn sought(nodes: &[String]) -> Sought<'_> {
         nodes,
         marker: None,
         lock: None,
+        local_ttl: Duration::ZERO,
     }
 }
 

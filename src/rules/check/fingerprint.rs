@@ -19,6 +19,7 @@ pub fn fingerprint(
         key,
         ttl: _,
         negative_ttl: _,
+        local_ttl: _,
         public,
         roles,
         query,

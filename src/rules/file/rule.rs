@@ -74,7 +74,7 @@ pub fn cache(s: Section<'_>) -> Draft {
     let (query, query_at) = shaping(s.texts("query"));
     let (body, body_at) = shaping(s.texts("body"));
     let (roles, roles_at) = shaping(s.texts("roles"));
-    let (rest, vary_at) = Rest::read(&s);
+    let (rest, vary_at) = Rest::read(&s, ttl);
     let doubts = s.finish(&LATER_CACHE);
     if doubts.torn {
         routes.clear();
@@ -117,6 +117,7 @@ pub const UNNAMED: &str = "[[cache]]";
 /// What a table may leave out, and what needs no place: its values alone can be wrong.
 struct Rest {
     negative_ttl: Option<Duration>,
+    local_ttl: Duration,
     public: bool,
     store_if: Vec<Vec<String>>,
     statuses: Vec<u16>,
@@ -130,7 +131,7 @@ struct Rest {
 
 impl Rest {
     /// Beside it, where each name of `vary` stands.
-    fn read(s: &Section<'_>) -> (Rest, Vec<Range<usize>>) {
+    fn read(s: &Section<'_>, ttl: Option<Duration>) -> (Rest, Vec<Range<usize>>) {
         let forwards = [("keyed", Forward::Keyed), ("all", Forward::All)];
         let stages = [
             ("on", Stage::On),
@@ -140,6 +141,7 @@ impl Rest {
         let (vary, vary_at) = varying(s);
         let rest = Rest {
             negative_ttl: s.duration("negative_ttl"),
+            local_ttl: local_ttl(s, ttl),
             public: s.flag("public", false),
             store_if: each(s, s.texts("store_if").unwrap_or_default(), pointer),
             statuses: statuses(s),
@@ -166,6 +168,7 @@ impl Rest {
             key: key.unwrap_or(no_key),
             ttl,
             negative_ttl: self.negative_ttl.unwrap_or(ttl),
+            local_ttl: self.local_ttl,
             public: self.public,
             roles: Vec::new(),
             query: Shaping::Undeclared,
@@ -184,8 +187,7 @@ impl Rest {
     }
 }
 
-const LATER_CACHE: [(&str, &str); 5] = [
-    ("local_ttl", "leave it out: every hit asks the store"),
+const LATER_CACHE: [(&str, &str); 4] = [
     ("local_ttl_max", "leave it out"),
     (
         "stale_while_revalidate",
@@ -223,6 +225,23 @@ fn ttl(s: &Section<'_>) -> Option<Duration> {
         return None;
     }
     s.positive_duration("ttl", "nothing would be kept")
+}
+
+/// Longer than the `ttl` is allowed, for then it is only the `ttl` that counts, but hardly meant.
+fn local_ttl(s: &Section<'_>, ttl: Option<Duration>) -> Duration {
+    let local_ttl = s.duration("local_ttl").unwrap_or_default();
+    if ttl.is_some_and(|ttl| local_ttl > ttl) {
+        let message = "`local_ttl` is longer than `ttl`";
+        let help = "an answer is served for its `ttl` at most: write no more than that";
+        let span = s.span_of("local_ttl");
+        s.reader.report(Problem::warning(
+            span,
+            message,
+            "without effect beyond `ttl`",
+            help,
+        ));
+    }
+    local_ttl
 }
 
 fn coalesce(s: &Section<'_>) -> Coalesce {

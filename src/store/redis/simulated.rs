@@ -14,6 +14,7 @@ pub use keys::{Keys, Value as Held};
 
 use super::{Address, Connection, Driver, Wire};
 use crate::metrics::Metrics;
+use crate::store::channel::Channel;
 use crate::store::fault::{Fault, Kind};
 use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
@@ -113,6 +114,7 @@ impl Connection {
     pub(super) async fn simulated(
         server: &Arc<dyn Server>,
         timeout: Duration,
+        channel: Arc<Channel>,
         metrics: Arc<Metrics>,
     ) -> Result<(Connection, Driver), Fault> {
         let line = server.connect().await;
@@ -126,6 +128,7 @@ impl Connection {
         let connection = Connection {
             client,
             timeout,
+            channel,
             metrics,
         };
         Ok((connection, driver))

@@ -2,7 +2,7 @@
 
 use fred::clients::WithOptions;
 use fred::error::Error;
-use fred::prelude::{Client, ClientLike, Expiration, KeysInterface, LuaInterface};
+use fred::prelude::{Client, ClientLike, Expiration, KeysInterface, LuaInterface, PubsubInterface};
 use fred::types::{FromValue, SetOptions};
 #[cfg(test)]
 use {
@@ -94,6 +94,14 @@ impl Wire {
             Wire::Simulated(line) => {
                 spoken(line, "UNLINK", keys.iter().map(String::as_str), []).await
             }
+        }
+    }
+
+    pub async fn publish(&self, channel: &str, message: String) -> Result<(), Error> {
+        match self {
+            Wire::Fred(client) => client.publish(channel, message).await,
+            #[cfg(test)]
+            Wire::Simulated(line) => spoken(line, "PUBLISH", [channel, &message], []).await,
         }
     }
 

@@ -38,7 +38,25 @@ fn a_rule_has_its_defaults() {
         ([200].as_slice(), Coalesce::Fleet)
     );
     assert_eq!(rule.strip.len(), 2);
+    assert_eq!(rule.local_ttl, Duration::ZERO);
     assert_eq!(table.longest_ttl(), Duration::from_secs(300));
+}
+
+#[test]
+fn a_table_answers_from_memory_if_a_rule_that_is_not_off_has_a_local_ttl() {
+    let answers =
+        |more: &str| table(&doctor(&format!("public = true\n{more}"))).answers_from_memory();
+    assert!(!answers(""));
+    assert!(!answers("local_ttl = \"0s\""));
+    assert!(answers("local_ttl = \"2s\""));
+    assert!(answers("local_ttl = \"2s\"\nstage = \"observe\""));
+    assert!(!answers("local_ttl = \"2s\"\nstage = \"off\""));
+}
+
+#[test]
+fn how_long_memory_is_trusted_changes_nothing_about_what_an_entry_means() {
+    let of = |more: &str| table(&doctor(&format!("public = true\n{more}"))).rules[0].fingerprint;
+    assert_eq!(of(""), of("local_ttl = \"2s\""));
 }
 
 #[test]

@@ -148,6 +148,12 @@ pub(super) fn wrong_rules() -> Vec<(String, &'static str, &'static str)> {
             "stale_if_error",
             "not supported",
         ),
+        (
+            doctor("local_ttl_max = \"5m\""),
+            "local_ttl_max",
+            "not supported",
+        ),
+        (doctor("local_ttl = \"2\""), "2", "a duration"),
         (doctor("statuses = [500]"), "500", "never kept"),
         (doctor("statuses = [\"200\"]"), "200", "whole number"),
         (doctor("store_if = [\"data\"]"), "data", "JSON pointer"),
@@ -313,6 +319,9 @@ fn what_is_allowed_but_odd_is_a_warning() {
     let journal = "[store]\njournal = \"owed\"\n".to_owned() + &written;
     warned(&journal, "\"owed\"", "of no use with `memory:`");
     assert_eq!(check(&written).problems, []);
+    let long = doctor("public = true\nlocal_ttl = \"301s\"")
+        + &set("PATCH /doctor/{id}", "doctors:details:{id}");
+    warned(&long, "\"301s\"", "longer than `ttl`");
 }
 
 #[test]
