@@ -11,6 +11,7 @@ mod writes; // what a write forgets, and what raced it
 mod writes_leased; // writes that cannot be finished, or told
 mod unkeyed; // answers that no key may share, drops that no key may escape
 mod outage; // Redis goes away under whole sidecars
+mod local_ttl; // hits that ask Redis nothing
 mod journal; // what is owed survives the death of its sidecar
 mod rollout; // two rules files on one Redis, or in one process
 mod raw; // raw bytes: framing, hosts, pipelining
