@@ -1,5 +1,6 @@
 use super::*;
 use crate::clock::{Clock, simulated};
+use std::sync::atomic::AtomicBool;
 
 const A: Version = [1; 16];
 const B: Version = [2; 16];
@@ -152,54 +153,52 @@ async fn what_is_known_is_bounded() {
     assert!(world.known.seen.len() > 10_000);
 }
 
+/// How often a believed version is held against the deletions finished before.
+const READS: usize = 20_000;
+
 /// Threads look and delete as fast as they can. `deleted` counts deletions that Redis executed,
 /// `finished` those whose caller was told; a look shows the former, and may never be believed once the
 /// latter has passed it.
 #[test]
 fn no_order_of_looks_and_deletions_makes_an_old_version_believed() {
-    let known = Known::new();
+    let (known, clock, node) = (Known::new(), Clock::default(), nodes(&["a"]));
     known.hear();
-    let clock = Clock::default();
     let (deleted, finished) = (AtomicU64::new(0), AtomicU64::new(0));
-    let version = |count: u64| u128::from(count).to_le_bytes();
-    let node = nodes(&["a"]);
-    let rounds = 20_000;
-    let believed = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for _ in 0..rounds {
-                let count = deleted.fetch_add(1, SeqCst) + 1;
-                known.forget(["a"]);
-                finished.store(count, SeqCst);
-            }
-        });
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while finished.load(SeqCst) < rounds {
-                    let sight = known.sight(&node, clock.reading());
-                    let shown = deleted.load(SeqCst);
-                    sight.note([Some(version(shown))]);
-                }
-            });
+    let is_over = AtomicBool::new(false);
+    let delete = || {
+        let count = deleted.fetch_add(1, SeqCst) + 1;
+        known.forget(["a"]);
+        finished.store(count, SeqCst);
+        std::thread::yield_now();
+    };
+    let look = || {
+        let sight = known.sight(&node, clock.reading());
+        let shown = u128::from(deleted.load(SeqCst)).to_le_bytes();
+        sight.note([Some(shown)]);
+    };
+    let read = || {
+        let before = finished.load(SeqCst);
+        let Some(Seen { version, .. }) = known.seen.get("a") else {
+            return;
+        };
+        if known.vouches(&node, &[version], 1800 * SPAN, &clock.reading()) {
+            let shown = u128::from_le_bytes(version);
+            assert!(shown >= before.into(), "{shown} is believed after {before}");
         }
-        let reader = scope.spawn(|| {
-            let mut believed = 0;
-            loop {
-                let count = finished.load(SeqCst);
-                if count == rounds {
-                    return believed;
-                }
-                let Some(seen) = known.seen.get("a") else {
-                    continue;
-                };
-                let shown = u128::from_le_bytes(seen.version) as u64;
-                let hour = Duration::from_secs(3600);
-                if known.vouches(&node, &[seen.version], hour, &clock.reading()) {
-                    assert!(shown >= count, "{shown} believed after {count}");
-                    believed += 1;
-                }
-            }
-        });
-        reader.join().expect("nothing old is believed")
+    };
+    let until_over = |work: &dyn Fn()| {
+        while !is_over.load(SeqCst) {
+            work();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| until_over(&delete));
+        scope.spawn(|| until_over(&look));
+        scope.spawn(|| until_over(&look));
+        let reads = scope.spawn(|| (0..READS).for_each(|_| read()));
+        let read = reads.join();
+        is_over.store(true, SeqCst);
+        read.expect("nothing old is believed");
     });
-    eprintln!("believed {believed} times");
+    assert!(finished.load(SeqCst) > 0);
 }
