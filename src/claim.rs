@@ -26,6 +26,10 @@ pub const LIFE: Duration = Duration::from_secs(2);
 /// are over before the first.
 const RENEW_EVERY: Duration = Duration::from_millis(600);
 
+/// How long a claim outlives a fetch whose answer was kept: what may pass between a reader's look and
+/// his claim.
+const LINGER: Duration = Duration::from_millis(100);
+
 /// How soon a claim of another's is looked at: about what a fast answer takes.
 const FIRST_PAUSE: Duration = Duration::from_millis(15);
 
@@ -173,23 +177,19 @@ impl Claim {
         self
     }
 
-    /// The answer was kept under this key.
+    /// The answer was kept under this key. One command.
     ///
-    /// That makes the claim needless, but it is left to end by itself: a reader who looked before the
-    /// answer was there finds the claim taken, and then the answer. It may not outlive the answer,
-    /// which costs a command where that lives for less than a claim does. If the answer turned out to
-    /// be for another variant, whoever waits for this one has to know.
-    pub fn kept(mut self, key: &str, entry: &Entry) {
+    /// The claim lingers: a reader who looked just before the answer was there finds the claim taken,
+    /// and then the answer. Not for long: a fetch from before a write may yet put its dead answer in
+    /// the place of this one, and who comes then would wait for nobody. If the answer turned out to
+    /// be for another variant, whoever waits for this one has to know at once.
+    pub async fn kept(mut self, key: &str, entry: &Entry) {
         if lock_name(key, entry.binding, &entry.versions) != self.lock {
             return; // released by being dropped
         }
         let lock = self.settle();
         let ttl = Duration::from_millis(entry.ttl);
-        if ttl < LIFE {
-            let store = self.store.clone();
-            let shortened = async move { store.hold(&lock, ttl).await };
-            self.tasks.spawn(shortened);
-        }
+        self.store.hold(&lock, ttl.min(LINGER)).await;
     }
 
     /// The answer could not be kept: nobody need wait for the next one, either.

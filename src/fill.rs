@@ -273,7 +273,7 @@ impl Fill {
             let kept = self.live.ground.store.keep(&key.entry, entry.clone()).await;
             if let Some(claim) = self.claim.take() {
                 match kept {
-                    Ok(()) => claim.kept(&key.entry, &entry),
+                    Ok(()) => claim.kept(&key.entry, &entry).await,
                     Err(_) => claim.restless(),
                 }
             }

@@ -211,8 +211,8 @@ async fn a_reader_after_a_write_does_not_wait_for_a_fetch_from_before_it() {
     assert_eq!(got(early).await.n(), 0, "it came before the write");
     assert_eq!(slow.origin.count(), 3, "two for the readers, one write");
     for sidecar in [&one, &other] {
-        let got = sidecar.get("/thing/a").await;
-        assert_eq!((got.outcome(), got.n()), ("hit", 1));
+        // A miss, if the dead answer of the first replaced the newer: at once, as nobody fetches.
+        assert_eq!(sidecar.get("/thing/a").await.n(), 1);
     }
 }
 
@@ -230,13 +230,8 @@ async fn every_claim_ends_by_itself() {
     slow.open();
     assert_eq!(got(first).await.outcome(), "miss");
     let left = locks(&redis);
-    assert!(left.iter().all(|(_, life)| *life <= 2000), "{left:?}");
+    assert!(left.iter().all(|(_, life)| *life <= 100), "{left:?}");
     eventually("it is gone", async || locks(&redis).is_empty()).await;
-    assert_eq!(one.get("/brief/a").await.outcome(), "miss");
-    eventually("no claim outlives its answer", async || {
-        locks(&redis).iter().all(|(_, life)| *life <= 1000)
-    })
-    .await;
     let keys = redis.say("KEYS *");
     for key in keys.lines() {
         let life = redis.say(&format!("PTTL {key}"));
@@ -270,7 +265,7 @@ async fn only_a_rule_for_the_fleet_claims() {
         let made = 1;
         assert!(nodes >= made, "{setting}");
         assert_eq!(redis.calls("set"), made + 1 + lock, "{setting}");
-        assert_eq!(locks(&redis).len() as u64, 2 * lock, "{setting}");
+        assert_eq!(redis.calls("pexpire"), lock, "{setting}");
         redis.say("FLUSHALL");
     }
 }

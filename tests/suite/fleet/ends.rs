@@ -44,11 +44,18 @@ async fn the_claim_of_a_killed_sidecar_is_taken_over_once_its_life_is_over() {
 #[tokio::test]
 async fn a_claim_that_nobody_ends_holds_nobody_up_for_longer_than_the_origin_may_take() {
     let (slow, redis) = (Slow::start().await, RedisServer::start());
-    slow.open();
     let head = world::head(slow.origin.address, &redis.url()).replace("\"5s\"", "\"1s\"");
     let one = Sidecar::with_file(&format!("{head}{RULES}")).await;
-    one.get("/brief/a").await;
-    let (lock, _) = locks(&redis).pop().expect("a claim");
+    let one = Arc::new(one);
+    let first = read(&one, "/brief/a");
+    let mut lock = String::new();
+    eventually("a claim", async || {
+        lock = locks(&redis).pop().map_or(String::new(), |(lock, _)| lock);
+        !lock.is_empty()
+    })
+    .await;
+    slow.open();
+    got(first).await;
     eventually("the answer expires", async || {
         redis.say("EXISTS test:brief:a") == "0"
     })
