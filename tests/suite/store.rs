@@ -3,6 +3,7 @@
 mod contract; // of memory and Redis alike
 mod lock; // taken by one, seen by all
 mod lease; // writes that are never settled
+mod moved; // a Redis whose keys are another's
 mod outage; // Redis absent, killed, hung, emptied, full
 mod root; // sidecars with other rules on the same store
 mod storm; // readers and writers while Redis hangs and is emptied
