@@ -2,7 +2,8 @@
 //!
 //! Joining by key alone would hand out an answer that was fetched before a write which the joining
 //! reader is entitled to see. A reader that holds the same snapshot has itself seen, after it came,
-//! that none of the nodes had been dropped since the flight began.
+//! that none of the nodes had been dropped since the flight began. Where the store could not be asked
+//! nobody has seen that: a reader joins only a flight that began after he came.
 
 use crate::entry::{Entry, Version};
 use crate::outcome::Detail;
@@ -10,6 +11,7 @@ use crate::rules::table::Coalesce;
 use quick_cache::sync::Cache;
 use std::collections::HashMap;
 use std::collections::hash_map;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::SetOnce;
@@ -26,8 +28,8 @@ const MAX_RESTLESS: usize = 10_000;
 pub enum Snapshot {
     /// Read, or created, before the origin was asked.
     Known(Vec<Version>),
-    /// The store cannot be asked. Nothing is kept; the number of drops that this process has made
-    /// stands for the versions, so that nobody joins a flight from before one of its own writes.
+    /// The store cannot be asked. Nothing is kept. The number of drops that this process has made
+    /// stands for the versions: after one of its own writes nobody waits for a flight from before it.
     Unknown(u64),
 }
 
@@ -46,12 +48,22 @@ pub enum Landing {
 
 type FlightKey = (String, Snapshot);
 
+/// How many flights had begun when a reader came.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival(u64);
+
+struct Flight {
+    number: u64,
+    landing: Waiting,
+}
+
 /// Hears how a flight lands.
 pub type Waiting = Arc<SetOnce<Landing>>;
 
 /// All flights of this process.
 pub struct Fills {
-    flights: Mutex<HashMap<FlightKey, Waiting>>,
+    flights: Mutex<HashMap<FlightKey, Flight>>,
+    begun: AtomicU64,
     restless: Cache<String, u64>,
 }
 
@@ -61,6 +73,9 @@ pub enum Turn {
     Lead(Lead),
     /// Waits for the leader.
     Wait(Waiting),
+    /// Waits until a flight lands whose answer is not for him, then takes turns anew: it began before
+    /// he came, and a write may have been acknowledged in between.
+    Queue(Waiting),
     /// Fetches for himself alone.
     Alone,
 }
@@ -77,18 +92,25 @@ impl Default for Fills {
     fn default() -> Fills {
         Fills {
             flights: Mutex::default(),
+            begun: AtomicU64::new(0),
             restless: Cache::new(MAX_RESTLESS),
         }
     }
 }
 
 impl Fills {
-    /// Whose turn it is to fetch this key.
+    /// A reader comes.
+    pub fn arrival(&self) -> Arrival {
+        Arrival(self.begun.load(SeqCst))
+    }
+
+    /// Whose turn it is to fetch this key, for a reader that came at `arrival`.
     pub fn turn(
         self: &Arc<Fills>,
         entry: &str,
         snapshot: &Snapshot,
         coalesce: Coalesce,
+        arrival: Arrival,
         now: u64,
     ) -> Turn {
         if coalesce == Coalesce::Off || self.is_restless(entry, now) {
@@ -97,10 +119,21 @@ impl Fills {
         let key = (entry.to_owned(), snapshot.clone());
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         match flights.entry(key.clone()) {
-            hash_map::Entry::Occupied(flight) => Turn::Wait(flight.get().clone()),
+            hash_map::Entry::Occupied(flight) => {
+                let Flight { number, landing } = flight.get();
+                let is_proven = matches!(snapshot, Snapshot::Known(_)) || *number > arrival.0;
+                match is_proven {
+                    true => Turn::Wait(landing.clone()),
+                    false => Turn::Queue(landing.clone()),
+                }
+            }
             hash_map::Entry::Vacant(place) => {
                 let landing = Waiting::default();
-                place.insert(landing.clone());
+                let number = self.begun.fetch_add(1, SeqCst) + 1;
+                place.insert(Flight {
+                    number,
+                    landing: landing.clone(),
+                });
                 Turn::Lead(Lead {
                     fills: self.clone(),
                     key,
@@ -156,7 +189,28 @@ mod tests {
     use super::*;
 
     fn turn(fills: &Arc<Fills>, snapshot: &Snapshot) -> Turn {
-        fills.turn("ns:a", snapshot, Coalesce::Local, 0)
+        fills.turn("ns:a", snapshot, Coalesce::Local, fills.arrival(), 0)
+    }
+
+    #[tokio::test]
+    async fn without_versions_nobody_joins_a_flight_from_before_he_came() {
+        let fills = Arc::new(Fills::default());
+        let unknown = Snapshot::Unknown(0);
+        let Turn::Lead(first) = turn(&fills, &unknown) else {
+            panic!("the first leads")
+        };
+        let came = fills.arrival();
+        let again = || fills.turn("ns:a", &unknown, Coalesce::Local, came, 0);
+        let Turn::Queue(landing) = again() else {
+            panic!("it may have asked before a write that the second is entitled to see")
+        };
+        drop(first);
+        landed(landing).await;
+        let Turn::Lead(_second) = again() else {
+            panic!("the second leads")
+        };
+        assert!(matches!(again(), Turn::Wait(_)), "it began after he came");
+        assert!(matches!(turn(&fills, &unknown), Turn::Queue(_)), "a third");
     }
 
     #[tokio::test]
@@ -188,7 +242,7 @@ mod tests {
     #[tokio::test]
     async fn a_leader_that_dies_wakes_those_who_wait_and_leaves_the_key_free() {
         let fills = Arc::new(Fills::default());
-        let snapshot = Snapshot::Unknown(0);
+        let snapshot = Snapshot::Known(Vec::new());
         let Turn::Lead(lead) = turn(&fills, &snapshot) else {
             panic!("the first leads")
         };
@@ -204,7 +258,8 @@ mod tests {
     fn a_restless_key_is_not_waited_on_for_a_while() {
         let fills = Arc::new(Fills::default());
         fills.restless("ns:a", 1000);
-        let at = |now| fills.turn("ns:a", &Snapshot::Unknown(0), Coalesce::Local, now);
+        let (came, unknown) = (fills.arrival(), Snapshot::Unknown(0));
+        let at = |now| fills.turn("ns:a", &unknown, Coalesce::Local, came, now);
         assert!(matches!(at(1001), Turn::Alone));
         assert!(matches!(
             at(1000 + RESTLESS_FOR.as_millis() as u64),

@@ -161,6 +161,7 @@ impl Exchange {
         if asked.rule.stage == Stage::Observe {
             return self.observe(asked).await;
         }
+        let arrival = self.live.fills.arrival();
         // No longer than the origin has time to answer, however many are waited for.
         let patience = time::Instant::now() + self.live.table.proxy.origin_timeout;
         for turn in 0..MAX_TURNS {
@@ -182,12 +183,14 @@ impl Exchange {
                 &key.entry,
                 &snapshot,
                 coalesce,
+                arrival,
                 self.live.ground.clock.now_ms(),
             );
             let mut fill = self.fill(&asked, vary, snapshot);
             let waited = match whose {
                 Turn::Alone => Waited::AskYourself,
                 Turn::Wait(waiting) => self.wait(&asked, waiting, patience).await,
+                Turn::Queue(waiting) => queue(waiting, patience).await,
                 Turn::Lead(lead) => {
                     match claim::claim(&self.live, &asked, &key, &fill.snapshot, patience).await {
                         Claimed::Fetch(claim) => {
@@ -382,6 +385,14 @@ impl Exchange {
         *request.uri_mut() = self.parts.uri.clone();
         *request.headers_mut() = self.parts.headers.clone();
         request
+    }
+}
+
+/// Waits for a flight whose answer is not for this request.
+async fn queue(waiting: Waiting, patience: time::Instant) -> Waited {
+    match time::timeout_at(patience, flights::landed(waiting)).await {
+        Ok(_) => Waited::Again,
+        Err(_) => Waited::AskYourself,
     }
 }
 

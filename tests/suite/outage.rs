@@ -190,7 +190,7 @@ async fn a_redis_that_is_absent_at_the_start_is_found_when_it_comes() {
 }
 
 #[tokio::test]
-async fn parallel_cold_readers_ask_the_origin_once_also_while_the_store_is_down() {
+async fn parallel_cold_readers_ask_the_origin_one_after_another_while_the_store_is_down() {
     let mut redis = RedisServer::start();
     let (origin, _) = register().await;
     let sidecar = Arc::new(sidecar(&origin, &redis).await);
@@ -211,18 +211,12 @@ async fn parallel_cold_readers_ask_the_origin_once_also_while_the_store_is_down(
         assert_eq!(got.status, 200);
         outcomes.push(got.outcome().to_owned());
     }
-    assert_eq!(origin.count(), 1, "{outcomes:?}");
-    assert_eq!(
-        outcomes.iter().filter(|outcome| *outcome == "miss").count(),
-        1
-    );
-    assert_eq!(
-        outcomes
-            .iter()
-            .filter(|outcome| *outcome == "collapsed")
-            .count(),
-        49
-    );
+    // Who comes while the first is asked shares the next: without versions nobody can know that no
+    // write was acknowledged meanwhile.
+    let count = |word: &str| outcomes.iter().filter(|outcome| *outcome == word).count();
+    assert!((1..=2).contains(&origin.count()), "{outcomes:?}");
+    assert_eq!(count("miss"), origin.count());
+    assert_eq!(count("miss") + count("collapsed"), 50);
 }
 
 #[tokio::test]
