@@ -174,7 +174,6 @@ impl Store {
 
     /// The same with a simulated Redis, whatever URL the settings name.
     #[cfg(test)]
-    #[allow(dead_code)] // the simulation to come uses it
     pub(crate) fn simulated(
         server: Arc<dyn simulated::Server>,
         opening: Opening<'_>,

@@ -9,7 +9,6 @@ mod subscription; // hears what others deleted
 mod wire; // what carries commands
 
 #[cfg(test)]
-#[allow(dead_code)] // the simulation to come uses the rest
 pub mod simulated; // a server that is a value
 
 pub use address::Address;

@@ -9,7 +9,7 @@ mod against_redis; // both held against a real server
 #[allow(dead_code)] // the suite uses all of it
 mod server;
 
-#[allow(unused_imports)] // the simulation to come uses them
+pub use doubles::name;
 pub use keys::{Keys, Value as Held};
 
 use super::{Address, Connection, Driver, Wire};
@@ -18,10 +18,14 @@ use crate::store::channel::Channel;
 use crate::store::fault::{Fault, Kind};
 use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
-use fred::types::{FromValue, Value};
+use fred::types::{FromValue, Message, MessageKind, Value};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// Messages that may wait to be heard.
+const MAX_WAITING: usize = 1024;
 
 /// What takes its time.
 pub type Eventually<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -39,6 +43,9 @@ pub trait Line: Send + Sync {
 
     /// Completes when the connection has broken.
     fn broken(&self) -> Eventually<()>;
+
+    /// What is published to channels that were subscribed to on this connection.
+    fn heard(&self) -> broadcast::Receiver<Bytes>;
 
     /// Ends the connection from this side; what was sent may still arrive.
     fn close(&self);
@@ -133,6 +140,34 @@ impl Connection {
         };
         Ok((connection, driver))
     }
+}
+
+/// Subscribes to a channel; its messages as fred would give them.
+pub(super) async fn subscribed(
+    connection: &Connection,
+    channel: &str,
+) -> Result<broadcast::Receiver<Message>, Fault> {
+    let Wire::Simulated(line) = &connection.client else {
+        unreachable!("a simulated connection has a line");
+    };
+    let mut heard = line.heard();
+    let subscribe = spoken::<()>(line, "SUBSCRIBE", [channel], []);
+    let by = connection.deadline();
+    connection.call("subscribe", by, subscribe).await?;
+    let (sender, messages) = broadcast::channel(MAX_WAITING);
+    let channel = channel.to_owned();
+    tokio::spawn(async move {
+        while let Ok(message) = heard.recv().await {
+            let message = Message {
+                channel: channel.clone().into(),
+                value: Value::Bytes(message),
+                kind: MessageKind::Message,
+                server: fred::types::config::Server::new("simulated", 0),
+            };
+            let _ = sender.send(message); // nobody may listen any more
+        }
+    });
+    Ok(messages)
 }
 
 /// Ends its connection when it is dropped, as the real client's task does.

@@ -19,6 +19,11 @@ const SHORT_MS: u64 = 2;
 const ROUNDING_MS: u64 = 1;
 
 const NODES: [&str; 3] = ["{sim}node:a", "{sim}node:b", "{sim}node:c"];
+/// The node whose value lists layouts, and two of them.
+const ROOT: &str = "{sim}node:c";
+const LAYOUTS: [&str; 3] = ["layout-number-1!", "layout-number-2!", "layout-number-3!"];
+/// Bytes of a register that takes no more than two.
+const FULL: &str = "48";
 const WRITES: [&str; 3] = ["write-1", "write-2", "write-3"];
 
 /// One command, and whether something that it leaves ends at once.
@@ -57,11 +62,13 @@ fn some_nodes() -> impl Strategy<Value = Vec<&'static str>> {
 }
 
 fn snapshots() -> impl Strategy<Value = Call> {
-    (some_nodes(), lives(), "[a-z]{16}").prop_map(|(nodes, life, token)| {
+    let layout = select(LAYOUTS.to_vec());
+    (some_nodes(), lives(), "[a-z]{16}", layout).prop_map(|(nodes, life, token, layout)| {
         let tokens = nodes
             .iter()
             .map(|node| format!("{}{}", &token[1..], &node[node.len() - 1..]));
-        let args = [life.to_string()].into_iter().chain(tokens).collect();
+        let args = [&life.to_string(), ROOT, layout, FULL].map(str::to_owned);
+        let args = args.into_iter().chain(tokens).collect();
         let words = eval(&SNAPSHOT, with_intents(&nodes), args);
         Call {
             words,
@@ -71,9 +78,11 @@ fn snapshots() -> impl Strategy<Value = Call> {
 }
 
 fn leases() -> impl Strategy<Value = Call> {
-    (some_nodes(), lives(), select(WRITES.to_vec())).prop_map(|(nodes, life, write)| {
-        let args = vec![write.to_owned(), life.to_string()];
-        let words = eval(&LEASE, with_intents(&nodes), args);
+    let write = (select(WRITES.to_vec()), select(LAYOUTS.to_vec()));
+    (some_nodes(), lives(), write).prop_map(|(nodes, life, (write, layout))| {
+        let args = [write, &life.to_string(), layout].map(str::to_owned);
+        let nodes = [nodes, vec![ROOT]].concat();
+        let words = eval(&LEASE, with_intents(&nodes), args.to_vec());
         Call {
             words,
             is_short: life == SHORT_MS,
@@ -84,35 +93,36 @@ fn leases() -> impl Strategy<Value = Call> {
 fn settlements() -> impl Strategy<Value = Call> {
     let bumped = proptest::sample::subsequence(NODES.to_vec(), 0..=NODES.len());
     let leave = prop_oneof![3 => Just("0"), 1 => Just("1")];
-    (
-        some_nodes(),
-        bumped,
-        leave,
-        select(WRITES.to_vec()),
-        lives(),
-    )
-        .prop_map(|(leased, bumped, leave, write, life)| {
+    let write = (select(WRITES.to_vec()), select(LAYOUTS.to_vec()));
+    (some_nodes(), bumped, leave, write, lives()).prop_map(
+        |(leased, bumped, leave, (write, layout), life)| {
             let keys = with_intents(&leased).into_iter();
             let keys = keys
+                .chain([ROOT.to_owned()])
                 .chain(bumped.iter().map(|node| (*node).to_owned()))
                 .collect();
             let count = leased.len().to_string();
-            let args = vec![write.to_owned(), count, leave.to_owned(), life.to_string()];
+            let args = [write, &count, leave, &life.to_string(), layout].map(str::to_owned);
+            let args = args.to_vec();
             let words = eval(&SETTLE, keys, args);
             Call {
                 words,
                 is_short: life == SHORT_MS,
             }
-        })
+        },
+    )
 }
 
 fn plain() -> impl Strategy<Value = Call> {
     let node = select(NODES.to_vec());
-    let set = (
-        node.clone(),
-        lives(),
-        select(vec!["foreign", "sixteen-letters!"]),
-    );
+    let values = [
+        "foreign",
+        "sixteen-letters!",
+        "sixteen-letters!layout-number-1!",
+    ];
+    let set = (node.clone(), lives(), select(values.to_vec()));
+    let claim = (node.clone(), lives());
+    let expire = (node.clone(), lives());
     prop_oneof![
         some_nodes().prop_map(|nodes| (words([vec!["UNLINK"], nodes].concat()), false)),
         some_nodes().prop_map(|nodes| (words([vec!["MGET"], nodes].concat()), false)),
@@ -121,6 +131,14 @@ fn plain() -> impl Strategy<Value = Call> {
             let life_ms = life.to_string();
             let set = ["SET", node, value, "PX", &life_ms].map(str::to_owned);
             (words(set), life == SHORT_MS)
+        }),
+        claim.prop_map(|(node, life)| {
+            let set = ["SET", node, "claimed", "PX", &life.to_string(), "NX"].map(str::to_owned);
+            (words(set), life == SHORT_MS)
+        }),
+        expire.prop_map(|(node, life)| {
+            let expire = ["PEXPIRE", node, &life.to_string()].map(str::to_owned);
+            (words(expire), life == SHORT_MS)
         }),
     ]
     .prop_map(|(words, is_short)| Call { words, is_short })
@@ -262,12 +280,11 @@ fn a_full_server_and_its_double_refuse_the_same() {
     let redis = RedisServer::start();
     let mut double = Keys::default();
     let nodes = with_intents(&NODES[..1]);
-    let lease = eval(&LEASE, nodes.clone(), vec![WRITES[0].into(), "1000".into()]);
-    let snapshot = eval(
-        &SNAPSHOT,
-        nodes,
-        vec!["1000".into(), "sixteen-letters!".into()],
-    );
+    let leased = with_intents(&[NODES[0], ROOT]);
+    let args = [WRITES[0], "1000", LAYOUTS[0]].map(str::to_owned);
+    let lease = eval(&LEASE, leased, args.to_vec());
+    let args = ["1000", ROOT, LAYOUTS[0], FULL, "sixteen-letters!"].map(str::to_owned);
+    let snapshot = eval(&SNAPSHOT, nodes, args.to_vec());
     let set = words(["SET", NODES[1], "value", "PX", "1000"]);
     redis.say("CONFIG SET maxmemory 1");
     double.fill_up(true);

@@ -9,20 +9,39 @@ use bytes::Bytes;
 /// Runs a script: keys, arguments, now in milliseconds.
 pub(super) type Double = fn(&mut Keys, &[&str], &[Bytes], u64) -> Reply;
 
-static DOUBLES: [(&Script, Double); 3] =
-    [(&SNAPSHOT, snapshot), (&LEASE, lease), (&SETTLE, settle)];
+static DOUBLES: [(&str, &Script, Double); 3] = [
+    ("SNAPSHOT", &SNAPSHOT, snapshot),
+    ("LEASE", &LEASE, lease),
+    ("SETTLE", &SETTLE, settle),
+];
 
 /// The script of this text.
 pub(super) fn by_text(text: &str) -> Option<&'static Script> {
-    let mut all = DOUBLES.iter().map(|(script, _)| *script);
+    let mut all = DOUBLES.iter().map(|(_, script, _)| *script);
     all.find(|script| script.text == text)
 }
 
 /// What stands for the script of this digest.
 pub(super) fn by_sha1(sha1: &str) -> Option<Double> {
     let mut all = DOUBLES.iter();
-    all.find(|(script, _)| script.sha1() == sha1)
-        .map(|(_, double)| *double)
+    all.find(|(_, script, _)| script.sha1() == sha1)
+        .map(|(_, _, double)| *double)
+}
+
+/// What a command is called: a script by the name it has here.
+pub fn name(words: &[Bytes]) -> &str {
+    let word = |place: usize| {
+        words
+            .get(place)
+            .and_then(|word| std::str::from_utf8(word).ok())
+    };
+    let called = DOUBLES.iter().find(|(_, script, _)| {
+        word(1).is_some_and(|word| word == script.sha1() || word == script.text)
+    });
+    match called {
+        Some((name, _, _)) => name,
+        None => word(0).unwrap_or_default(),
+    }
 }
 
 fn argument(args: &[Bytes], place: usize) -> u64 {
@@ -34,32 +53,61 @@ fn ended(run: Result<Reply, Reply>) -> Reply {
     run.unwrap_or_else(|refused| refused)
 }
 
+/// Whether the root's value, a token and layouts, lists this one.
+fn lists(value: &[u8], layout: &[u8]) -> bool {
+    value[16..].chunks(16).any(|listed| listed == layout)
+}
+
+/// Whether it is there and lists any other.
+fn lists_others(store: &Keys, root: &str, layout: &[u8]) -> bool {
+    let value = store.bytes(root);
+    value.is_some_and(|value| value.get(16..) != Some(layout))
+}
+
 fn snapshot(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply {
+    let (life, layout, full) = (argument(args, 0), &args[2], argument(args, 3) as usize);
     let mut is_dirty = false;
     let mut version = |node: &str, intents: &str, token: &Bytes| {
-        if let Some(version) = store.bytes(node).filter(|bytes| bytes.len() == 16) {
-            return Ok(Reply::Bytes(version.clone()));
-        }
-        let mut life = argument(args, 0);
-        if let Some((first, _)) = store.scores(intents)?.ends(Some(now)) {
-            life = life.min(first - now);
+        let is_root = node.as_bytes() == args[1];
+        let there = store.bytes(node).cloned();
+        let (value, is_appended) = match there {
+            Some(value) if !is_root && value.len() == 16 => return Ok(value),
+            None | Some(_) if !is_root => (token.clone(), false),
+            Some(value) if value.len() >= 32 && value.len() % 16 == 0 => {
+                if lists(&value, layout) {
+                    return Ok(value.slice(..16));
+                }
+                match value.len() < full {
+                    true => ([&value[..], layout].concat().into(), true),
+                    false => ([&token[..], layout].concat().into(), false),
+                }
+            }
+            _ => ([&token[..], layout].concat().into(), false),
+        };
+        let mut until = now + life;
+        if is_appended {
+            until = store.until(node).expect("it is there");
+        } else if let Some((first, _)) = store.scores(intents)?.ends(Some(now)) {
+            until = until.min(first);
         }
         if let Some(refused) = store.refuses_growth().filter(|_| !is_dirty) {
             return Err(refused);
         }
         is_dirty = true;
-        store.put(node, token.clone(), now + life);
-        Ok(Reply::Bytes(token.clone()))
+        let version = value.slice(..16);
+        store.put(node, value, until);
+        Ok(version)
     };
-    let pairs = keys.chunks_exact(2).zip(&args[1..]);
+    let pairs = keys.chunks_exact(2).zip(&args[4..]);
     let versions: Result<Vec<_>, _> = pairs
-        .map(|(pair, token)| version(pair[0], pair[1], token))
+        .map(|(pair, token)| version(pair[0], pair[1], token).map(Reply::Bytes))
         .collect();
     ended(versions.map(Reply::Many))
 }
 
 fn lease(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply {
     let deadline = now + argument(args, 1);
+    let is_shared = lists_others(store, keys[keys.len() - 2], &args[2]);
     let mut register = |node: &str, intents: &str| {
         let mut scores = store.scores(intents)?;
         scores.remove_up_to(now);
@@ -71,34 +119,52 @@ fn lease(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply {
         }
         Ok(())
     };
-    let registered: Result<(), Reply> = keys
+    let leased = match is_shared {
+        true => keys,
+        false => &keys[..keys.len() - 2],
+    };
+    let registered: Result<(), Reply> = leased
         .chunks_exact(2)
         .try_for_each(|pair| register(pair[0], pair[1]));
-    ended(registered.map(|()| Reply::Number(1)))
+    ended(registered.map(|()| Reply::Number(i64::from(is_shared))))
 }
 
 fn settle(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply {
-    let (leased, bumped) = keys.split_at(2 * argument(args, 1) as usize);
+    let (leased, rest) = keys.split_at(2 * argument(args, 1) as usize);
+    let (root, bumped) = rest.split_first().expect("the root is named");
+    let mut gone = bumped.to_vec();
     for node in bumped {
         store.remove(node);
     }
+    let is_shared = store
+        .bytes(root)
+        .is_some_and(|value| value.get(16..) != Some(&args[4]));
+    let everything = !bumped.is_empty() && !gone.contains(root) && is_shared;
+    if everything {
+        store.remove(root);
+        gone.push(root);
+    }
+    if let Some(channel) = args.get(5).filter(|_| !bumped.is_empty()) {
+        let told = if everything { &gone } else { bumped };
+        store.publish(channel, told.join("\n").into());
+    }
+    let everything = Reply::Number(i64::from(everything));
     if args[2] == "1" {
-        return Reply::Number(1);
+        return everything;
     }
     let mut lift = |node: &str, intents: &str| {
         let mut scores = store.scores(intents)?;
         scores.remove(&args[0]);
-        if !bumped.contains(&node) {
+        if !gone.contains(&node) {
             scores.remove_up_to(now);
             let first = scores.ends(None).map(|(first, _)| first);
-            let life = argument(args, 3);
-            let life = first.map_or(life, |first| life.min(first - now));
-            store.set_until(node, now + life, now);
+            let until = now + argument(args, 3);
+            store.set_until(node, first.map_or(until, |first| until.min(first)), now);
         }
         Ok(())
     };
     let lifted: Result<(), Reply> = leased
         .chunks_exact(2)
         .try_for_each(|pair| lift(pair[0], pair[1]));
-    ended(lifted.map(|()| Reply::Number(1)))
+    ended(lifted.map(|()| everything))
 }

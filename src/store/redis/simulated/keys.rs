@@ -35,6 +35,8 @@ pub struct Keys {
     scripts: BTreeSet<String>,
     /// Whether it refuses to grow.
     full: bool,
+    /// Channels and messages that are yet to be delivered.
+    published: Vec<(Bytes, Bytes)>,
 }
 
 impl Keys {
@@ -47,15 +49,23 @@ impl Keys {
             ("PING", []) => Reply::Done,
             ("GET", [key]) => self.get(key),
             ("MGET", keys) => Reply::Many(keys.iter().map(|key| self.version(key)).collect()),
-            ("SET", [key, _, "PX", life]) if self.full => {
-                let _ = (key, life);
-                OOM
-            }
-            ("SET", [key, _, "PX", life]) => {
+            ("SET", [..]) if self.full => OOM,
+            ("SET", [key, _, "PX", _, "NX"]) if self.held.contains_key(*key) => Reply::Nil,
+            ("SET", [key, _, "PX", life] | [key, _, "PX", life, "NX"]) => {
                 self.put(key, words[2].clone(), now + number(life));
                 Reply::Done
             }
+            ("PEXPIRE", [key, life]) => {
+                let is_there = self.held.contains_key(*key);
+                self.set_until(key, now + number(life), now);
+                Reply::Number(i64::from(is_there))
+            }
             ("UNLINK", keys) => self.unlink(keys),
+            ("PUBLISH", [_, _]) => {
+                self.publish(&words[1], words[2].clone());
+                Reply::Number(0)
+            }
+            ("SUBSCRIBE", [_]) => Reply::Done,
             ("EVAL", [text, count, ..]) => {
                 let script = doubles::by_text(text).expect("a script that has a double");
                 self.scripts.insert(script.sha1().to_owned());
@@ -76,6 +86,10 @@ impl Keys {
         let keys: Vec<&str> = keys.iter().map(word).collect();
         let double = doubles::by_sha1(sha1).expect("a script that was loaded has a double");
         double(self, &keys, args, now)
+    }
+
+    pub(super) fn publish(&mut self, channel: &Bytes, message: Bytes) {
+        self.published.push((channel.clone(), message));
     }
 
     fn expire(&mut self, now: u64) {
@@ -163,6 +177,11 @@ impl Keys {
     /// Refuses to grow, or no longer.
     pub fn fill_up(&mut self, full: bool) {
         self.full = full;
+    }
+
+    /// What was published since this was last asked.
+    pub fn published(&mut self) -> Vec<(Bytes, Bytes)> {
+        std::mem::take(&mut self.published)
     }
 
     /// `FLUSHALL`
