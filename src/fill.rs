@@ -362,6 +362,7 @@ async fn relay(first: Option<Frame<Bytes>>, mut body: Body, client: BodySender) 
     }
     loop {
         let next = tokio::select! {
+            biased; // what is there is passed on, also to one who leaves at the same moment
             next = body.frame() => next,
             () = client.closed() => return, // an origin that says nothing more would hold us here
         };

@@ -45,3 +45,7 @@ pub mod proxy; // one request, start to finish: hit | fill | write | pass
 pub mod admin; // the operators' listener
 pub mod server; // listeners, reload, drain
 pub mod cli; // what the command does
+
+// -- proof --
+#[cfg(test)]
+mod simulation; // seeded runs of all of it, where only time, the network and Redis are not real

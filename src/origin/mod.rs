@@ -91,7 +91,6 @@ impl Origin {
 
     /// Nothing goes out: `simulated` answers.
     #[cfg(test)]
-    #[allow(dead_code)] // the simulation to come uses it
     pub(crate) fn simulated(
         settings: &ProxySettings,
         simulated: Simulated,

@@ -12,7 +12,9 @@ fn source() -> PathBuf {
 
 fn modules() -> Vec<String> {
     let map = fs::read_to_string(source().join("lib.rs")).expect("src/lib.rs");
-    let declared = map.lines().filter_map(|line| line.strip_prefix("pub mod "));
+    let declared = map
+        .lines()
+        .filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod "));
     declared
         .map(|rest| rest.split(';').next().expect("a name").to_owned())
         .collect()

@@ -1,0 +1,290 @@
+//! Seeded runs of the whole: several real sidecars over one simulated Redis before a scripted origin,
+//! on paused time. Whatever takes time may go wrong, by draws that all follow from the seed; no read may
+//! return less than a write that was due (see [`checker`]).
+//!
+//! `SIDECACHE_SIMULATION_SEEDS` sets how many seeds are run, `SIDECACHE_SIMULATION_SEED` runs one and
+//! tells what happens in it.
+
+mod actors; // those who read and write
+mod checker; // what a read may return
+mod dice; // chance that can be had again
+mod fleet; // the sidecars
+mod history; // what happens
+mod origin; // registers
+mod recovery; // what must hold afterwards
+mod redis; // Redis and the lines to it
+mod report; // what came of it
+mod sabotage; // what would be wrong
+mod torment; // what befalls processes
+
+use checker::Checker;
+use dice::Dice;
+use fleet::Fleet;
+use history::{Fault, History, Likely};
+use origin::Origin;
+use redis::Redis;
+use report::Report;
+use sabotage::Sabotage;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use tokio::time::{Duration, sleep};
+
+/// Run where no other number is asked for.
+const SEEDS: u64 = 2000;
+
+const SIDECARS: usize = 3;
+const REGISTERS: usize = 2;
+const READERS: u64 = 4;
+const WRITERS: u64 = 2;
+
+/// How long things go wrong in a run: long enough for some thirty reads, so that thousands of seeds
+/// are run in a minute.
+const LASTING: Duration = Duration::from_millis(250);
+/// `[proxy] origin_timeout`.
+const ORIGIN_TIMEOUT: Duration = Duration::from_millis(200);
+/// By what a late commit comes later than that, at most: within the lease.
+const LATE: Duration = Duration::from_millis(100);
+/// `[store] write_lease`.
+const LEASE: Duration = Duration::from_millis(450);
+/// Of what is kept for long: longer than any run.
+const LONG_TTL: Duration = Duration::from_secs(3600);
+/// And for short.
+const SHORT_TTL: Duration = Duration::from_secs(1);
+/// For which one rule may be answered from memory.
+const LOCAL_TTL: Duration = Duration::from_millis(200);
+/// From a fill's reading at the origin until it is kept: an answer's head, then three pieces.
+const LONGEST_FILL: Duration = Duration::from_secs(1);
+/// Until nothing of a write that its client gave up is under way any more.
+const LONGEST_WRITE: Duration = Duration::from_secs(2);
+
+const RULES: &str = r#"
+namespace = "sim"
+
+[proxy]
+listen = "127.0.0.1:0"
+origin = "http://127.0.0.1:1"
+origin_timeout = "200ms"
+hosts = ["api.test"]
+
+[store]
+url = "redis://127.0.0.1:1"
+timeout = "60ms"
+write_lease = "450ms"
+
+[[cache]]
+name = "one"
+match = "GET /one/{register}"
+key = "items:{register}"
+query = []
+ttl = "1h"
+public = true
+coalesce = "fleet"
+
+[[cache]]
+name = "page"
+match = "GET /page/{register}"
+key = "pages:{register}:{query}"
+query = ["p"]
+ttl = "1s"
+public = true
+
+[[cache]]
+name = "all"
+match = "GET /all"
+key = "lists:all"
+query = []
+ttl = "1h"
+public = true
+
+[[cache]]
+name = "spoken"
+match = "GET /spoken/{register}"
+key = "spoken:{register}"
+query = []
+ttl = "1h"
+local_ttl = "200ms"
+public = true
+
+[[invalidate]]
+name = "raised"
+on = "PATCH /raise/{register}"
+drop = ["items:{register}", "spoken:{register}", "lists:*", "pages:{response.register}:*"]
+"#;
+
+/// One run.
+struct Run {
+    seed: u64,
+    sabotage: Option<Sabotage>,
+}
+
+/// What it came to.
+struct Ran {
+    report: Report,
+    told: Vec<String>,
+    digest: u64,
+}
+
+impl Run {
+    fn of(seed: u64) -> Run {
+        Run {
+            seed,
+            sabotage: None,
+        }
+    }
+
+    fn run(&self) -> Ran {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build();
+        runtime.expect("a runtime").block_on(self.carry_out())
+    }
+
+    async fn carry_out(&self) -> Ran {
+        let likely = Likely::drawn(&mut Dice::new(self.seed, 0));
+        let history = Arc::new(History::new(likely));
+        let checker = Arc::new(Checker::new(history.clone()));
+        let redis = Redis::new(history.clone(), checker.clone(), self.sabotage);
+        let dice = Dice::new(self.seed, 1);
+        let origin = Origin::new(history.clone(), checker.clone(), dice);
+        let fleet = Fleet::new(self.seed, history, checker, redis.into(), origin.into());
+        let fleet = Arc::new(fleet);
+        fleet.report.lock().expect("not poisoned").clocks_jump = likely.clocks;
+        for place in 0..SIDECARS {
+            fleet.start(place).await;
+        }
+        let actors = self.act(&fleet);
+        sleep(LASTING).await;
+        fleet.quiet.store(true, SeqCst);
+        for actor in actors {
+            actor.await.expect("an actor carries on to the end");
+        }
+        fleet.history.calm_down();
+        recovery::recover(&fleet).await;
+        fleet.ran()
+    }
+
+    fn act(&self, fleet: &Arc<Fleet>) -> Vec<tokio::task::JoinHandle<()>> {
+        let dice = |actor| Dice::new(self.seed, actor);
+        let mut actors = vec![tokio::spawn(torment::torment(fleet.clone(), dice(2)))];
+        for reader in 0..READERS {
+            actors.push(tokio::spawn(actors::read(fleet.clone(), dice(10 + reader))));
+        }
+        for writer in 0..WRITERS {
+            actors.push(tokio::spawn(actors::write(
+                fleet.clone(),
+                dice(100 + writer),
+            )));
+        }
+        actors
+    }
+}
+
+impl Fleet {
+    fn ran(&self) -> Ran {
+        let mut report = std::mem::take(&mut *self.report.lock().expect("not poisoned"));
+        report.seeds = 1;
+        report.writes = self.checker.count() as u64;
+        report.faults = self.history.faults();
+        let (told, digest) = self.history.told();
+        Ran {
+            report,
+            told,
+            digest,
+        }
+    }
+}
+
+fn variable(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().expect("a number"))
+}
+
+/// Runs these seeds; what it all came to. Ends at the first that goes wrong.
+fn explore(seeds: std::ops::Range<u64>) -> Report {
+    let mut whole = Report::default();
+    for seed in seeds {
+        let ran = Run::of(seed).run();
+        assert!(
+            ran.report.wrong.is_empty(),
+            "SIDECACHE_SIMULATION_SEED={seed}\n{}",
+            ran.report
+        );
+        whole.add(ran.report);
+    }
+    eprintln!("{whole}");
+    for fault in Fault::all() {
+        assert!(
+            whole.faults.contains_key(&fault),
+            "{fault:?} never happened"
+        );
+    }
+    assert!(whole.hits * 10 > whole.reads, "the cache answered");
+    whole
+}
+
+/// How many seeds each of two tests runs, which may be beside each other.
+fn half() -> u64 {
+    variable("SIDECACHE_SIMULATION_SEEDS").unwrap_or(SEEDS) / 2
+}
+
+#[test]
+fn no_read_is_older_than_what_was_due() {
+    let Some(seed) = variable("SIDECACHE_SIMULATION_SEED") else {
+        explore(0..half());
+        return;
+    };
+    let ran = Run::of(seed).run();
+    eprintln!("{}\n{}", ran.told.join("\n"), ran.report);
+    assert!(ran.report.wrong.is_empty(), "seed {seed}");
+}
+
+#[test]
+fn no_read_is_older_than_what_was_due_by_other_seeds() {
+    if variable("SIDECACHE_SIMULATION_SEED").is_none() {
+        explore(half()..2 * half());
+    }
+}
+
+#[test]
+fn a_seed_tells_the_same_story_each_time() {
+    for seed in 0..25 {
+        let (first, second) = (Run::of(seed).run(), Run::of(seed).run());
+        assert_eq!(first.told, second.told, "seed {seed}");
+        assert_eq!(first.digest, second.digest, "seed {seed}");
+    }
+}
+
+/// Most seeds that it may take to find a protocol that is wrong.
+const SEEDS_TO_FIND: u64 = 400;
+
+/// The first seed by which a sabotaged protocol is found to be wrong.
+fn found(sabotage: Sabotage) -> Option<u64> {
+    let is_wrong = |seed: &u64| {
+        let run = Run {
+            seed: *seed,
+            sabotage: Some(sabotage),
+        };
+        run.run().report.is_stale()
+    };
+    let found = (0..SEEDS_TO_FIND).find(is_wrong);
+    eprintln!("{sabotage:?} is found by seed {found:?}");
+    found
+}
+
+#[test]
+fn a_protocol_that_bumps_too_early_or_not_at_all_is_found() {
+    assert_ne!(found(Sabotage::NoBump), None);
+    assert_ne!(found(Sabotage::BumpBeforeTheOrigin), None);
+}
+
+#[test]
+fn versions_that_come_back_are_found() {
+    assert_ne!(found(Sabotage::VersionsComeBack), None);
+}
+
+#[test]
+fn leases_that_are_missing_or_not_counted_are_found() {
+    assert_ne!(found(Sabotage::NoLease), None);
+    assert_ne!(found(Sabotage::OneSettlesAll), None);
+}

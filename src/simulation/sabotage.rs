@@ -1,0 +1,76 @@
+//! What would be wrong with the protocol: each way of it must be found.
+
+use crate::store::simulated::{self, Keys, Reply};
+use bytes::Bytes;
+
+/// A Redis that does not do what the protocol asks of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// A write's drops are forgotten.
+    NoBump,
+    /// They happen with the lease, before the origin acts, and not afterwards.
+    BumpBeforeTheOrigin,
+    /// Intents are not counted: settling one write lifts the leases of all.
+    OneSettlesAll,
+    /// A lease is not registered at all.
+    NoLease,
+    /// A node that comes back has the version that it had before.
+    VersionsComeBack,
+}
+
+impl Sabotage {
+    /// Carries out a command, wrongly.
+    pub fn carry_out(self, keys: &mut Keys, words: &[Bytes], now: u64) -> Reply {
+        match (self, simulated::name(words)) {
+            (Sabotage::NoBump, "SETTLE") => keys.carry_out(&unbumped(words), now),
+            (Sabotage::BumpBeforeTheOrigin, "SETTLE") => keys.carry_out(&unbumped(words), now),
+            (Sabotage::BumpBeforeTheOrigin, "LEASE") => {
+                let reply = keys.carry_out(words, now);
+                let nodes = keys_of(words).iter().step_by(2);
+                nodes.for_each(|node| keys.evict(&text(node)));
+                reply
+            }
+            (Sabotage::OneSettlesAll, "SETTLE") => {
+                let leased = 2 * number(&words[3 + number(&words[2]) + 1]);
+                let intents = keys_of(words)[..leased].iter().skip(1).step_by(2);
+                intents.for_each(|intents| keys.evict(&text(intents)));
+                keys.carry_out(words, now)
+            }
+            (Sabotage::NoLease, "LEASE") => Reply::Number(0),
+            (Sabotage::VersionsComeBack, "SNAPSHOT") => keys.carry_out(&unchanging(words), now),
+            _ => keys.carry_out(words, now),
+        }
+    }
+}
+
+fn text(word: &Bytes) -> String {
+    String::from_utf8_lossy(word).into_owned()
+}
+
+fn number(word: &Bytes) -> usize {
+    text(word).parse().expect("a count")
+}
+
+/// The keys of a script.
+fn keys_of(words: &[Bytes]) -> &[Bytes] {
+    &words[3..3 + number(&words[2])]
+}
+
+/// The same settlement without the nodes to delete.
+fn unbumped(words: &[Bytes]) -> Vec<Bytes> {
+    let args = &words[3 + number(&words[2])..];
+    let with_root = 2 * number(&args[1]) + 1;
+    let count = Bytes::from(with_root.to_string());
+    [&words[..2], &[count], &words[3..3 + with_root], args].concat()
+}
+
+/// The same snapshot, offering for each node what its name comes to.
+fn unchanging(words: &[Bytes]) -> Vec<Bytes> {
+    let nodes = keys_of(words).iter().step_by(2);
+    let tokens = nodes.map(|node| {
+        let digest = xxhash_rust::xxh3::xxh3_128(node);
+        Bytes::copy_from_slice(&digest.to_le_bytes())
+    });
+    let before = &words[..7 + number(&words[2])];
+    before.iter().cloned().chain(tokens).collect()
+}
