@@ -7,31 +7,41 @@
 mod actors; // readers, writers, those who ask how the sidecars are
 mod checker; // which reads were too old
 mod checker_tests; // that it finds them
+mod client; // one connection
+mod cold; // what many want at once
 mod dice; // chance that can be had again
+mod due; // from when on a write must be seen
+mod fleet; // what all actors share
 mod history; // what happened, by one clock
 mod link; // a way to Redis that can be cut
 mod origin; // registers
+mod plan; // writes before they are sent
 mod report; // what is told of a run
+mod rules; // two editions of a rules file
+mod strikes; // faults at a chosen moment
 mod torment; // faults
 
+use crate::local_ttl::muffler::Muffler;
 use crate::process::Process;
 use crate::redis::{RedisServer, eventually};
-use crate::world;
-use history::{History, Records};
+use fleet::Fleet;
+use history::{Fault, History, Records};
 use link::Link;
 use origin::Origin;
 use report::Report;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use rules::{Edition, Flaw};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tempfile::TempDir;
 use tokio::time::sleep;
 
 const SIDECARS: usize = 3;
 /// The first are written often, the last seldom: what is dropped all the time shows no lease.
 const REGISTERS: usize = 24;
+/// Registers behind those, which are written only to strike a sidecar.
+const SELDOM: usize = 4;
+/// From here on registers are read once and never written.
+const FIRST_COLD: usize = 1000;
 const READERS: u64 = 10;
 const WRITERS: u64 = 6;
 const POLL_EVERY: Duration = Duration::from_millis(25);
@@ -45,136 +55,112 @@ const LEASE: Duration = Duration::from_millis(1500);
 const STORE_TIMEOUT: Duration = Duration::from_millis(250);
 /// Of what is kept.
 const TTL: Duration = Duration::from_secs(4);
-/// From a fill's reading at the origin until it is kept.
-const LONGEST_FILL: Duration = Duration::from_secs(2);
+/// Of one rule. A sidecar is stopped for longer.
+const LOCAL_TTL: Duration = Duration::from_millis(300);
+/// From a fill's reading at the origin until it is kept: the sidecar may be stopped, then Redis.
+const LONGEST_FILL: Duration = Duration::from_secs(3);
+/// What the origin takes for a read while many wait for it.
+const FETCH: Duration = Duration::from_millis(150);
+/// How long a fetch takes whose holder was killed: nobody waits longer for another than
+/// `origin_timeout`, then fetches himself, and meanwhile Redis hangs, twice.
+const LONGEST_WAIT: Duration = Duration::from_millis(2500);
 
 /// How long faults are injected before everything is begun anew, by the next seed.
 const ROUND: Duration = Duration::from_secs(12);
 /// Quiet at the end of a round, so that leases end and what is owed is paid.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// What a write drops, the second by its answer.
-const SETS: &str = r#"drop = ["registers:{register}", "pages:{response.register}:*"]"#;
-/// The same with the wrong names: bumps that reach nothing.
-const WRONG_SETS: &str = r#"drop = ["registers:none", "pages:none:*"]"#;
-
-/// Where a sidecar is to be found now.
-#[derive(Clone, Copy)]
-struct Doors {
-    /// Counts the processes at this place.
-    incarnation: u64,
-    proxy: SocketAddr,
-    admin: SocketAddr,
-}
-
-/// What all actors of a round share.
-struct Fleet {
-    history: Arc<History>,
-    origin: Origin,
-    doors: [Mutex<Option<Doors>>; SIDECARS],
-    /// The number of the next write.
-    writes: AtomicU64,
-    /// No more faults, no more writes.
-    quiet: AtomicBool,
-    over: AtomicBool,
-    /// From each sidecar to Redis.
-    links: Vec<Link>,
-    sets: &'static str,
-    home: TempDir,
-}
-
-impl Fleet {
-    fn doors(&self, of: usize) -> Doors {
-        let doors = self.doors[of].lock().expect("not poisoned");
-        doors.expect("it was started before the actors")
-    }
-
-    fn over(&self) -> bool {
-        self.over.load(SeqCst)
-    }
-}
-
-fn rules(origin: SocketAddr, store: &str, journal: &Path, sets: &str) -> String {
-    let head = world::head(origin, store).replace("\"5s\"", "\"1s\"");
-    let (ttl, lease, journal) = (TTL.as_secs(), LEASE.as_millis(), journal.display());
-    format!(
-        r#"{head}write_lease = "{lease}ms"
-journal = "{journal}"
-
-[[cache]]
-name = "register"
-match = "GET /one/{{register}}"
-key = "registers:{{register}}"
-query = []
-ttl = "{ttl}s"
-public = true
-
-[[cache]]
-name = "page"
-match = "GET /page/{{register}}"
-key = "pages:{{register}}:{{query}}"
-query = ["p"]
-ttl = "{ttl}s"
-public = true
-
-[[invalidate]]
-name = "raised"
-on = "PATCH /raise/{{register}}"
-{sets}
-"#
-    )
-}
-
 /// One round.
 struct Round {
     seed: u64,
     lasting: Duration,
-    sets: &'static str,
-    torment: bool,
+    flaw: Option<Flaw>,
+    /// What is done to sidecars and the origin.
+    faults: &'static [Fault],
+    /// Whether Redis is tormented as well.
+    torments_redis: bool,
 }
 
 impl Round {
+    /// One in which all is wrong that can be, but the rules.
+    fn of(seed: u64, lasting: Duration) -> Round {
+        Round {
+            seed,
+            lasting,
+            flaw: None,
+            faults: &torment::TO_OTHERS,
+            torments_redis: true,
+        }
+    }
+
+    /// One of a few seconds in which nothing is wrong but `flaw` and what is done to sidecars.
+    fn flawed(flaw: Flaw, faults: &'static [Fault]) -> Round {
+        Round {
+            seed: 1,
+            lasting: Duration::from_secs(3),
+            flaw: Some(flaw),
+            faults,
+            torments_redis: false,
+        }
+    }
+
     async fn run(&self) -> Report {
         let mut redis = RedisServer::start();
-        let history = Arc::new(History::new(self.seed, SIDECARS));
-        let link = || Link::open(redis.port());
-        let fleet = Arc::new(Fleet {
-            origin: Origin::start(REGISTERS, history.clone()).await,
-            history,
-            doors: Default::default(),
-            writes: AtomicU64::new(0),
-            quiet: AtomicBool::new(false),
-            over: AtomicBool::new(false),
-            links: vec![link().await, link().await, link().await],
-            sets: self.sets,
-            home: tempfile::tempdir().expect("a directory"),
-        });
-        let mut processes: Vec<Process> = (0..SIDECARS).map(|whom| fleet.start(whom)).collect();
+        let muffler = Muffler::open(redis.port()).await;
+        let fleet = self.fleet(&redis, &muffler).await;
+        let start = |whom| fleet.start(whom, Edition::Old);
+        let mut processes: Vec<Process> = (0..SIDECARS).map(start).collect();
         for (whom, process) in processes.iter().enumerate() {
-            fleet.admit(whom, process);
+            fleet.admit(whom, process, Edition::Old);
         }
+        let cold = cold::read(&fleet).await;
         let actors = act(&fleet);
-        if self.torment {
-            let ended = async {
-                sleep(self.lasting).await;
-                fleet.quiet.store(true, SeqCst);
-            };
-            let dice = |actor| fleet.history.dice(actor);
-            tokio::join!(
-                ended,
-                torment::redis(&fleet, &mut redis, dice(1001)),
-                torment::others(&fleet, &mut processes, dice(1002)),
-            );
-        } else {
-            sleep(self.lasting).await;
-            fleet.quiet.store(true, SeqCst);
+        if self.flaw == Some(Flaw::Memory) {
+            muffler.muffle();
         }
+        self.torment(&fleet, &mut redis, &mut processes).await;
         settle(&fleet).await;
         fleet.over.store(true, SeqCst);
         for actor in actors {
             actor.await.expect("an actor carries on to the end");
         }
-        Report::of(self.seed, self.lasting, &recorded(&fleet))
+        Report::of(self.seed, self.lasting, cold, &recorded(&fleet))
+    }
+
+    async fn fleet(&self, redis: &RedisServer, muffler: &Muffler) -> Arc<Fleet> {
+        let history = Arc::new(History::new(self.seed, SIDECARS));
+        let port = match self.flaw {
+            Some(Flaw::Memory) => muffler.address.port(),
+            _ => redis.port(),
+        };
+        let link = || Link::open(port);
+        let links = vec![link().await, link().await, link().await];
+        let origin = Origin::start(history.clone()).await;
+        Arc::new(Fleet::new(history, origin, links, self.flaw))
+    }
+
+    async fn torment(
+        &self,
+        fleet: &Arc<Fleet>,
+        redis: &mut RedisServer,
+        processes: &mut [Process],
+    ) {
+        let dice = |actor| fleet.history.dice(actor);
+        let ended = async {
+            sleep(self.lasting).await;
+            fleet.quiet.store(true, SeqCst);
+        };
+        let tormented = async {
+            if self.torments_redis {
+                torment::redis(fleet, redis, dice(1001)).await;
+            }
+        };
+        let others = async {
+            if !self.faults.is_empty() {
+                torment::others(fleet, processes, self.faults, dice(1002)).await;
+            }
+        };
+        tokio::join!(ended, tormented, others);
     }
 }
 
@@ -248,14 +234,8 @@ async fn no_read_is_older_than_a_write_that_its_client_was_told_of() {
     let mut left = seconds.unwrap_or(ROUND);
     let mut whole = Report::default();
     for seed in seed.. {
-        let round = Round {
-            seed,
-            lasting: left.min(ROUND),
-            sets: SETS,
-            torment: true,
-        };
         eprintln!("chaos: SIDECACHE_CHAOS_SEED={seed}");
-        let report = round.run().await;
+        let report = Round::of(seed, left.min(ROUND)).run().await;
         assert!(report.verdict.stale.is_empty(), "{report}");
         whole.add(report);
         left = left.saturating_sub(ROUND);
@@ -266,16 +246,26 @@ async fn no_read_is_older_than_a_write_that_its_client_was_told_of() {
     eprintln!("{whole}");
     assert!(whole.reads > 1000, "it was read");
     assert!(whole.hits * 4 > whole.reads, "the cache answered");
+    assert!(whole.longest_orphan() <= LONGEST_WAIT, "{whole}");
+    assert!(whole.cold.fetches < whole.cold.registers * 2, "{whole}");
+}
+
+async fn is_found(flaw: Flaw, faults: &'static [Fault], at_least: usize) {
+    let report = Round::flawed(flaw, faults).run().await;
+    assert!(report.verdict.stale.len() >= at_least, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bumps_that_reach_nothing_are_found() {
-    let round = Round {
-        seed: 1,
-        lasting: Duration::from_secs(3),
-        sets: WRONG_SETS,
-        torment: false,
-    };
-    let report = round.run().await;
-    assert!(report.verdict.stale.len() > 20, "{report}");
+    is_found(Flaw::Drops, &[], 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_ends_too_late_is_found() {
+    is_found(Flaw::Lease, &[Fault::WriterKilled], 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_that_is_believed_too_long_is_found_where_messages_are_lost() {
+    is_found(Flaw::Memory, &[], 20).await;
 }

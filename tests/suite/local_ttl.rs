@@ -2,7 +2,7 @@
 
 mod heard; // what other sidecars deleted
 mod lost; // the subscription ends, a message is lost, Redis goes away
-mod muffler; // a way to Redis on which messages get lost
+pub mod muffler; // a way to Redis on which messages get lost
 mod quiet; // hits without a command
 
 use crate::redis::RedisServer;

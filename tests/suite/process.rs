@@ -125,6 +125,15 @@ impl Process {
         std::fs::write(&self.rules, text).expect("a rules file");
     }
 
+    /// Gives it another rules file, and returns when that is in force.
+    pub(crate) async fn reload(&self, text: &str) {
+        let reloads = || self.logged().matches("the rules were reloaded").count();
+        let before = reloads();
+        self.write_rules(text);
+        self.signal("-HUP");
+        eventually("the rules are reloaded", async || reloads() > before).await;
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let kill = Command::new("kill").args([signal, &pid]).status();

@@ -21,6 +21,11 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
+    /// A generator that does not disturb this one.
+    pub fn another(&mut self) -> Dice {
+        Dice(self.draw())
+    }
+
     /// A number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
         (self.draw() % end as u64) as usize

@@ -2,6 +2,7 @@
 //! live.
 
 use super::dice::Dice;
+use super::rules::Edition;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -12,11 +13,23 @@ pub type At = Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     SidecarKilled,
+    /// Killed while the origin keeps it waiting for the answer to a write that is committed.
+    WriterKilled,
+    /// Killed while it fetches for the fleet.
+    HolderKilled,
+    /// Stopped for longer than it may answer from memory.
+    SidecarPaused,
+    /// SIGHUP, with the other rules.
+    RulesReloaded,
+    /// Ended and started with the other rules.
+    RulesReplaced,
     RedisHung,
     RedisFlushed,
     RedisRestarted,
     NodesEvicted,
     ConnectionsDropped,
+    /// `CLIENT KILL TYPE pubsub`.
+    SubscribersDropped,
     OriginSlow,
     /// The origin commits and answers 500.
     FailedAfterCommit,
@@ -32,7 +45,26 @@ impl Fault {
     /// Whether a sidecar may lose Redis by it.
     pub fn parts_from_redis(self) -> bool {
         use Fault::*;
-        matches!(self, RedisHung | RedisRestarted | ConnectionsDropped)
+        matches!(
+            self,
+            RedisHung | RedisRestarted | ConnectionsDropped | SidecarPaused
+        )
+    }
+
+    /// Whether a sidecar may hear of other's writes late, or not at all.
+    pub fn deafens(self) -> bool {
+        self.parts_from_redis() || self == Fault::SubscribersDropped
+    }
+
+    /// Whether a sidecar is killed.
+    pub fn kills(self) -> bool {
+        use Fault::*;
+        matches!(self, SidecarKilled | WriterKilled | HolderKilled)
+    }
+
+    /// Whether a sidecar goes by other rules from then on.
+    pub fn changes_rules(self) -> bool {
+        matches!(self, Fault::RulesReloaded | Fault::RulesReplaced)
     }
 
     /// Whether intents are lost by it.
@@ -66,6 +98,10 @@ pub struct Write {
     pub id: u64,
     pub register: usize,
     pub through: usize,
+    /// The rules of the sidecar that forwarded it, unless they were changing.
+    pub edition: Option<Edition>,
+    /// Only the new rules have a set for it.
+    pub lifts: bool,
     pub begun: At,
     /// When the whole answer was there, and its status.
     pub answered: Option<(At, u16)>,
@@ -79,7 +115,12 @@ pub struct Write {
 pub struct Read {
     pub register: usize,
     pub through: usize,
+    /// The rules of the sidecar that answered it, unless they were changing.
+    pub edition: Option<Edition>,
+    /// Whether it may be answered from memory.
+    pub is_near: bool,
     pub begun: At,
+    pub ended: At,
     pub value: u64,
     pub hit: bool,
 }
@@ -121,6 +162,8 @@ pub struct Records {
     pub injected: Vec<Injected>,
     /// Reads that got no answer, or none of the origin's.
     pub unanswered: u64,
+    /// How long readers took that found a fetch's holder alive or just killed.
+    pub orphaned: Vec<Duration>,
 }
 
 /// Records under way.

@@ -1,4 +1,4 @@
-//! The origin: registers, each a number that `PATCH` raises by one and `GET` reads. It carries on
+//! The origin: registers, each a number that `PATCH` and `POST` raise by one and `GET` reads. It carries on
 //! with a write whose connection broke, as a backend does that has begun its transaction.
 
 use super::dice::Dice;
@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
@@ -37,7 +37,9 @@ pub struct Origin {
 
 /// What it holds.
 pub struct Registers {
-    values: Mutex<Vec<u64>>,
+    values: Mutex<HashMap<usize, u64>>,
+    /// How often each path was read.
+    fetches: Mutex<HashMap<String, u64>>,
     commits: Mutex<HashMap<u64, Commit>>,
     repeated: AtomicU64,
     dice: Mutex<Dice>,
@@ -47,12 +49,13 @@ pub struct Registers {
 }
 
 impl Origin {
-    /// Starts one of so many registers, all 0.
-    pub async fn start(registers: usize, history: Arc<History>) -> Origin {
+    /// Starts one whose registers are all 0.
+    pub async fn start(history: Arc<History>) -> Origin {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let registers = Arc::new(Registers {
-            values: Mutex::new(vec![0; registers]),
+            values: Mutex::new(HashMap::new()),
+            fetches: Mutex::default(),
             commits: Mutex::default(),
             repeated: AtomicU64::new(0),
             dice: Mutex::new(history.dice(u64::MAX)),
@@ -91,7 +94,7 @@ impl Registers {
         let register = parts.uri.path().rsplit('/').next().expect("a last segment");
         let register: usize = register.parse().expect("a register");
         if parts.method == "GET" {
-            return Ok(self.read(register).await);
+            return Ok(self.read(parts.uri.path(), register).await);
         }
         // A body that breaks off is no write.
         body.collect().await.map_err(io::Error::other)?;
@@ -99,8 +102,9 @@ impl Registers {
     }
 
     /// The answer leaves some time after the register was read.
-    async fn read(&self, register: usize) -> Response<Full<Bytes>> {
-        let value = self.values.lock().expect("not poisoned")[register];
+    async fn read(&self, path: &str, register: usize) -> Response<Full<Bytes>> {
+        let value = *self.values().entry(register).or_default();
+        *self.read_counts().entry(path.to_owned()).or_default() += 1;
         let usual = self.dice.lock().expect("not poisoned").ms(0, 8);
         sleep(usual + Duration::from_millis(self.slow.load(SeqCst))).await;
         answer(200, register, value)
@@ -129,9 +133,10 @@ impl Registers {
     }
 
     fn commit(&self, id: u64, register: usize, arrived: Duration) -> u64 {
-        let mut values = self.values.lock().expect("not poisoned");
-        values[register] += 1;
-        let value = values[register];
+        let mut values = self.values();
+        let value = values.entry(register).or_default();
+        *value += 1;
+        let value = *value;
         let commit = Commit {
             arrived,
             committed: self.history.now(),
@@ -142,6 +147,25 @@ impl Registers {
             self.repeated.fetch_add(1, SeqCst);
         }
         value
+    }
+
+    fn values(&self) -> MutexGuard<'_, HashMap<usize, u64>> {
+        self.values.lock().expect("not poisoned")
+    }
+
+    fn read_counts(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+        self.fetches.lock().expect("not poisoned")
+    }
+
+    /// How often a path was read.
+    pub fn fetches(&self, path: &str) -> u64 {
+        self.read_counts().get(path).copied().unwrap_or_default()
+    }
+
+    /// Whether a write is committed.
+    pub fn has_committed(&self, id: u64) -> bool {
+        let commits = self.commits.lock().expect("not poisoned");
+        commits.contains_key(&id)
     }
 
     /// What became of each write that was committed. Each was sent once.

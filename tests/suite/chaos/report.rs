@@ -1,8 +1,10 @@
 //! What is told of a run.
 
-use super::checker::{self, Terms, Verdict};
+use super::checker::{self, Verdict};
+use super::cold::Cold;
+use super::due::Terms;
 use super::history::{Fault, Records};
-use super::{LEASE, LONGEST_FILL, TTL};
+use super::{LEASE, LOCAL_TTL, LONGEST_FILL, LONGEST_WAIT, TTL};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -18,23 +20,34 @@ pub struct Report {
     pub reads: u64,
     pub hits: u64,
     unanswered: u64,
+    near: u64,
+    pub cold: Cold,
+    longest: Duration,
+    /// How long readers took whose fetch's holder was killed.
+    pub orphaned: Vec<Duration>,
     injected: BTreeMap<Fault, u64>,
     pub verdict: Verdict,
 }
 
 impl Report {
     /// Checks what was recorded.
-    pub fn of(seed: u64, lasting: Duration, records: &Records) -> Report {
+    pub fn of(seed: u64, lasting: Duration, cold: Cold, records: &Records) -> Report {
         let mut injected: BTreeMap<Fault, u64> = BTreeMap::new();
         for one in &records.injected {
             *injected.entry(one.fault).or_default() += 1;
         }
+        let reads = records.reads.iter();
+        let lengths = reads.map(|read| read.ended - read.begun);
         Report {
             seeds: vec![seed],
             lasting,
             reads: records.reads.len() as u64,
             hits: records.reads.iter().filter(|read| read.hit).count() as u64,
             unanswered: records.unanswered,
+            near: records.reads.iter().filter(|read| read.is_near).count() as u64,
+            cold,
+            longest: lengths.max().unwrap_or_default(),
+            orphaned: records.orphaned.clone(),
             injected,
             verdict: checker::check(records),
         }
@@ -47,6 +60,10 @@ impl Report {
         self.reads += other.reads;
         self.hits += other.hits;
         self.unanswered += other.unanswered;
+        self.near += other.near;
+        self.cold.add(other.cold);
+        self.longest = self.longest.max(other.longest);
+        self.orphaned.extend(other.orphaned);
         for (fault, count) in other.injected {
             *self.injected.entry(fault).or_default() += count;
         }
@@ -62,6 +79,17 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "  {reads} reads checked, {hits} hits; {unanswered} were not answered"
+        )?;
+        let (near, longest) = (self.near, self.longest);
+        writeln!(
+            f,
+            "  {near} of them by a rule with local_ttl; the longest took {longest:.1?}"
+        )?;
+        writeln!(f, "  {}", self.cold)?;
+        let (orphaned, waited) = (self.orphaned.len(), self.longest_orphan());
+        writeln!(
+            f,
+            "  {orphaned} reads of what a killed sidecar was fetching took up to {waited:.1?} of {LONGEST_WAIT:.1?}"
         )?;
         write!(f, "  committed writes, by what they are due:")?;
         for (terms, count) in &self.verdict.writes {
@@ -82,10 +110,11 @@ impl fmt::Display for Report {
         writeln!(f, "  older answers before a write was due:")?;
         for ((terms, cause), older) in &self.verdict.older {
             let cause = cause.map_or("none".to_owned(), |fault| format!("{fault:?}"));
-            let (reads, longest, bound) = (older.reads, older.longest, terms.bound());
+            let (reads, p99, longest) = (older.reads(), older.p99(), older.longest());
+            let bound = terms.bound();
             writeln!(
                 f,
-                "  {cause:<20} {reads:>9} reads, up to {longest:.1?} of {bound}"
+                "  {cause:<20} {reads:>9} reads, 99% up to {p99:.1?}, all up to {longest:.1?} of {bound}"
             )?;
         }
         self.verdict
@@ -97,6 +126,11 @@ impl fmt::Display for Report {
 }
 
 impl Report {
+    /// The longest read of what a killed sidecar was fetching.
+    pub fn longest_orphan(&self) -> Duration {
+        self.orphaned.iter().max().copied().unwrap_or_default()
+    }
+
     fn stale_after(&self, fault: Option<Fault>) -> usize {
         let stale = self.verdict.stale.iter();
         stale.filter(|stale| stale.cause == fault).count()
@@ -110,6 +144,7 @@ impl Terms {
             Terms::Payment => "by their answer here and by payment elsewhere,",
             Terms::Lease => "by their lease,",
             Terms::Lifetime => "by lifetime",
+            Terms::Memory => "from memory",
         }
     }
 
@@ -120,6 +155,7 @@ impl Terms {
             Terms::Payment => "what is owed being paid (other sidecars)".to_owned(),
             Terms::Lease => format!("{LEASE:?} (write_lease)"),
             Terms::Lifetime => format!("{:?} (ttl and a fill)", TTL + LONGEST_FILL),
+            Terms::Memory => format!("{LOCAL_TTL:?} (local_ttl)"),
         }
     }
 }
