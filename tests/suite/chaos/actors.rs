@@ -9,6 +9,9 @@ use super::{POLL_EVERY, REGISTERS, SELDOM, SIDECARS};
 use crate::world::request;
 use tokio::time::sleep;
 
+/// A miss, a hit that asks Redis, and one that does not.
+const NEAR_AT_ONCE: usize = 3;
+
 /// Reads registers through all sidecars until the run is over.
 pub async fn read(fleet: &Fleet, mut dice: Dice) {
     let mut clients: [Client; SIDECARS] = Default::default();
@@ -54,8 +57,25 @@ pub async fn write(fleet: &Fleet, mut dice: Dice) {
     let mut clients: [Client; SIDECARS] = Default::default();
     while !fleet.is_quiet() {
         let plan = Plan::drawn(&mut dice, fleet.next_write());
+        // Now and then some sidecar, also that of the write, has the answer in memory and is asked for
+        // it the moment the write is told.
+        let chased = dice.once_in(3).then(|| dice.below(SIDECARS));
+        if let Some(through) = chased {
+            read_near(fleet, &mut clients, &plan, through).await;
+        }
         write_once(fleet, &mut clients[plan.through], &plan, &mut dice).await;
+        if let Some(through) = chased {
+            read_near(fleet, &mut clients, &plan, through).await;
+        }
         sleep(dice.ms(10, 100)).await;
+    }
+}
+
+/// Reads until the answer comes from memory, if nothing comes between.
+async fn read_near(fleet: &Fleet, clients: &mut [Client], plan: &Plan, through: usize) {
+    for _ in 0..NEAR_AT_ONCE {
+        let client = &mut clients[through];
+        read_once(fleet, client, "near", plan.register, through).await;
     }
 }
 
