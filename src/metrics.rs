@@ -57,6 +57,11 @@ struct Kind {
     kind: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
 type Histograms<Labels> = Family<Labels, Histogram, fn() -> Histogram>;
 
 fn histogram() -> Histogram {
@@ -70,6 +75,9 @@ fn histograms<Labels: Clone + std::hash::Hash + Eq>() -> Histograms<Labels> {
 /// The process's metrics. One value is shared by everything that counts.
 pub struct Metrics {
     registry: Registry,
+    connections: Gauge,
+    connections_full: Counter,
+    connections_cut: Family<Reason, Counter>,
     requests: Family<RuleOutcome, Counter>,
     request_seconds: Histograms<RuleOutcome>,
     origin_requests: Family<RuleStatus, Counter>,
@@ -102,6 +110,9 @@ impl Metrics {
     pub fn new() -> Metrics {
         let mut metrics = Metrics {
             registry: Registry::default(),
+            connections: Gauge::default(),
+            connections_full: Counter::default(),
+            connections_cut: Family::default(),
             requests: Family::default(),
             request_seconds: histograms(),
             origin_requests: Family::default(),
@@ -130,6 +141,17 @@ impl Metrics {
     fn register(&mut self) {
         self.registry.register_collector(Box::new(process::Process));
         let mut names = Names(self.registry.sub_registry_with_prefix("sidecache"));
+        names.add("connections", "Clients' connections", &self.connections);
+        names.add(
+            "connections_full",
+            "Times that max_connections were open",
+            &self.connections_full,
+        );
+        names.add(
+            "connections_cut",
+            "Connections that were closed on their client",
+            &self.connections_cut,
+        );
         names.add(
             "requests",
             "Requests, by what became of them",
@@ -213,6 +235,22 @@ impl Metrics {
             "Reloads refused",
             &self.rules_reload_failures,
         );
+    }
+
+    /// A client is connected; it is so until the guard is dropped.
+    pub fn connected(&self) -> Connected {
+        self.connections.inc();
+        Connected(self.connections.clone())
+    }
+
+    /// The next client has to wait until another leaves.
+    pub fn connections_full(&self) {
+        self.connections_full.inc();
+    }
+
+    /// A connection was closed on its client: too slow, too long, too many.
+    pub fn connection_cut(&self, reason: &'static str) {
+        self.connections_cut.get_or_create(&Reason { reason }).inc();
     }
 
     /// A request was answered. `rule` is `-` where none matched.
@@ -347,6 +385,16 @@ impl Names<'_> {
 pub struct Filling(Gauge);
 
 impl Drop for Filling {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// One client's connection, for as long as it lives.
+#[must_use = "the connection counts as closed when this is dropped"]
+pub struct Connected(Gauge);
+
+impl Drop for Connected {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -99,6 +99,10 @@ pub enum Detail {
     OriginBroken,
     /// The client broke off its own request.
     ClientGone,
+    /// Nothing of the client's request came for too long.
+    ClientSlow,
+    /// The client's request has a body larger than `max_body`.
+    RequestTooLarge,
     /// The request is ambiguous and was refused.
     Refused,
 }
@@ -133,6 +137,8 @@ impl Detail {
             Detail::OriginTimeout => "origin-timeout",
             Detail::OriginBroken => "origin-broken",
             Detail::ClientGone => "client-gone",
+            Detail::ClientSlow => "client-slow",
+            Detail::RequestTooLarge => "request-too-large",
             Detail::Refused => "refused",
         }
     }

@@ -63,7 +63,8 @@ pub async fn answer(
     request: Request<Body>,
 ) -> Response<Body> {
     let begun = Instant::now();
-    let answer = match refuse::admit(request) {
+    let max_body = live.table.proxy.limits.max_body;
+    let answer = match refuse::admit(request, max_body) {
         Ok(request) => Exchange::new(live.clone(), peer, request).answer().await,
         Err(refusal) => Answer::refused(&refusal),
     };
@@ -73,6 +74,8 @@ pub async fn answer(
 impl Exchange {
     fn new(live: Arc<Live>, peer: Option<IpAddr>, request: Request<Body>) -> Exchange {
         let (mut parts, body) = request.into_parts();
+        let limits = &live.table.proxy.limits;
+        let body = body.within(limits.max_body, limits.body_timeout);
         let trusted = &live.table.proxy.trusted_proxies;
         let forwarding = Forwarding::of(&parts.headers, parts.version, peer, trusted);
         let methods = headers::methods(&parts.method, &parts.headers);
@@ -112,7 +115,7 @@ impl Exchange {
     }
 
     async fn bypass(self, rule: &Arc<Rule>, detail: Detail) -> Answer {
-        if detail == Detail::ClientGone {
+        if let Detail::ClientGone | Detail::ClientSlow | Detail::RequestTooLarge = detail {
             return Answer::failed(detail, Some(rule.clone()));
         }
         self.forward(
@@ -151,7 +154,7 @@ impl Exchange {
         let (read, body) = match body::read_up_to(std::mem::take(&mut self.body), limit).await {
             Read::Whole(bytes) => (Ok(Some(bytes.clone())), Body::full(bytes)),
             Read::Longer(body) => (Err(Detail::BodyTooLarge), body),
-            Read::Broken(_) => (Err(Detail::ClientGone), Body::empty()),
+            Read::Broken(error) => (Err(error.detail()), Body::empty()),
         };
         self.body = body;
         read

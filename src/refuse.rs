@@ -3,15 +3,19 @@
 
 mod heads; // what a parsed request no longer shows
 
-pub use heads::Heads;
+pub use heads::{Heads, Oversized, Place};
 
-use hyper::header::{self, HeaderValue};
+use hyper::body::Body as HttpBody;
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, StatusCode, Uri, Version};
 use std::net::Ipv6Addr;
 
 /// Bytes of a method: the longest registered one, `UPDATEREDIRECTREF`, has 17.
 const MAX_METHOD: usize = 24;
+
+/// The one expectation that there is (RFC 9110 §10.1.1).
+const CONTINUE: &[u8] = b"100-continue";
 
 /// Rides on a request whose connection is in doubt: see [`Heads::doubtful`].
 #[derive(Clone, Copy)]
@@ -20,7 +24,8 @@ pub struct Doubtful;
 /// Why a request goes no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// 400 for what is ambiguous, 501 for methods that nobody here has.
+    /// 400 for what is ambiguous, 501 for methods that nobody here has, 413 and 417 for what is too
+    /// much.
     pub status: StatusCode,
     /// For a person.
     pub why: &'static str,
@@ -33,6 +38,10 @@ const fn ambiguous(why: &'static str) -> Refusal {
     }
 }
 
+const fn refusal(status: StatusCode, why: &'static str) -> Refusal {
+    Refusal { status, why }
+}
+
 const fn unknown(why: &'static str) -> Refusal {
     Refusal {
         status: StatusCode::NOT_IMPLEMENTED,
@@ -40,11 +49,15 @@ const fn unknown(why: &'static str) -> Refusal {
     }
 }
 
-/// Lets a request in, its target in origin-form and with exactly one `Host` (RFC 9112 §3.2).
+/// Lets a request in, its target in origin-form and with exactly one `Host` (RFC 9112 §3.2), its body
+/// not declared to be longer than `max_body`.
 ///
 /// # Errors
 /// Why it is refused.
-pub fn admit<B>(mut request: Request<B>) -> Result<Request<B>, Refusal> {
+pub fn admit<B: HttpBody>(
+    mut request: Request<B>,
+    max_body: Option<u64>,
+) -> Result<Request<B>, Refusal> {
     if request.extensions().get::<Doubtful>().is_some() {
         return Err(ambiguous("where the request ends is in doubt"));
     }
@@ -57,7 +70,18 @@ pub fn admit<B>(mut request: Request<B>) -> Result<Request<B>, Refusal> {
     if !is_plainly_framed(&request) {
         return Err(ambiguous("Transfer-Encoding is not chunked alone"));
     }
+    if max_body.is_some_and(|most| request.body().size_hint().lower() > most) {
+        let status = StatusCode::PAYLOAD_TOO_LARGE;
+        return Err(refusal(status, "the request's body is too large"));
+    }
+    if !is_expectation_known(&request) {
+        let status = StatusCode::EXPECTATION_FAILED;
+        return Err(refusal(status, "only 100-continue may be expected"));
+    }
     let host = host(&request)?;
+    if request.version() == Version::HTTP_2 {
+        join_cookies(request.headers_mut());
+    }
     *request.uri_mut() = origin_form(&request)?;
     match host {
         Some(host) => request.headers_mut().insert(header::HOST, host),
@@ -77,21 +101,60 @@ fn is_plainly_framed<B>(request: &Request<B>) -> bool {
     }
 }
 
+/// Whether it expects nothing that nobody here knows of (RFC 9110 §10.1.1). HTTP/1.0 has no such
+/// thing as an expectation.
+fn is_expectation_known<B>(request: &Request<B>) -> bool {
+    let is_known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(CONTINUE);
+    request.version() < Version::HTTP_11
+        || request
+            .headers()
+            .get_all(header::EXPECT)
+            .iter()
+            .all(is_known)
+}
+
+/// One `Cookie` of those into which HTTP/2 may split it (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
 /// The one host that the request names: that of an absolute target, else its `Host`.
 fn host<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Refusal> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
+    let is_http2 = request.version() == Version::HTTP_2;
+    let authority = request.uri().authority();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => Some(host.clone()),
         (None, _) if request.version() <= Version::HTTP_10 => None,
+        (None, _) if is_http2 && authority.is_some() => None,
         (None, _) => return Err(ambiguous("Host is missing")),
         (Some(_), Some(_)) => return Err(ambiguous("Host is repeated")),
     };
     if host.as_ref().is_some_and(|host| !is_host(host.as_bytes())) {
         return Err(ambiguous("Host is not a host"));
     }
-    let Some(authority) = request.uri().authority() else {
+    let Some(authority) = authority else {
         return Ok(host);
     };
+    let differs = |host: &HeaderValue| {
+        !authority
+            .as_str()
+            .as_bytes()
+            .eq_ignore_ascii_case(host.as_bytes())
+    };
+    // RFC 9113 §8.3.1: in HTTP/2 both say the same.
+    if is_http2 && host.as_ref().is_some_and(differs) {
+        return Err(ambiguous("Host and :authority differ"));
+    }
     if !is_host(authority.as_str().as_bytes()) {
         return Err(ambiguous("the target's host is not a host"));
     }
@@ -159,7 +222,7 @@ mod tests {
     use super::*;
 
     fn refusal(request: hyper::http::request::Builder) -> Option<&'static str> {
-        admit(request.body(()).expect("a request"))
+        admit(request.body(String::new()).expect("a request"), Some(3))
             .err()
             .map(|refusal| refusal.why)
     }
@@ -195,15 +258,15 @@ mod tests {
     fn an_absolute_target_counts_before_host() {
         let request = Request::get("http://a.example:81/x?y=1")
             .header("host", "b.example")
-            .body(())
+            .body(String::new())
             .expect("a request");
-        let admitted = admit(request).expect("admitted");
+        let admitted = admit(request, None).expect("admitted");
         assert_eq!(admitted.uri(), "/x?y=1");
         let bare = Request::get("http://a.example?y=1")
             .header("host", "a")
-            .body(())
+            .body(String::new())
             .expect("a request");
-        assert_eq!(admit(bare).expect("admitted").uri(), "/?y=1");
+        assert_eq!(admit(bare, None).expect("admitted").uri(), "/?y=1");
         assert_eq!(admitted.headers()["host"], "a.example:81");
     }
 
@@ -218,5 +281,61 @@ mod tests {
             Some("the target * is for OPTIONS only")
         );
         assert_eq!(refusal(Request::options("*").header("host", "a")), None);
+    }
+
+    #[test]
+    fn http2_names_its_host_once() {
+        let named = |host: Option<&str>| {
+            let mut request = Request::get("http://a.example/").version(Version::HTTP_2);
+            if let Some(host) = host {
+                request = request.header("host", host);
+            }
+            refusal(request)
+        };
+        assert_eq!(named(None), None);
+        assert_eq!(named(Some("A.example")), None);
+        assert_eq!(named(Some("b.example")), Some("Host and :authority differ"));
+        let neither = Request::get("/").version(Version::HTTP_2);
+        assert_eq!(refusal(neither), Some("Host is missing"));
+    }
+
+    #[test]
+    fn a_cookie_in_crumbs_is_one_cookie_again() {
+        let request = Request::get("http://a.example/")
+            .version(Version::HTTP_2)
+            .header("cookie", "a=1")
+            .header("cookie", "b=2; c=3")
+            .body(String::new())
+            .expect("a request");
+        let admitted = admit(request, None).expect("admitted");
+        let cookies: Vec<_> = admitted.headers().get_all("cookie").iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3"]);
+    }
+
+    #[test]
+    fn a_body_may_be_so_long_and_not_longer() {
+        let admitted = |body: &str| {
+            let request = Request::post("/").header("host", "a");
+            let request = request.body(body.to_owned()).expect("a request");
+            admit(request, Some(3))
+                .map(drop)
+                .map_err(|refusal| refusal.status.as_u16())
+        };
+        assert_eq!((admitted("abc"), admitted("abcd")), (Ok(()), Err(413)));
+    }
+
+    #[test]
+    fn only_to_continue_may_be_expected() {
+        let expects = |value| {
+            refusal(
+                Request::post("/")
+                    .header("host", "a")
+                    .header("expect", value),
+            )
+        };
+        assert_eq!(expects("100-Continue"), None);
+        for unknown in ["the-unexpected", "100-continue, x", ""] {
+            assert_eq!(expects(unknown), Some("only 100-continue may be expected"));
+        }
     }
 }

@@ -84,13 +84,21 @@ pub fn origin_failed(detail: Detail) -> Response<Body> {
         ),
         Detail::OriginUnreachable => (StatusCode::BAD_GATEWAY, "the origin cannot be reached"),
         Detail::ClientGone => (StatusCode::BAD_REQUEST, "the request body broke off"),
+        Detail::ClientSlow => (
+            StatusCode::REQUEST_TIMEOUT,
+            "the request's body took too long",
+        ),
+        Detail::RequestTooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the request's body is too large",
+        ),
         _ => (
             StatusCode::BAD_GATEWAY,
             "the origin broke off or its answer cannot be read",
         ),
     };
     let mut response = error(status, text, detail);
-    if detail == Detail::ClientGone {
+    if status.is_client_error() {
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));

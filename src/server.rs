@@ -1,7 +1,13 @@
 //! Listeners, reload, drain: one process from start to end.
 
+mod connection; // one connection, from its first byte to its last
+mod exchanges; // the requests under way on a connection
 mod gate; // a listener and its connections
-mod watched; // connections whose heads are followed
+mod parting; // a last answer to who never asked
+mod preface; // HTTP/1 or HTTP/2
+mod room; // how many connections there may be
+mod tunnel; // connections that changed their protocol
+mod watched; // HTTP/1 connections whose heads are followed
 
 pub use gate::Bound;
 
@@ -13,10 +19,13 @@ use crate::live::{Ground, Live, root_of};
 use crate::metrics::Metrics;
 use crate::proxy;
 use crate::rules;
+use crate::rules::settings::ClientLimits;
 use crate::rules::table::Table;
 use crate::store::{Opening, Store};
 use arc_swap::ArcSwap;
-use gate::{Gate, Listener, bind};
+use gate::{Gate, Listener, Opening as Gateway, bind};
+use hyper::Request;
+use hyper::body::Incoming;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,17 +195,32 @@ impl Server {
 }
 
 fn take_requests(listener: (Listener, Bound), live: Arc<ArcSwap<Live>>) -> Gate {
-    Gate::open(listener, CancellationToken::new(), move |peer, request| {
-        let live = live.load_full();
-        async move { proxy::answer(live, peer, request.map(Body::client)).await }
+    let metrics = live.load().ground.metrics.clone();
+    let in_force = live.clone();
+    Gate::open(Gateway {
+        listener,
+        closing: CancellationToken::new(),
+        metrics,
+        limits: move || in_force.load().table.proxy.limits,
+        handler: move |peer, request: Request<Incoming>| {
+            let live = live.load_full();
+            async move { proxy::answer(live, peer, request.map(Body::client)).await }
+        },
     })
 }
 
 fn open_door(listener: (Listener, Bound), door: Door) -> Gate {
+    let metrics = door.live.load().ground.metrics.clone();
     let door = Arc::new(door);
-    Gate::open(listener, CancellationToken::new(), move |_, request| {
-        let door = door.clone();
-        async move { door.answer(request).await }
+    Gate::open(Gateway {
+        listener,
+        closing: CancellationToken::new(),
+        metrics,
+        limits: ClientLimits::default,
+        handler: move |_, request| {
+            let door = door.clone();
+            async move { door.answer(request).await }
+        },
     })
 }
 
@@ -212,6 +236,10 @@ fn same_ground(old: &Table, new: &Table) -> Result<(), String> {
     let changed = [
         ("namespace", old.namespace != new.namespace),
         ("[proxy] listen", old.proxy.listen != new.proxy.listen),
+        (
+            "[proxy] max_connections",
+            old.proxy.limits.max_connections != new.proxy.limits.max_connections,
+        ),
         ("[admin]", old.admin != new.admin),
         ("[local]", old.local != new.local),
         ("[store]", old.store != new.store),

@@ -4,18 +4,22 @@
 //! Its reader gets an error, so that a client sees a truncated answer.
 
 mod channel; // a body that is written while it is read
+mod guard; // a body that keeps to limits of size and time
 mod read; // the beginning of a body, for those who must know it
 
 pub use channel::{BodySender, Gone};
 pub use read::{Read, read_in_time, read_up_to};
 
+use crate::outcome::Detail;
 use bytes::Bytes;
 use channel::Receiver;
+use guard::Guard;
 use hyper::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Why the bytes of a body ended before the body did.
 #[derive(Debug)]
@@ -26,6 +30,10 @@ pub enum BodyError {
     Length,
     /// The connection that it came from broke, or its framing made no sense.
     Broken(hyper::Error),
+    /// It is longer than it may be.
+    TooLong,
+    /// Nothing came of it for too long.
+    TooSlow,
 }
 
 impl fmt::Display for BodyError {
@@ -34,6 +42,8 @@ impl fmt::Display for BodyError {
             BodyError::Aborted => f.write_str("the body was given up by its writer"),
             BodyError::Length => f.write_str("the body has not its declared length"),
             BodyError::Broken(error) => write!(f, "the body broke off: {error}"),
+            BodyError::TooLong => f.write_str("the body is too long"),
+            BodyError::TooSlow => f.write_str("the body came too slowly"),
         }
     }
 }
@@ -42,7 +52,18 @@ impl std::error::Error for BodyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             BodyError::Broken(error) => Some(error),
-            BodyError::Aborted | BodyError::Length => None,
+            _ => None,
+        }
+    }
+}
+
+impl BodyError {
+    /// The word that clients, logs and metrics get where it was a request's.
+    pub fn detail(&self) -> Detail {
+        match self {
+            BodyError::TooLong => Detail::RequestTooLarge,
+            BodyError::TooSlow => Detail::ClientSlow,
+            BodyError::Aborted | BodyError::Length | BodyError::Broken(_) => Detail::ClientGone,
         }
     }
 }
@@ -59,6 +80,7 @@ pub struct Body {
     /// Trailers that were read and put back: `source` is at its end then.
     trailers: Option<HeaderMap>,
     source: Source,
+    guard: Option<Box<Guard>>,
 }
 
 #[derive(Default)]
@@ -121,12 +143,29 @@ impl Body {
         (sender, Body::from(Source::Channel(receiver)))
     }
 
+    /// The same body, broken off where it is longer than `most` bytes, or where nothing of it comes for
+    /// as long as `patience` while it is being read.
+    pub fn within(mut self, most: Option<u64>, patience: Duration) -> Body {
+        if !self.is_end_stream() {
+            self.guard = Some(Box::new(Guard::new(most, patience)));
+        }
+        self
+    }
+
+    /// Whether nothing of it was read yet, so that whoever sends it may still be waiting to be told to.
+    pub fn is_untouched(&self) -> bool {
+        let is_incoming = matches!(self.source, Source::Incoming { .. });
+        let is_read = self.guard.as_ref().is_some_and(|guard| guard.is_read());
+        is_incoming && self.first.is_empty() && self.trailers.is_none() && !is_read
+    }
+
     /// Puts back what was read: the first bytes, and the trailers where it was read up to them.
     fn unread(self, first: Bytes, trailers: Option<HeaderMap>) -> Body {
         Body {
             first,
             trailers,
             source: self.source,
+            guard: self.guard,
         }
     }
 }
@@ -172,6 +211,21 @@ fn poll_incoming(
     Poll::Ready(polled.map(|frame| frame.map_err(BodyError::Broken)))
 }
 
+impl Source {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Source::Empty => Poll::Ready(None),
+            Source::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Source::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Source::Channel(receiver) => receiver.poll_frame(cx),
+            Source::Incoming { incoming, at_end } => poll_incoming(incoming, at_end, cx),
+        }
+    }
+}
+
 impl HttpBody for Body {
     type Data = Bytes;
     type Error = BodyError;
@@ -186,12 +240,10 @@ impl HttpBody for Body {
         if let Some(trailers) = self.trailers.take() {
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
-        match &mut self.source {
-            Source::Empty => Poll::Ready(None),
-            Source::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Source::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Source::Channel(receiver) => receiver.poll_frame(cx),
-            Source::Incoming { incoming, at_end } => poll_incoming(incoming, at_end, cx),
+        let polled = self.source.poll_frame(cx);
+        match &mut self.guard {
+            Some(guard) => guard.check(polled, cx),
+            None => polled,
         }
     }
 

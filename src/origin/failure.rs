@@ -1,5 +1,6 @@
 //! What went wrong, and whether the origin may have acted nevertheless.
 
+use crate::body::BodyError;
 use crate::outcome::Detail;
 use std::error::Error;
 use std::fmt;
@@ -39,8 +40,22 @@ impl Failure {
             FailureKind::Connect => Detail::OriginUnreachable,
             FailureKind::Timeout => Detail::OriginTimeout,
             FailureKind::Closed | FailureKind::Malformed => Detail::OriginBroken,
-            FailureKind::RequestBody => Detail::ClientGone,
+            FailureKind::RequestBody => self
+                .body_error()
+                .map_or(Detail::ClientGone, BodyError::detail),
         }
+    }
+
+    /// What became of the request's body, where that was the trouble.
+    fn body_error(&self) -> Option<&BodyError> {
+        let mut cause: Option<&(dyn Error + 'static)> = self.source();
+        while let Some(error) = cause {
+            if let Some(body_error) = error.downcast_ref() {
+                return Some(body_error);
+            }
+            cause = error.source();
+        }
+        None
     }
 
     /// The client broke off before anything was sent.

@@ -10,6 +10,10 @@ const MAX_LOOKED_AT: usize = 64;
 
 /// Follows the bytes of a connection.
 pub struct Heads {
+    max_head: usize,
+    /// Heads that came to their end.
+    ended: usize,
+    oversized: Option<Oversized>,
     at: At,
     /// The line under way, as far as it is looked at, without its end.
     line: Vec<u8>,
@@ -18,9 +22,30 @@ pub struct Heads {
     doubtful: bool,
 }
 
+/// Where in the messages of a connection its bytes have come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing of the next message has come.
+    Between,
+    /// Its head has begun.
+    Head,
+    /// Its head is over, its body is not.
+    Body,
+}
+
+/// What of a head is longer than heads may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oversized {
+    /// The target alone.
+    Target,
+    /// The head.
+    Head,
+}
+
 /// What of a head decides where its message ends.
 #[derive(Default)]
 struct Head {
+    size: usize,
     begun: bool,
     lengths: usize,
     length: u64,
@@ -41,9 +66,13 @@ enum At {
     Trailers,
 }
 
-impl Default for Heads {
-    fn default() -> Heads {
+impl Heads {
+    /// Before the first byte of a connection whose heads have at most so many bytes.
+    pub fn new(max_head: usize) -> Heads {
         Heads {
+            max_head,
+            ended: 0,
+            oversized: None,
             at: At::Head,
             line: Vec::new(),
             last: 0,
@@ -51,27 +80,66 @@ impl Default for Heads {
             doubtful: false,
         }
     }
-}
 
-impl Heads {
     /// Whether any head so far was one that others may read differently, or its end was lost. It
     /// stays so: nothing that follows on the connection can be trusted.
     pub fn doubtful(&self) -> bool {
         self.doubtful
     }
 
-    /// Takes the next bytes.
-    pub fn follow(&mut self, mut bytes: &[u8]) {
-        while let (Some(first), false) = (bytes.first(), self.doubtful) {
+    /// Whether the head under way is longer than heads may be. It stays so.
+    pub fn oversized(&self) -> Option<Oversized> {
+        self.oversized
+    }
+
+    /// How many heads came to their end.
+    pub fn ended(&self) -> usize {
+        self.ended
+    }
+
+    /// Where the last byte stood.
+    pub fn place(&self) -> Place {
+        match self.at {
+            At::Head if self.head.begun || !self.line.is_empty() => Place::Head,
+            At::Head => Place::Between,
+            _ => Place::Body,
+        }
+    }
+
+    /// Takes the next bytes. Says how many, which is all unless a head is oversized: the head then
+    /// ends with none of them.
+    pub fn follow(&mut self, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
+        while let (Some(first), false) = (rest.first(), self.doubtful) {
             let taken = match self.at {
-                At::Body(left) | At::Chunk(left) => self.skip(left, bytes.len()),
+                At::Body(left) | At::Chunk(left) => self.skip(left, rest.len()),
                 At::Head | At::Size | At::Trailers => {
+                    if !self.has_room() {
+                        return bytes.len() - rest.len();
+                    }
                     self.byte(*first);
                     1
                 }
             };
-            bytes = &bytes[taken..];
+            rest = &rest[taken..];
         }
+        bytes.len()
+    }
+
+    /// Whether a head may have one byte more, which is counted.
+    fn has_room(&mut self) -> bool {
+        if !matches!(self.at, At::Head) {
+            return true;
+        }
+        let is_target = !self.head.begun && self.line.contains(&b' ');
+        self.head.size += 1;
+        if self.head.size > self.max_head {
+            self.oversized = Some(match is_target {
+                true => Oversized::Target,
+                false => Oversized::Head,
+            });
+        }
+        self.oversized.is_none()
     }
 
     fn skip(&mut self, left: u64, available: usize) -> usize {
@@ -127,6 +195,7 @@ impl Heads {
 
     fn head_ended(&mut self) {
         let head = std::mem::take(&mut self.head);
+        self.ended += 1;
         self.doubtful |= head.lengths + head.codings > 1;
         self.at = match (head.codings, head.length) {
             (0, 0) => At::Head,
@@ -156,16 +225,18 @@ fn number(digits: &[u8], radix: u32) -> Option<u64> {
 mod tests {
     use super::*;
 
+    /// Longer than the heads here.
+    const MAX: usize = 1000;
+
     /// However the bytes are cut.
     fn doubtful(bytes: &str) -> bool {
-        let mut whole = Heads::default();
+        let mut whole = Heads::new(MAX);
         whole.follow(bytes.as_bytes());
         for cut in 1..8 {
-            let mut pieces = Heads::default();
-            bytes
-                .as_bytes()
-                .chunks(cut)
-                .for_each(|piece| pieces.follow(piece));
+            let mut pieces = Heads::new(MAX);
+            for piece in bytes.as_bytes().chunks(cut) {
+                assert_eq!(pieces.follow(piece), piece.len());
+            }
             assert_eq!(pieces.doubtful(), whole.doubtful(), "{bytes:?} by {cut}");
         }
         whole.doubtful()
@@ -200,5 +271,40 @@ mod tests {
             assert!(doubtful(head), "{head:?}");
             assert!(doubtful(&format!("{before}{head}")), "{head:?}");
         }
+    }
+
+    #[test]
+    fn a_place_is_known_at_every_byte() {
+        let message = b"\r\nPOST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nab";
+        let mut heads = Heads::new(MAX);
+        let places: Vec<Place> = message
+            .iter()
+            .map(|byte| {
+                heads.follow(&[*byte]);
+                heads.place()
+            })
+            .collect();
+        let body = message.len() - 3; // from the last byte of the head
+        assert_eq!(places[..2], [Place::Between; 2]);
+        assert!(places[2..body].iter().all(|place| *place == Place::Head));
+        assert_eq!(places[body..], [Place::Body, Place::Body, Place::Between]);
+        assert_eq!(heads.ended(), 1);
+    }
+
+    #[test]
+    fn a_head_may_have_so_many_bytes_and_not_one_more() {
+        let head = b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n";
+        let (mut fits, mut too_long) = (Heads::new(head.len()), Heads::new(head.len() - 1));
+        assert_eq!(fits.follow(head), head.len());
+        assert_eq!(fits.follow(head), head.len(), "each head has as much");
+        assert_eq!((fits.oversized(), fits.ended()), (None, 2));
+        assert_eq!(too_long.follow(head), head.len() - 1);
+        assert_eq!(too_long.oversized(), Some(Oversized::Head));
+        let mut target = Heads::new(8);
+        assert_eq!(target.follow(head), 8);
+        assert_eq!(target.oversized(), Some(Oversized::Target));
+        let mut method = Heads::new(3);
+        assert_eq!(method.follow(head), 3);
+        assert_eq!(method.oversized(), Some(Oversized::Head));
     }
 }

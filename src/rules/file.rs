@@ -4,6 +4,7 @@
 mod address;
 mod kept;
 mod keyfile;
+mod limits;
 mod route;
 mod rule;
 mod set;

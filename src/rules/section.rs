@@ -170,6 +170,17 @@ impl<'r> Section<'r> {
         Some(array.iter().filter_map(number).collect())
     }
 
+    /// A whole number.
+    pub fn number(&self, key: &'static str) -> Option<i64> {
+        let value = self.take(key)?;
+        let number = value.get_ref().as_integer();
+        let parsed = number.and_then(|number| number.as_str().parse().ok());
+        if parsed.is_none() {
+            self.reader.wrong_type(value, "a whole number");
+        }
+        parsed
+    }
+
     /// `true` or `false`.
     pub fn flag(&self, key: &'static str, default: bool) -> bool {
         let Some(value) = self.take(key) else {

@@ -92,6 +92,42 @@ pub struct ProxySettings {
     pub auto_invalidate: bool,
     /// Whether `Cache-Status` is sent. Default true.
     pub cache_status: bool,
+    /// What one client may take of time and room.
+    pub limits: ClientLimits,
+}
+
+/// What clients may take of time and room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// From the first byte of a request's head to its last.
+    pub head_timeout: Duration,
+    /// Between two pieces of a request's body, while we wait for the next.
+    pub body_timeout: Duration,
+    /// Of a connection on which nothing is asked.
+    pub idle_timeout: Duration,
+    /// Bytes of a request's head.
+    pub max_head: usize,
+    /// Bytes of a request's body. `None`: any.
+    pub max_body: Option<u64>,
+    /// Connections at a time.
+    pub max_connections: usize,
+    /// Connections at a time from one address. `None`: any, as behind a load balancer.
+    pub max_connections_per_client: Option<usize>,
+}
+
+impl Default for ClientLimits {
+    /// Generous for a person on a bad line, short for whoever holds connections open on purpose.
+    fn default() -> ClientLimits {
+        ClientLimits {
+            head_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(75), // longer than a load balancer's usual 60 s
+            max_head: 64 << 10,                    // four times what Node takes
+            max_body: None,
+            max_connections: 10_000,
+            max_connections_per_client: None,
+        }
+    }
 }
 
 /// `[admin]`

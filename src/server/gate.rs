@@ -1,33 +1,20 @@
 //! A listener and the connections that came in by it.
 
-use super::watched::Watched;
-use crate::refuse::Doubtful;
-use crate::rules::settings::Listen;
+use super::connection::{self, Manners};
+use super::room::{Place, Room};
+use crate::metrics::Metrics;
+use crate::rules::settings::{ClientLimits, Listen};
 use hyper::body::{Body as HttpBody, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// Time for a request's head to arrive: generous for a person on a bad line, short for whoever
-/// holds connections open on purpose.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Bytes that a connection buffers in each direction, and so the longest head that is taken: four
-/// times what Node takes. Without a bound hyper reads bodies in pieces of up to 400 KiB, and what
-/// the allocator holds on to of those is most of the memory of a process that forwards uploads.
-const MAX_BUFFER: usize = 64 * 1024;
 
 /// Pause after an accept that failed, mostly for want of file descriptors: going on at once would
 /// spin.
@@ -71,43 +58,54 @@ pub(super) struct Gate {
     connections: TaskTracker,
 }
 
+/// What a gate is opened with.
+pub(super) struct Opening<L, H> {
+    pub(super) listener: (Listener, Bound),
+    pub(super) closing: CancellationToken,
+    pub(super) metrics: Arc<Metrics>,
+    /// Asked for each connection, so that a reload changes them; the room is that of the first.
+    pub(super) limits: L,
+    pub(super) handler: H,
+}
+
+/// What its acceptor needs to let somebody in.
+struct Porter<L, H> {
+    closing: CancellationToken,
+    connections: TaskTracker,
+    metrics: Arc<Metrics>,
+    room: Room,
+    limits: L,
+    handler: H,
+}
+
 impl Gate {
     /// Takes requests from a listener until the gate is shut.
-    pub(super) fn open<H, F, B>(
-        (listener, bound): (Listener, Bound),
-        closing: CancellationToken,
-        handler: H,
-    ) -> Gate
+    pub(super) fn open<L, H, F, B>(opening: Opening<L, H>) -> Gate
     where
+        L: Fn() -> ClientLimits + Send + Sync + 'static,
         H: Fn(Option<IpAddr>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
-        B: HttpBody<Data = bytes::Bytes> + Send + 'static,
+        B: HttpBody<Data = bytes::Bytes> + Send + Unpin + 'static,
         B::Error: std::error::Error + Send + Sync,
     {
+        let (listener, bound) = opening.listener;
         let gate = Gate {
             bound,
-            closing,
+            closing: opening.closing,
             acceptors: TaskTracker::new(),
             connections: TaskTracker::new(),
         };
-        let (closing, connections) = (gate.closing.clone(), gate.connections.clone());
+        let closing = gate.closing.clone();
+        let porter = Porter {
+            closing: closing.clone(),
+            connections: gate.connections.clone(),
+            room: Room::new((opening.limits)().max_connections, opening.metrics.clone()),
+            metrics: opening.metrics,
+            limits: opening.limits,
+            handler: opening.handler,
+        };
         gate.acceptors.spawn(async move {
-            while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
-                match accepted {
-                    Ok(Accepted::Tcp(stream, peer)) => {
-                        let _ = stream.set_nodelay(true); // without it answers are late, not wrong
-                        let peer = Some(peer.ip().to_canonical());
-                        connections.spawn(serve(stream, peer, handler.clone(), closing.clone()));
-                    }
-                    Ok(Accepted::Unix(stream)) => {
-                        connections.spawn(serve(stream, None, handler.clone(), closing.clone()));
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                }
-            }
+            closing.run_until_cancelled(porter.receive(listener)).await;
         });
         gate
     }
@@ -123,6 +121,54 @@ impl Gate {
         if let Bound::Unix(path) = &self.bound {
             let _ = std::fs::remove_file(path); // whoever starts next replaces it anyway
         }
+    }
+}
+
+impl<L, H, F, B> Porter<L, H>
+where
+    L: Fn() -> ClientLimits,
+    H: Fn(Option<IpAddr>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: HttpBody<Data = bytes::Bytes> + Send + Unpin + 'static,
+    B::Error: std::error::Error + Send + Sync,
+{
+    /// Lets in one after the other, as long as there is room.
+    async fn receive(&self, listener: Listener) {
+        loop {
+            let place = self.room.place().await;
+            match listener.accept().await {
+                Ok(Accepted::Tcp(stream, peer)) => {
+                    let _ = stream.set_nodelay(true); // without it answers are late, not wrong
+                    self.let_in(stream, Some(peer.ip().to_canonical()), place);
+                }
+                Ok(Accepted::Unix(stream)) => self.let_in(stream, None, place),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Serves a connection, unless its client has too many.
+    fn let_in<S>(&self, stream: S, peer: Option<IpAddr>, mut place: Place)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let limits = (self.limits)();
+        if !place.taken_by(peer, limits.max_connections_per_client) {
+            self.metrics.connection_cut("too-many");
+            return;
+        }
+        let manners = Manners {
+            limits,
+            metrics: self.metrics.clone(),
+            closing: self.closing.clone(),
+            tunnels: self.connections.clone(),
+            place: Arc::new(place),
+        };
+        let serving = connection::serve(stream, peer, self.handler.clone(), manners);
+        self.connections.spawn(serving);
     }
 }
 
@@ -170,41 +216,5 @@ async fn remove_abandoned(path: &Path) {
         .is_some_and(refused)
     {
         let _ = std::fs::remove_file(path); // binding will say so if it is still in the way
-    }
-}
-
-async fn serve<S, H, F, B>(stream: S, peer: Option<IpAddr>, handler: H, closing: CancellationToken)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    H: Fn(Option<IpAddr>, Request<Incoming>) -> F + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: HttpBody<Data = bytes::Bytes> + Send + 'static,
-    B::Error: std::error::Error + Send + Sync,
-{
-    let doubtful = Arc::new(AtomicBool::new(false));
-    let io = TokioIo::new(Watched::new(stream, doubtful.clone()));
-    let service = service_fn(move |mut request| {
-        if doubtful.load(Relaxed) {
-            request.extensions_mut().insert(Doubtful);
-        }
-        let answer = handler(peer, request);
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .max_header_size(MAX_BUFFER)
-        .max_buf_size(MAX_BUFFER)
-        .header_read_timeout(HEAD_TIMEOUT);
-    let mut connection = std::pin::pin!(builder.serve_connection(io, service));
-    let ended = match closing.run_until_cancelled(connection.as_mut()).await {
-        Some(ended) => ended,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
     }
 }

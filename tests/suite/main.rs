@@ -15,6 +15,7 @@ mod local_ttl; // hits that ask Redis nothing
 mod journal; // what is owed survives the death of its sidecar
 mod rollout; // two rules files on one Redis, or in one process
 mod raw; // raw bytes: framing, hosts, pipelining
+mod http; // protocols, limits, tunnels, what is said between
 mod door; // the admin door
 mod process; // the command: what it prints, signals, logs
 mod fleet; // one sidecar fetches for all

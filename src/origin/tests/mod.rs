@@ -5,7 +5,7 @@ mod reuse; // which connections are used again, and what is sent twice
 mod ways; // TLS, Unix sockets, uploads
 
 use super::*;
-use crate::rules::settings::{Listen, OriginAddress, Routing};
+use crate::rules::settings::{ClientLimits, Listen, OriginAddress, Routing};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -89,6 +89,7 @@ fn settings(origin: OriginAddress) -> ProxySettings {
         drain_timeout: Duration::from_secs(30),
         auto_invalidate: true,
         cache_status: true,
+        limits: ClientLimits::default(),
     }
 }
 

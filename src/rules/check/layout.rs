@@ -63,6 +63,7 @@ fn of_proxy(proxy: &ProxySettings) -> String {
         drain_timeout: _,
         auto_invalidate,
         cache_status: _,
+        limits: _,
     } = proxy;
     format!("{hosts:?} {trusted_proxies:?} {routing:?} {max_keyed_body} {auto_invalidate}")
 }

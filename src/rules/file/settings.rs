@@ -1,6 +1,6 @@
 //! `[proxy] [admin] [local] [store] [identity]`, each with its defaults.
 
-use super::{address, keyfile};
+use super::{address, keyfile, limits};
 use crate::rules::problem::Problem;
 use crate::rules::read::Text;
 use crate::rules::section::Section;
@@ -43,6 +43,7 @@ fn default_proxy() -> ProxySettings {
         drain_timeout: Duration::from_secs(30),
         auto_invalidate: true,
         cache_status: true,
+        limits: ClientLimits::default(),
     }
 }
 
@@ -99,6 +100,7 @@ pub fn proxy(section: Option<Section<'_>>) -> ProxySettings {
         drain_timeout: timeout("drain_timeout", default.drain_timeout),
         auto_invalidate: s.flag("auto_invalidate", default.auto_invalidate),
         cache_status: s.flag("cache_status", default.cache_status),
+        limits: limits::limits(&s),
     };
     if s.is_empty("hosts") {
         let help = "leave it out: each Host then has answers of its own";
@@ -125,7 +127,7 @@ pub fn each<T>(
 }
 
 /// A size within bounds, both allowed.
-fn bounded(s: &Section<'_>, key: &'static str, least: usize, most: usize) -> Option<usize> {
+pub fn bounded(s: &Section<'_>, key: &'static str, least: usize, most: usize) -> Option<usize> {
     let size = s.size(key)?;
     if (least..=most).contains(&size) {
         return Some(size);

@@ -1,7 +1,7 @@
 //! Files that are right, and what they become.
 
 use super::*;
-use crate::rules::settings::{Compress, OriginAddress, StoreUrl, VerifyKey};
+use crate::rules::settings::{ClientLimits, Compress, OriginAddress, StoreUrl, VerifyKey};
 use crate::rules::table::{Coalesce, NodeAt};
 use hyper::Method;
 use std::time::Duration;
@@ -23,6 +23,24 @@ fn an_empty_file_is_the_defaults_and_a_warning() {
         (StoreUrl::Memory, Compress::Lz4)
     );
     assert!(table.admin.is_none() && table.identity.is_none());
+}
+
+#[test]
+fn what_clients_may_take_is_said_or_has_its_defaults() {
+    let of = |text: &str| table(&(doctor("public = true") + text)).proxy.limits;
+    assert_eq!(of(""), ClientLimits::default());
+    assert_eq!(of("[proxy]\nmax_body = \"\""), ClientLimits::default());
+    let said = "head_timeout = \"1s\"\nbody_timeout = \"2s\"\nclient_idle_timeout = \"3s\"\nmax_head = \"8KiB\"\nmax_body = \"1MiB\"\nmax_connections = 7\nmax_connections_per_client = 5";
+    let limits = ClientLimits {
+        head_timeout: Duration::from_secs(1),
+        body_timeout: Duration::from_secs(2),
+        idle_timeout: Duration::from_secs(3),
+        max_head: 8 << 10,
+        max_body: Some(1 << 20),
+        max_connections: 7,
+        max_connections_per_client: Some(5),
+    };
+    assert_eq!(of(&format!("[proxy]\n{said}")), limits);
 }
 
 #[test]

@@ -44,6 +44,12 @@ fn settings_that_cannot_be_are_refused_where_they_stand() {
         ),
         ("[proxy]\ntrusted_proxies = [\"x\"]", "x", "network"),
         ("[proxy]\nrouting = \"koa\"", "koa", "cannot be this"),
+        ("[proxy]\nhead_timeout = \"0s\"", "0s", "zero"),
+        ("[proxy]\nmax_head = \"1KiB\"", "1KiB", "between"),
+        ("[proxy]\nmax_body = \"many\"", "many", "size"),
+        ("[proxy]\nmax_connections = 0", "0", "between"),
+        ("[proxy]\nmax_connections = \"9\"", "9", "whole number"),
+        ("[proxy]\nmax_connections_per_client = -1", "-1", "between"),
         ("[proxy]\nauto_invalidate = \"no\"", "no", "true or false"),
         (
             "[admin]\nlisten = \"0.0.0.0:9\"",

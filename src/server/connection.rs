@@ -1,0 +1,224 @@
+//! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, and whatever protocol it
+//! changes to.
+
+use super::exchanges::{Answering, Exchanges};
+use super::preface::{self, Protocol, Rewound};
+use super::room::Place;
+use super::tunnel;
+use super::watched::Watched;
+use crate::metrics::Metrics;
+use crate::refuse::Doubtful;
+use crate::rules::settings::ClientLimits;
+use hyper::body::{Body as HttpBody, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper::{Request, Response, StatusCode, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Bytes that a connection buffers in each direction beside a head. Without a bound hyper reads
+/// bodies in pieces of up to 400 KiB, and what the allocator holds on to of those is most of the
+/// memory of a process that forwards uploads.
+const MAX_BUFFER: usize = 64 * 1024;
+
+/// Room that hyper has for a head beyond what we let through, so that we are the one who refuses.
+const HEAD_MARGIN: usize = 1024;
+
+/// Requests at a time on one HTTP/2 connection: browsers and proxies expect 100 at least.
+const MAX_STREAMS: u32 = 128;
+
+/// Bytes of uploads that may be on their way to us unread: of one request, and of all on a
+/// connection.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Streams that a client may have given up before we looked at them (CVE-2023-44487), and streams
+/// that we may have to refuse, before the connection is closed.
+const MAX_RESETS: usize = 20;
+const MAX_REFUSED_STREAMS: usize = 256;
+
+/// How often a silent HTTP/2 client is asked whether it is there, and how long it may take to say so.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a client may take to close when it was told that nothing more is taken.
+const CLOSING_PATIENCE: Duration = Duration::from_secs(2);
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+/// How connections are treated.
+pub(super) struct Manners {
+    pub(super) limits: ClientLimits,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) closing: CancellationToken,
+    pub(super) tunnels: TaskTracker,
+    pub(super) place: Arc<Place>,
+}
+
+/// Answers the requests of a connection.
+struct Service<H> {
+    handler: H,
+    peer: Option<IpAddr>,
+    exchanges: Arc<Exchanges>,
+    manners: Arc<Manners>,
+}
+
+/// Serves a connection until it is over.
+pub(super) async fn serve<S, H, F, B>(stream: S, peer: Option<IpAddr>, handler: H, manners: Manners)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Option<IpAddr>, Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: HttpBody<Data = bytes::Bytes> + Send + Unpin + 'static,
+    B::Error: std::error::Error + Send + Sync,
+{
+    let closing = manners.closing.clone();
+    let first = timeout(manners.limits.head_timeout, preface::tell(stream));
+    // Who never says a word, or leaves without one, is told nothing.
+    let Some(Ok(Ok(Some((protocol, stream))))) = closing.run_until_cancelled(first).await else {
+        return;
+    };
+    let service = Arc::new(Service {
+        handler,
+        peer,
+        exchanges: Exchanges::new(),
+        manners: Arc::new(manners),
+    });
+    let ended = match protocol {
+        Protocol::Http1 => serve_http1(stream, service).await,
+        Protocol::Http2 => serve_http2(stream, service).await,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+async fn serve_http1<S, H, F, B>(
+    stream: Rewound<S>,
+    service: Arc<Service<H>>,
+) -> Result<(), hyper::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Option<IpAddr>, Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: HttpBody<Data = bytes::Bytes> + Send + Unpin + 'static,
+    B::Error: std::error::Error + Send + Sync,
+{
+    let Manners {
+        limits,
+        metrics,
+        closing,
+        ..
+    } = &*service.manners;
+    let watched = Watched::new(stream, service.exchanges.clone(), *limits, metrics.clone());
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(None) // the stream watches over it, and answers
+        .max_header_size(limits.max_head + HEAD_MARGIN)
+        .max_buf_size(MAX_BUFFER.max(limits.max_head + HEAD_MARGIN));
+    let answer = service_fn(|request| service.answer(request));
+    let connection = builder
+        .serve_connection(TokioIo::new(watched), answer)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    match closing.run_until_cancelled(connection.as_mut()).await {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    }
+}
+
+async fn serve_http2<S, H, F, B>(
+    stream: Rewound<S>,
+    service: Arc<Service<H>>,
+) -> Result<(), hyper::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Option<IpAddr>, Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: HttpBody<Data = bytes::Bytes> + Send + Unpin + 'static,
+    B::Error: std::error::Error + Send + Sync,
+{
+    let limits = service.manners.limits;
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(MAX_BUFFER)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_REFUSED_STREAMS)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_PATIENCE);
+    let answer = service_fn(|request| service.answer(request));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = service.manners.closing.cancelled() => {}
+        () = service.exchanges.idle_for(limits.idle_timeout) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = service.exchanges.idle_for(CLOSING_PATIENCE) => Ok(()),
+    }
+}
+
+impl<H> Service<H> {
+    /// Answers a request, and joins its connection to the origin's where both change their protocol.
+    fn answer<F, B>(
+        &self,
+        mut request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Answering<B>>, Infallible>> + Send + use<H, F, B>
+    where
+        H: Fn(Option<IpAddr>, Request<Incoming>) -> F,
+        F: Future<Output = Response<B>> + Send + 'static,
+    {
+        let under_way = self.exchanges.begin();
+        let version = request.version();
+        if self.exchanges.is_doubtful() {
+            request.extensions_mut().insert(Doubtful);
+        }
+        let client = request.extensions_mut().remove::<OnUpgrade>();
+        let answer = (self.handler)(self.peer, request);
+        let (exchanges, manners) = (self.exchanges.clone(), self.manners.clone());
+        async move {
+            let mut response = answer.await;
+            let origin = response.extensions_mut().remove::<OnUpgrade>();
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS
+                && let (Some(client), Some(origin)) = (client, origin)
+            {
+                exchanges.become_tunnel();
+                let (closing, place) = (manners.closing.clone(), manners.place.clone());
+                let join = tunnel::join(client, origin, closing, place);
+                manners.tunnels.spawn(join);
+            }
+            if version == Version::HTTP_2 {
+                response.headers_mut().remove(CONNECTION); // it has none (RFC 9113 §8.2.2)
+            } else if under_way.is_coming() {
+                // Answered before the request's body has come: nobody waits for the rest of it.
+                response.headers_mut().insert(CONNECTION, CLOSE);
+            }
+            Ok(response.map(|body| Answering {
+                body,
+                _under_way: under_way,
+            }))
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The requests under way on one connection, and what else its stream and its requests have to know
+//! of each other.
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use tokio::time::{Duration, Instant, sleep_until};
+
+/// What is under way on a connection.
+pub(super) struct Exchanges {
+    opened: Instant,
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+    /// When the last one ended, milliseconds after `opened`.
+    last_end: AtomicU64,
+    /// Of which request the body is still coming; 0 for none.
+    receiving: AtomicUsize,
+    is_doubtful: AtomicBool,
+    is_tunnel: AtomicBool,
+    /// Who wants to know when an exchange ends.
+    waiting: Mutex<Option<Waker>>,
+}
+
+impl Exchanges {
+    pub(super) fn new() -> Arc<Exchanges> {
+        Arc::new(Exchanges {
+            opened: Instant::now(),
+            begun: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
+            last_end: AtomicU64::new(0),
+            receiving: AtomicUsize::new(0),
+            is_doubtful: AtomicBool::new(false),
+            is_tunnel: AtomicBool::new(false),
+            waiting: Mutex::default(),
+        })
+    }
+
+    /// A request was read; its exchange ends when the guard is dropped.
+    pub(super) fn begin(self: &Arc<Exchanges>) -> UnderWay {
+        UnderWay {
+            number: self.begun.fetch_add(1, Relaxed) + 1,
+            exchanges: self.clone(),
+        }
+    }
+
+    /// The body of this request, counted from 1, is still coming; of none where it is 0.
+    pub(super) fn receives(&self, number: usize) {
+        self.receiving.store(number, Relaxed);
+    }
+
+    /// How many were answered to the end, or given up.
+    pub(super) fn ended(&self) -> usize {
+        self.ended.load(Relaxed)
+    }
+
+    /// Wakes the task when the next exchange ends.
+    pub(super) fn wake_at_end(&self, cx: &Context<'_>) {
+        *self.waiting() = Some(cx.waker().clone());
+    }
+
+    /// Nothing that holds the lock can panic.
+    fn waiting(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Completes when nothing has been under way for so long, from now on.
+    pub(super) async fn idle_for(&self, patience: Duration) {
+        let begun = Instant::now();
+        loop {
+            let last_end = self.opened + Duration::from_millis(self.last_end.load(Relaxed));
+            let deadline = match self.ended() < self.begun.load(Relaxed) {
+                true => Instant::now() + patience,
+                false => last_end.max(begun) + patience,
+            };
+            if deadline <= Instant::now() {
+                return;
+            }
+            sleep_until(deadline).await;
+        }
+    }
+
+    /// Others may read a head that came by differently.
+    pub(super) fn doubt(&self) {
+        self.is_doubtful.store(true, Relaxed); // read by the task that reads the bytes
+    }
+
+    /// Whether they may.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.is_doubtful.load(Relaxed)
+    }
+
+    /// From now on the connection's bytes are another protocol's.
+    pub(super) fn become_tunnel(&self) {
+        self.is_tunnel.store(true, Relaxed);
+    }
+
+    /// Whether they are.
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.is_tunnel.load(Relaxed)
+    }
+}
+
+/// One request under way, for as long as it lives.
+pub(super) struct UnderWay {
+    number: usize,
+    exchanges: Arc<Exchanges>,
+}
+
+impl UnderWay {
+    /// Whether its body has not come to its end.
+    pub(super) fn is_coming(&self) -> bool {
+        self.exchanges.receiving.load(Relaxed) == self.number
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let since = self.exchanges.opened.elapsed().as_millis() as u64;
+        self.exchanges.last_end.store(since, Relaxed);
+        self.exchanges.ended.fetch_add(1, Relaxed);
+        if let Some(waker) = self.exchanges.waiting().take() {
+            waker.wake();
+        }
+    }
+}
+
+/// An answer's body, whose request is under way until it is dropped.
+pub(super) struct Answering<B> {
+    pub(super) body: B,
+    pub(super) _under_way: UnderWay,
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Answering<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
