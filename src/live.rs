@@ -12,7 +12,7 @@ use crate::origin::{Failure, Origin};
 use crate::rules::table::Table;
 use crate::store::{Root, Store};
 use crate::vary::LearntVary;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode, header};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -86,7 +86,8 @@ impl Live {
         })
     }
 
-    /// Asks the origin on behalf of a rule, counted; the answer comes without hop-by-hop headers.
+    /// Asks the origin on behalf of a rule, counted; the answer comes without hop-by-hop headers, but
+    /// for the protocol that it changes to, or wants to be asked in.
     ///
     /// # Errors
     /// What went wrong, and whether the origin may have acted.
@@ -103,7 +104,16 @@ impl Live {
             Err(_) => self.ground.metrics.origin_failed(rule, took),
         }
         answer.map(|mut response| {
+            let protocol = match response.status() {
+                StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED => {
+                    response.headers().get(header::UPGRADE).cloned()
+                }
+                _ => None,
+            };
             headers::remove_hop_by_hop(response.headers_mut());
+            if let Some(protocol) = protocol {
+                headers::offer_switch(response.headers_mut(), protocol);
+            }
             response
         })
     }

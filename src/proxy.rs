@@ -19,7 +19,7 @@ use bytes::Bytes;
 use hyper::body::Body as _;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -40,6 +40,10 @@ struct Exchange {
     forwarding: Forwarding,
     /// The methods that it may be taken for.
     methods: Vec<Method>,
+    /// The protocols that it offers to change to.
+    offered: Option<HeaderValue>,
+    /// It may go no further than here.
+    ends_here: bool,
 }
 
 /// An answer and how it came about.
@@ -79,6 +83,8 @@ impl Exchange {
         let trusted = &live.table.proxy.trusted_proxies;
         let forwarding = Forwarding::of(&parts.headers, parts.version, peer, trusted);
         let methods = headers::methods(&parts.method, &parts.headers);
+        let offered = headers::switch_offered(&parts).filter(|_| body.is_end_stream());
+        let ends_here = headers::count_hop(&parts.method, &mut parts.headers);
         headers::remove_hop_by_hop(&mut parts.headers);
         if !parts.headers.contains_key(header::HOST) {
             // HTTP/1.0 needs none; what we send on is HTTP/1.1, which does.
@@ -93,12 +99,20 @@ impl Exchange {
             body,
             forwarding,
             methods,
+            offered,
+            ends_here,
         }
     }
 
     async fn answer(mut self) -> Answer {
+        if self.ends_here {
+            return self.end_here();
+        }
         let live = self.live.clone();
         let path = self.parts.uri.path().to_owned();
+        if self.offered.is_some() && !self.may_write(&path) {
+            return self.forward(None, Verdict::plain(Outcome::Pass)).await;
+        }
         let matched = live.table.read(&self.parts.method, &path);
         match matched {
             Some(matched) if self.methods.len() == 1 => match self.ask_of(&matched).await {
@@ -111,6 +125,27 @@ impl Exchange {
             Some(matched) => self.bypass(matched.what, Detail::UnkeyedHeader).await,
             None if write::may_change(&self.methods) => self.write(Outcome::Pass).await,
             None => self.forward(None, Verdict::plain(Outcome::Pass)).await,
+        }
+    }
+
+    /// Whether anything may change by it. Such a request is answered, and never becomes a tunnel.
+    fn may_write(&self, path: &str) -> bool {
+        write::may_change(&self.methods) || write::concerns(&self.live.table, &self.methods, path)
+    }
+
+    /// Answers in the origin's place (RFC 9110 §7.6.2). A TRACE is not reflected: it would show what
+    /// proxies before us have added, and credentials to whoever made a page send it.
+    fn end_here(&self) -> Answer {
+        match self.parts.method {
+            Method::OPTIONS => Answer {
+                response: Response::new(Body::empty()),
+                verdict: Verdict::plain(Outcome::Pass),
+                rule: None,
+            },
+            _ => Answer::refused(&Refusal {
+                status: StatusCode::NOT_IMPLEMENTED,
+                why: "TRACE is not answered here",
+            }),
         }
     }
 
@@ -341,6 +376,7 @@ impl Exchange {
             body,
             forwarding,
             methods,
+            ..
         } = self;
         match (Write {
             live,
@@ -367,6 +403,9 @@ impl Exchange {
     async fn forward(mut self, rule: Option<Arc<Rule>>, verdict: Verdict) -> Answer {
         let mut request = self.own_request();
         self.forwarding.onto(request.headers_mut());
+        if let Some(offered) = self.offered.take().filter(|_| rule.is_none()) {
+            headers::offer_switch(request.headers_mut(), offered);
+        }
         let label = rule.as_ref().map_or("-", |rule| &rule.name);
         let answer = self.live.ask(request, label).await;
         if write::may_change(&self.methods) {

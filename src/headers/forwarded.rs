@@ -140,7 +140,6 @@ impl Forwarding {
     /// Puts them on the client's own request, in place of what it said.
     pub fn onto(&self, headers: &mut HeaderMap) {
         self.correct(headers);
-        headers.remove(header::EXPECT); // answered by our own server, which asks for the body itself
         super::ensure_traceparent(headers); // here, since a hit sends nothing that could be traced
         append_via(headers, self.received);
     }

@@ -4,10 +4,12 @@
 //! `Connection` header takes away must not have shaped a key either.
 
 mod forwarded; // X-Forwarded-*, Forwarded, Via
+mod hops; // Upgrade, Max-Forwards
 mod negotiation; // Vary, Accept-Encoding
 mod trace; // traceparent
 
 pub use forwarded::{Arrival, Forwarding, append_via, is_secure, write_forwarded};
+pub use hops::{answers_switch, count_hop, offer_switch, switch_offered};
 pub use negotiation::{Vary, normal_accept_encoding};
 pub use trace::ensure_traceparent;
 

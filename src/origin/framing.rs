@@ -2,6 +2,7 @@
 //! answer leaves it in doubt (RFC 9112 §6.3).
 
 use crate::body::Body;
+use crate::headers;
 use hyper::body::Body as HttpBody;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode, Version};
@@ -27,16 +28,17 @@ pub(super) fn frame(request: &mut Request<Body>) {
 }
 
 /// Whether an answer's head leaves no doubt about where the answer ends: one length or one plain
-/// `chunked`, never both, and no protocol that we did not ask for. Other transfer codings would have
-/// to be asked for with `TE`, which we never send.
-pub(super) fn is_plain<B>(answer: &Response<B>) -> bool {
-    let headers = answer.headers();
-    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
-    let codings = headers.get_all(header::TRANSFER_ENCODING).iter().count();
-    answer.status() != StatusCode::SWITCHING_PROTOCOLS
+/// `chunked`, never both, and no protocol that the request did not offer. Other transfer codings would
+/// have to be asked for with `TE`, which we never send.
+pub(super) fn is_plain<B>(answer: &Response<B>, offered: Option<&HeaderValue>) -> bool {
+    let fields = answer.headers();
+    let lengths = fields.get_all(header::CONTENT_LENGTH).iter().count();
+    let codings = fields.get_all(header::TRANSFER_ENCODING).iter().count();
+    let is_switch = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+    (!is_switch || headers::answers_switch(answer.headers(), offered))
         && lengths + codings <= 1
-        && headers.get(header::CONTENT_LENGTH).is_none_or(is_decimal)
-        && headers
+        && fields.get(header::CONTENT_LENGTH).is_none_or(is_decimal)
+        && fields
             .get(header::TRANSFER_ENCODING)
             .is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }

@@ -22,10 +22,11 @@ use crate::rules::settings::ProxySettings;
 use connect::Dialer;
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::client::conn::http1::SendRequest;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode, header};
 use pool::{Connection, Pool};
 use std::pin::pin;
 use std::sync::Arc;
+use tokio::sync::Notify;
 use tokio::time::{Duration, Instant, timeout_at};
 use tokio_rustls::rustls::RootCertStore;
 use wire::{Traffic, Upload};
@@ -120,6 +121,9 @@ impl Origin {
             return simulated(request).await;
         }
         framing::frame(&mut request);
+        if !request.body().is_untouched() {
+            request.headers_mut().remove(header::EXPECT); // its client sends, or has nothing to send
+        }
         let Some(reused) = self.0.pool.take().await else {
             return self.ask_afresh(request).await;
         };
@@ -150,18 +154,18 @@ impl Origin {
     ) -> Result<Response<Body>, Box<Broken>> {
         let traffic = connection.traffic.clone();
         traffic.begin();
-        let request = request.map(|body| Upload::new(body, traffic.clone()));
-        match send(
-            &mut connection.sender,
-            request,
-            &traffic,
-            self.0.origin_timeout,
-        )
-        .await
-        {
-            Ok(answer) if framing::is_plain(&answer) => Ok(self.receive(connection, answer)),
-            Ok(_) => Err(Broken::after(FailureKind::Malformed, None)),
-            Err(broken) => Err(broken),
+        let expects = request.headers().contains_key(header::EXPECT);
+        let offered = request.headers().get(header::UPGRADE).cloned();
+        let mut request = request.map(|body| Upload::new(body, traffic.clone()));
+        if expects {
+            hold_back(&mut request);
+        }
+        let patience = self.0.origin_timeout;
+        let answer = send(&mut connection.sender, request, &traffic, patience).await?;
+        traffic.head_came();
+        match framing::is_plain(&answer, offered.as_ref()) {
+            true => Ok(self.receive(connection, answer)),
+            false => Err(Broken::after(FailureKind::Malformed, None)),
         }
     }
 
@@ -169,6 +173,10 @@ impl Origin {
     /// not so where the origin answered before it had the whole request.
     fn receive(&self, connection: Connection, answer: Response<Incoming>) -> Response<Body> {
         let pool = self.0.pool.clone();
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            connection.change_hands(); // to whoever takes `OnUpgrade` from the answer
+            return answer.map(|_| Body::empty());
+        }
         let is_reusable = connection.traffic.is_request_whole();
         let at_end: AtEnd = Box::new(move || {
             if is_reusable {
@@ -183,6 +191,18 @@ impl Origin {
         framing::tidy(answer.status(), answer.headers_mut());
         answer
     }
+}
+
+/// Keeps the body of a request that expects to be told to continue, until the origin says so or has
+/// not said otherwise for a while (RFC 9110 §10.1.1).
+fn hold_back(request: &mut Request<Upload>) {
+    let told = Arc::new(Notify::new());
+    request.body_mut().wait_for(told.clone());
+    hyper::ext::on_informational(request, move |interim| {
+        if interim.status() == StatusCode::CONTINUE {
+            told.notify_one();
+        }
+    });
 }
 
 /// Sends a request and waits for the head of its answer, as long as the request moves or else for

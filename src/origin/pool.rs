@@ -28,7 +28,7 @@ const MAX_BUFFER: usize = 2 * MAX_ANSWER_HEAD;
 pub(super) struct Connection {
     pub(super) sender: SendRequest<Upload>,
     pub(super) traffic: Arc<Traffic>,
-    driver: AbortHandle,
+    driver: Option<AbortHandle>,
 }
 
 impl Connection {
@@ -41,12 +41,17 @@ impl Connection {
             .handshake(TokioIo::new(Watched::new(stream, traffic.clone())))
             .await?;
         // Its errors reach whoever waits for an answer or reads one.
-        let driver = tokio::spawn(connection).abort_handle();
+        let driver = tokio::spawn(connection.with_upgrades()).abort_handle();
         Ok(Connection {
             sender,
             traffic,
-            driver,
+            driver: Some(driver),
         })
+    }
+
+    /// Leaves the stream to whoever the protocol was changed for.
+    pub(super) fn change_hands(mut self) {
+        self.driver = None;
     }
 
     async fn is_ready(&mut self) -> bool {
@@ -56,7 +61,9 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.driver.abort();
+        if let Some(driver) = &self.driver {
+            driver.abort();
+        }
     }
 }
 

@@ -7,10 +7,20 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Duration, Instant};
+use tokio::sync::Notify;
+use tokio::time::{Duration, Instant, timeout};
+
+/// Bytes that an origin may say before the head of an answer is over: interim answers are passed over,
+/// and a flood of them is no answer. A head, and a first piece of body that is read with it, take a
+/// fraction of it.
+const MAX_BEFORE_HEAD: usize = 1 << 20;
+
+/// How long an origin may leave a client waiting that expects to be told to continue, as long as curl
+/// does: many never say so, and wait for the body themselves.
+const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A connection of any kind.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -22,7 +32,9 @@ pub(super) struct Traffic {
     opened: Instant,
     /// Milliseconds after `opened`.
     last_sent: AtomicU64,
-    answered: AtomicBool,
+    /// Bytes of this exchange's answer, as long as its head is not over.
+    before_head: AtomicUsize,
+    headed: AtomicBool,
     request_whole: AtomicBool,
     /// The origin refused to take the rest of what was sent.
     cut: AtomicBool,
@@ -33,7 +45,8 @@ impl Traffic {
         Arc::new(Traffic {
             opened: Instant::now(),
             last_sent: AtomicU64::new(0),
-            answered: AtomicBool::new(false),
+            before_head: AtomicUsize::new(0),
+            headed: AtomicBool::new(false),
             request_whole: AtomicBool::new(false),
             cut: AtomicBool::new(false),
         })
@@ -41,7 +54,8 @@ impl Traffic {
 
     /// Starts to watch a new exchange.
     pub(super) fn begin(&self) {
-        self.answered.store(false, Relaxed);
+        self.before_head.store(0, Relaxed);
+        self.headed.store(false, Relaxed);
         self.request_whole.store(false, Relaxed);
         self.mark_sent();
     }
@@ -58,7 +72,18 @@ impl Traffic {
 
     /// Whether a single byte came back in this exchange.
     pub(super) fn is_answered(&self) -> bool {
-        self.answered.load(Relaxed)
+        self.before_head.load(Relaxed) > 0
+    }
+
+    /// The head of the answer is over.
+    pub(super) fn head_came(&self) {
+        self.headed.store(true, Relaxed);
+    }
+
+    /// Counts bytes that came. False where they are too many for a head.
+    fn count(&self, bytes: usize) -> bool {
+        self.headed.load(Relaxed)
+            || self.before_head.fetch_add(bytes, Relaxed) + bytes <= MAX_BEFORE_HEAD
     }
 
     /// Whether the request went out to its end, and nothing of it was refused.
@@ -103,10 +128,10 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        if buffer.filled().len() > before {
-            self.traffic.answered.store(true, Relaxed);
+        match self.traffic.count(buffer.filled().len() - before) {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
         }
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -156,13 +181,26 @@ impl AsyncWrite for Watched {
 pub(super) struct Upload {
     body: Body,
     traffic: Arc<Traffic>,
+    /// What it waits for before it begins.
+    held: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
 impl Upload {
     pub(super) fn new(body: Body, traffic: Arc<Traffic>) -> Upload {
-        let upload = Upload { body, traffic };
+        let upload = Upload {
+            body,
+            traffic,
+            held: None,
+        };
         upload.note_end();
         upload
+    }
+
+    /// Does not begin before it is told to, or nobody has said anything for a while.
+    pub(super) fn wait_for(&mut self, told: Arc<Notify>) {
+        self.held = Some(Box::pin(async move {
+            let _ = timeout(CONTINUE_PATIENCE, told.notified()).await; // either way it begins
+        }));
     }
 
     /// The body again, for a request that was never begun.
@@ -185,6 +223,10 @@ impl HttpBody for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(held) = &mut self.held {
+            ready!(held.as_mut().poll(cx));
+            self.held = None;
+        }
         let polled = ready!(Pin::new(&mut self.body).poll_frame(cx));
         match &polled {
             None => self.traffic.request_whole.store(true, Relaxed),

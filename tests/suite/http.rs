@@ -1,7 +1,11 @@
 //! What a connection carries, byte for byte: protocols, limits, tunnels, what is said between.
 
+mod flow; // bodies on their way: order, pace, ends
 mod h2c; // HTTP/2 with prior knowledge
+mod hops; // Max-Forwards, absolute targets, old clients
+mod interim; // Expect, and what an origin says before it answers
 mod limits; // who takes too long, or too much
+mod tunnels; // connections that change their protocol
 
 use crate::raw::until_closed;
 use crate::redis::PATIENCE;

@@ -1,0 +1,132 @@
+//! Who expects to be told to continue hears what the origin says; other interim answers are passed
+//! over, and a flood of them is no answer.
+
+use super::{accepted, connected, say, stage, until_closed};
+use crate::raw::until;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
+
+const UPLOAD: &str =
+    "POST /p HTTP/1.1\r\nHost: api.test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[tokio::test]
+async fn a_client_is_told_to_continue_when_the_origin_says_so() {
+    let (listener, sidecar) = stage("").await;
+    let mut client = connected(&sidecar).await;
+    say(&mut client, UPLOAD).await;
+    let mut origin = accepted(&listener).await;
+    let asked = until(&mut origin, "\r\n\r\n").await;
+    assert!(asked.contains("expect: 100-continue\r\n"), "{asked}");
+    say(&mut origin, "HTTP/1.1 100 Continue\r\n\r\n").await;
+    assert_eq!(
+        until(&mut client, "\r\n\r\n").await,
+        "HTTP/1.1 100 Continue\r\n\r\n"
+    );
+    say(&mut client, "body").await;
+    assert_eq!(until(&mut origin, "body").await, "body");
+    say(&mut origin, OK).await;
+    let answer = until(&mut client, "ok").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(!answer.contains("connection: close"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_origin_that_refuses_never_sees_the_body_and_the_client_is_not_told_to_send_it() {
+    let (listener, sidecar) = stage("").await;
+    let mut client = connected(&sidecar).await;
+    say(&mut client, UPLOAD).await;
+    let mut origin = accepted(&listener).await;
+    until(&mut origin, "\r\n\r\n").await;
+    say(
+        &mut origin,
+        "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno",
+    )
+    .await;
+    let heard = until(&mut client, "no").await;
+    assert!(heard.starts_with("HTTP/1.1 413 "), "{heard}");
+    assert!(heard.contains("connection: close"), "{heard}");
+    assert_eq!(
+        until_closed(&mut origin).await,
+        "",
+        "the connection is not used again"
+    );
+    assert_eq!(until_closed(&mut client).await, "");
+}
+
+#[tokio::test]
+async fn an_origin_that_says_nothing_is_sent_the_body_after_a_while() {
+    let (listener, sidecar) = stage("").await;
+    let mut client = connected(&sidecar).await;
+    let begun = Instant::now();
+    say(&mut client, UPLOAD).await;
+    let mut origin = accepted(&listener).await;
+    until(&mut client, "100 Continue\r\n\r\n").await;
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+    say(&mut client, "body").await;
+    until(&mut origin, "\r\n\r\nbody").await;
+    say(&mut origin, OK).await;
+    until(&mut client, "ok").await;
+}
+
+#[tokio::test]
+async fn an_old_client_expects_nothing() {
+    let (listener, sidecar) = stage("").await;
+    let mut client = connected(&sidecar).await;
+    say(&mut client, format!("{}body", UPLOAD.replace("1.1", "1.0"))).await;
+    let mut origin = accepted(&listener).await;
+    until(&mut origin, "body").await;
+    say(&mut origin, OK).await;
+    assert!(until_closed(&mut client).await.starts_with("HTTP/1.0 200 "));
+}
+
+#[tokio::test]
+async fn an_unknown_expectation_is_refused() {
+    let (_listener, sidecar) = stage("").await;
+    let mut client = connected(&sidecar).await;
+    say(&mut client, UPLOAD.replace("100-continue", "wonders")).await;
+    let heard = until_closed(&mut client).await;
+    assert!(heard.starts_with("HTTP/1.1 417 "), "{heard}");
+}
+
+#[tokio::test]
+async fn interim_answers_are_never_the_answer() {
+    let (listener, sidecar) = stage("").await;
+    let mut client = connected(&sidecar).await;
+    say(&mut client, "GET /p HTTP/1.1\r\nHost: api.test\r\n\r\n").await;
+    let mut origin = accepted(&listener).await;
+    until(&mut origin, "\r\n\r\n").await;
+    for interim in [
+        "100 Continue",
+        "102 Processing",
+        "103 Early Hints\r\nLink: </a>",
+        "199 Whatever",
+    ] {
+        say(&mut origin, format!("HTTP/1.1 {interim}\r\n\r\n")).await;
+    }
+    say(&mut origin, OK).await;
+    let heard = until(&mut client, "ok").await;
+    assert!(heard.starts_with("HTTP/1.1 200 "), "{heard}");
+    assert_eq!(heard.matches("HTTP/1.1 ").count(), 1, "{heard}");
+}
+
+#[tokio::test]
+async fn a_flood_of_interim_answers_is_no_answer() {
+    let (listener, sidecar) = stage("").await;
+    let mut client = connected(&sidecar).await;
+    let begun = Instant::now();
+    say(&mut client, "GET /p HTTP/1.1\r\nHost: api.test\r\n\r\n").await;
+    let mut origin = accepted(&listener).await;
+    until(&mut origin, "\r\n\r\n").await;
+    let many = "HTTP/1.1 102 Processing\r\n\r\n".repeat(1000);
+    let flood =
+        tokio::spawn(async move { while origin.write_all(many.as_bytes()).await.is_ok() {} });
+    let heard = until(&mut client, "}").await;
+    assert!(heard.starts_with("HTTP/1.1 502 "), "{heard}");
+    flood.await.expect("the connection is closed");
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "sooner than the origin's time is over"
+    );
+}
