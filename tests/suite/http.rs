@@ -5,6 +5,7 @@ mod h2c; // HTTP/2 with prior knowledge
 mod hops; // Max-Forwards, absolute targets, old clients
 mod interim; // Expect, and what an origin says before it answers
 mod limits; // who takes too long, or too much
+mod origin; // what an origin may say that makes no sense
 mod tunnels; // connections that change their protocol
 
 use crate::raw::until_closed;

@@ -567,7 +567,7 @@ async fn raw_origin(script: fn(&str) -> &'static str) -> (SocketAddr, Heads) {
 type Heads = Arc<Mutex<Vec<String>>>;
 
 /// The next head on a connection; `None` where it ends first.
-async fn head(stream: &mut TcpStream) -> Option<String> {
+pub async fn head(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
         bytes.push(stream.read_u8().await.ok()?);
