@@ -113,9 +113,8 @@ async fn interim_answers_are_never_the_answer() {
 
 #[tokio::test]
 async fn a_flood_of_interim_answers_is_no_answer() {
-    let (listener, sidecar) = stage("").await;
+    let (listener, sidecar) = stage("origin_timeout = \"60s\"").await; // more than the patience here
     let mut client = connected(&sidecar).await;
-    let begun = Instant::now();
     say(&mut client, "GET /p HTTP/1.1\r\nHost: api.test\r\n\r\n").await;
     let mut origin = accepted(&listener).await;
     until(&mut origin, "\r\n\r\n").await;
@@ -125,8 +124,4 @@ async fn a_flood_of_interim_answers_is_no_answer() {
     let heard = until(&mut client, "}").await;
     assert!(heard.starts_with("HTTP/1.1 502 "), "{heard}");
     flood.await.expect("the connection is closed");
-    assert!(
-        begun.elapsed() < Duration::from_secs(5),
-        "sooner than the origin's time is over"
-    );
 }

@@ -77,12 +77,12 @@ async fn an_idle_connection_is_closed_without_a_word() {
 #[tokio::test]
 async fn an_answer_may_take_longer_than_a_client_may_be_idle() {
     let origin = Origin::start(|_: Asked| async move {
-        tokio::time::sleep(4 * SHORT).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
         Reply::of(200, "text/plain", "hello")
     })
     .await;
     let settings =
-        "client_idle_timeout = \"400ms\"\nhead_timeout = \"400ms\"\nbody_timeout = \"400ms\"";
+        "client_idle_timeout = \"400ms\"\nhead_timeout = \"2s\"\nbody_timeout = \"400ms\"";
     let sidecar = sidecar(origin.address, settings).await;
     let mut stream = connected(&sidecar).await;
     // The head of the next request has begun: it is not waited for while this one is answered.
@@ -118,20 +118,20 @@ async fn a_body_that_stands_still_is_answered_408() {
 #[tokio::test]
 async fn a_body_that_drips_is_not_late() {
     let origin = hello().await;
-    let sidecar = sidecar(origin.address, "body_timeout = \"1s\"").await;
+    let sidecar = sidecar(origin.address, "body_timeout = \"2s\"").await;
     let mut stream = connected(&sidecar).await;
     say(
         &mut stream,
-        "POST /p HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\nContent-Length: 15\r\n\r\n",
+        "POST /p HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\nContent-Length: 30\r\n\r\n",
     )
     .await;
     let mut pace = tokio::time::interval(Duration::from_millis(100));
-    for _ in 0..15 {
+    for _ in 0..30 {
         pace.tick().await;
         say(&mut stream, "x").await;
     }
     assert!(until_closed(&mut stream).await.ends_with("hello"));
-    assert_eq!(origin.last().body, "x".repeat(15));
+    assert_eq!(origin.last().body, "x".repeat(30));
 }
 
 #[tokio::test]
