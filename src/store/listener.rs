@@ -53,13 +53,14 @@ impl Listener {
             need.becomes(true).await;
             attempt.tick().await;
             tokio::select! {
+                biased; // nothing is begun that is no longer needed
+                () = need.becomes(false) => reported = None,
                 Err(fault) = self.listen() => {
                     if reported.as_ref() != Some(&fault) {
                         tracing::warn!(%fault, "other sidecars are not heard: every hit asks the store");
                     }
                     reported = Some(fault);
                 }
-                () = need.becomes(false) => reported = None,
             }
         }
     }
@@ -92,6 +93,7 @@ impl Need {
             }
             // Neither sender ends before this task, which holds what they live in.
             tokio::select! {
+                biased; // in any order: a seed of the simulation has to tell one story
                 _ = self.is_used.changed() => {}
                 _ = self.is_up.changed() => {}
             }

@@ -55,6 +55,7 @@ impl Warden {
                     reported = None;
                     let mut up = self.breaker.watch();
                     tokio::select! {
+                        biased; // in any order: a seed of the simulation has to tell one story
                         () = driver.ended() => {}
                         _ = up.wait_for(|up| !up) => {}
                     }

@@ -79,6 +79,7 @@ impl Subscription {
             messages,
         } = self;
         tokio::select! {
+            biased; // what comes from a connection that has ended is not waited for
             () = driver.ended() => Fault::new(Kind::Io, "the subscription's connection ended"),
             fault = dies(&connection) => fault,
             fault = hear(messages, heard) => fault,
