@@ -364,7 +364,8 @@ async fn a_redis_that_comes_and_goes_never_shows_an_old_answer_to_who_wrote() {
         }
     })
     .await;
-    assert_eq!(owed(&sidecars[0]).await, 0);
+    // A write whose lease nobody answered for is owed when it ends, though Redis be back by then.
+    eventually("all is paid", async || owed(&sidecars[0]).await == 0).await;
 }
 
 #[tokio::test]
