@@ -182,7 +182,9 @@ impl Write {
             .lease(&nodes, store.write_lease)
             .await
         {
-            Leased::Down if store.on_down == OnDown::Refuse => Err(NoAnswer::StoreDown),
+            Leased::Down | Leased::Away if store.on_down == OnDown::Refuse => {
+                Err(NoAnswer::StoreDown)
+            }
             leased => Ok(leased),
         }
     }

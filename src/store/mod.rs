@@ -310,7 +310,8 @@ impl Store {
     /// Settles a write: deletes `bumped`, as [`Store::bump`] does, and lifts its lease; both are one
     /// script. Where the write's end is `unknown` the lease stays, so that the nodes die once more
     /// after a commit that was still on its way. A store that did not answer when the lease was asked
-    /// for is not waited for again: `bumped` is owed.
+    /// for is not waited for again: `bumped` is owed. One that could not be asked then may be back:
+    /// owing to it would part this process from it again, and with writes enough for ever.
     pub async fn settle(&self, leased: Leased, bumped: &[String], unknown: bool) -> Bumped {
         match (&self.0.place, leased) {
             (Place::Redis(shared), Leased::Granted(lease)) => {
@@ -363,8 +364,10 @@ pub enum Leased {
     /// The store answers, but will not (full, quota spent). A write that goes on is safe against all
     /// but the death of this process.
     Refused,
-    /// The store cannot be asked.
+    /// The store was asked and did not answer.
     Down,
+    /// The store could not be asked, so it was not waited for.
+    Away,
     /// Nothing outlives this process.
     Needless,
 }

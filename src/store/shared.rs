@@ -267,7 +267,7 @@ impl Shared {
 
     async fn ask_lease(&self, lease: Lease, duration: Duration, root: &Root) -> Leased {
         let Ok(connection) = self.breaker.connection() else {
-            return Leased::Down;
+            return Leased::Away;
         };
         let asked = connection.lease(lease, duration, root).await;
         let kind = asked.as_ref().err().map(|fault| fault.kind);

@@ -1,6 +1,8 @@
 //! Redis goes away under a whole sidecar: every request is answered from the origin, and nothing old
 //! is served when it is back.
 
+mod back; // Redis comes back while writes are under way
+
 use crate::redis::{PATIENCE, RedisServer, eventually};
 use crate::world::{Asked, Got, Origin, Reply, Sidecar};
 use std::sync::Arc;
