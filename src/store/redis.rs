@@ -148,8 +148,8 @@ impl Connection {
         self.call("pexpire", self.deadline(), expire).await
     }
 
-    /// `UNLINK`, and behind it on the same connection `PUBLISH` of the keys, if the fleet is told. That
-    /// it could not be told is no failure.
+    /// `UNLINK` of nodes, and behind it on the same connection `PUBLISH` of them, if the fleet is told.
+    /// That it could not be told is no failure.
     pub async fn unlink(&self, keys: &[String]) -> Result<(), Fault> {
         let by = self.deadline();
         let unlink = self.call("unlink", by, self.client.unlink(keys));
@@ -164,6 +164,13 @@ impl Connection {
             self.metrics.store_failed(fault.kind.word());
         }
         unlinked
+    }
+
+    /// `UNLINK` of a key that is no node, so nobody is told.
+    pub async fn delete(&self, key: &str) -> Result<(), Fault> {
+        let keys = [key.to_owned()];
+        let unlink = self.client.unlink(&keys);
+        self.call("unlink", self.deadline(), unlink).await
     }
 
     /// Creates the absent ones of `nodes`, with the token at the same place of `tokens`, to live for

@@ -23,7 +23,7 @@ impl Shared {
     /// See [`crate::store::Store::release`].
     pub async fn release(&self, lock: &str) -> Result<(), Down> {
         let connection = self.breaker.connection()?;
-        let released = connection.unlink(&[lock.to_owned()]).await;
+        let released = connection.delete(lock).await;
         self.breaker.note(&connection, released)
     }
 

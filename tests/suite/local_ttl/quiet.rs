@@ -101,3 +101,17 @@ async fn a_store_that_is_memory_has_no_need_of_it() {
     }
     assert_eq!(metric(&sidecar, "subscription_up").await, 0);
 }
+
+#[tokio::test]
+async fn a_claim_that_is_released_is_told_to_nobody() {
+    let redis = RedisServer::start();
+    let nobody = ([127, 0, 0, 1], crate::redis::free_port()).into();
+    let head = head(nobody, &redis.url()).replace("[store]", "[store]\ntimeout = \"20s\"");
+    let sidecar = Sidecar::with_file(&format!("{head}{}", rules(LONG))).await;
+    hears(&sidecar, true).await;
+    assert_eq!(sidecar.get(THING).await.status, 502);
+    eventually("it is released", async || redis.calls("unlink") == 1).await;
+    assert_eq!(sidecar.get(THING).await.status, 502);
+    eventually("again", async || redis.calls("unlink") == 2).await;
+    assert_eq!(redis.calls("publish"), 0);
+}
