@@ -143,8 +143,10 @@ impl Fills {
         }
     }
 
+    /// More is left than there ever was where the clock was set back: then nobody knows.
     fn is_restless(&self, entry: &str, now: u64) -> bool {
-        self.restless.get(entry).is_some_and(|until| now < until)
+        let left = self.restless.get(entry).unwrap_or(0).saturating_sub(now);
+        (1..=RESTLESS_FOR.as_millis() as u64).contains(&left)
     }
 
     /// Remembers that the key's answer was not keepable.
@@ -261,6 +263,7 @@ mod tests {
         let (came, unknown) = (fills.arrival(), Snapshot::Unknown(0));
         let at = |now| fills.turn("ns:a", &unknown, Coalesce::Local, came, now);
         assert!(matches!(at(1001), Turn::Alone));
+        assert!(matches!(at(999), Turn::Lead(_)), "the clock was set back");
         assert!(matches!(
             at(1000 + RESTLESS_FOR.as_millis() as u64),
             Turn::Lead(_)
