@@ -162,21 +162,28 @@ impl Fills {
 }
 
 impl Lead {
-    /// Tells those who wait, and those who still come until the value is dropped.
+    /// Tells those who wait, and those who still come until the value is dropped; without versions
+    /// those alone who wait, and who queued finds the next flight, not this one once more.
     pub fn land(&self, landing: Landing) {
+        if let (_, Snapshot::Unknown(_)) = self.key {
+            self.leave();
+        }
         let _ = self.landing.set(landing); // a flight lands once
+    }
+
+    fn leave(&self) {
+        let flights = self.fills.flights.lock();
+        let mut flights = flights.unwrap_or_else(PoisonError::into_inner);
+        let is_own = |flight: &Flight| Arc::ptr_eq(&flight.landing, &self.landing);
+        if flights.get(&self.key).is_some_and(is_own) {
+            flights.remove(&self.key);
+        }
     }
 }
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        let mut flights = self
-            .fills
-            .flights
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        flights.remove(&self.key);
-        drop(flights);
+        self.leave();
         self.land(Landing::Lost);
     }
 }
@@ -206,11 +213,12 @@ mod tests {
         let Turn::Queue(landing) = again() else {
             panic!("it may have asked before a write that the second is entitled to see")
         };
-        drop(first);
+        first.land(Landing::NotKept);
         landed(landing).await;
         let Turn::Lead(_second) = again() else {
-            panic!("the second leads")
+            panic!("the second leads, also before the first is gone")
         };
+        drop(first);
         assert!(matches!(again(), Turn::Wait(_)), "it began after he came");
         assert!(matches!(turn(&fills, &unknown), Turn::Queue(_)), "a third");
     }

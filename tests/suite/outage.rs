@@ -2,6 +2,7 @@
 //! is served when it is back.
 
 mod back; // Redis comes back while writes are under way
+mod cut_off; // one sidecar alone cannot reach Redis
 
 use crate::redis::{PATIENCE, RedisServer, eventually};
 use crate::world::{Asked, Got, Origin, Reply, Sidecar};
