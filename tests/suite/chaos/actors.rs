@@ -5,7 +5,7 @@ use super::dice::Dice;
 use super::fleet::Fleet;
 use super::history::{Connected, Fault, Poll, Read, Write};
 use super::plan::Plan;
-use super::{POLL_EVERY, REGISTERS, SELDOM, SIDECARS};
+use super::{POLL_EVERY, SELDOM, SIDECARS};
 use crate::world::request;
 use tokio::time::sleep;
 
@@ -16,7 +16,7 @@ const NEAR_AT_ONCE: usize = 3;
 pub async fn read(fleet: &Fleet, mut dice: Dice) {
     let mut clients: [Client; SIDECARS] = Default::default();
     while !fleet.is_over() {
-        let (register, through) = (dice.below(REGISTERS + SELDOM), dice.below(SIDECARS));
+        let (register, through) = (dice.below(SELDOM.end), dice.below(SIDECARS));
         let rule = ["one", "one", "one", "near", "near", "near", "page", "other"][dice.below(8)];
         read_once(fleet, &mut clients[through], rule, register, through).await;
         sleep(dice.ms(1, 5)).await; // so many clients, and no more

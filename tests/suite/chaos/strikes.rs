@@ -7,7 +7,7 @@ use super::fleet::Fleet;
 use super::history::Fault;
 use super::plan::Plan;
 use super::torment::replace;
-use super::{FETCH, LOCAL_TTL, REGISTERS, SELDOM, SIDECARS};
+use super::{FETCH, LEASE, LOCAL_TTL, SELDOM, SIDECARS};
 use crate::process::Process;
 use crate::redis::eventually;
 use std::sync::Arc;
@@ -22,27 +22,47 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// Readers of what a holder fetches, through each other sidecar.
 const WAITING: usize = 2;
 
-/// Kills a sidecar between the commit of a write and the deletion: the lease alone ends what others
-/// kept. Nobody else writes this register, so that nothing else ends it either.
-pub async fn writer(fleet: &Arc<Fleet>, processes: &mut [Process], mut dice: Dice) {
-    let from = fleet.history.now();
+/// Kills a sidecar between the commit of writes and the deletion: their leases alone end what others
+/// kept. Nobody else writes these registers, so that nothing else ends it either.
+pub async fn writer(fleet: &Arc<Fleet>, processes: &mut [Process], dice: &mut Dice) {
     let whom = dice.below(SIDECARS);
-    let register = REGISTERS + dice.below(SELDOM);
-    let plan = Plan::plain(fleet.next_write(), register, whom, dice.ms(300, 400));
-    let (id, origin) = (plan.id, fleet.origin.registers.clone());
-    let struck = fleet.clone();
-    let write = tokio::spawn(async move {
-        write_once(&struck, &mut Client::default(), &plan, &mut dice).await;
-        dice
-    });
-    moment(async || origin.has_committed(id)).await;
+    read_seldom(fleet, (whom + 1) % SIDECARS).await;
+    let from = fleet.history.now();
+    let mut ids = Vec::new();
+    let mut writes = JoinSet::new();
+    for register in SELDOM {
+        let plan = Plan::plain(fleet.next_write(), register, whom, dice.ms(300, 400));
+        ids.push(plan.id);
+        let (fleet, mut dice) = (fleet.clone(), dice.another());
+        writes.spawn(async move {
+            write_once(&fleet, &mut Client::default(), &plan, &mut dice).await;
+        });
+    }
+    let origin = &fleet.origin.registers;
+    moment(async || ids.iter().all(|id| origin.has_committed(*id))).await;
     processes[whom].signal("-KILL");
-    let mut dice = write.await.expect("the write ends with its sidecar");
+    writes.join_all().await;
     let edition = fleet.edition(whom);
     replace(fleet, &mut processes[whom], whom, edition, dice.ms(0, 400)).await;
     fleet
         .history
         .injected(Fault::WriterKilled, Some(whom), from);
+}
+
+/// The same when all is well again, so that nothing but the lease can save the readers.
+pub async fn last(fleet: &Arc<Fleet>, processes: &mut [Process], mut dice: Dice) {
+    writer(fleet, processes, &mut dice).await;
+    sleep(LEASE).await; // the lease itself
+    for through in 0..SIDECARS {
+        read_seldom(fleet, through).await;
+    }
+}
+
+async fn read_seldom(fleet: &Fleet, through: usize) {
+    let mut client = Client::default();
+    for register in SELDOM {
+        read_once(fleet, &mut client, "one", register, through).await;
+    }
 }
 
 /// Kills a sidecar that fetches for the fleet while others wait for it.
@@ -85,7 +105,7 @@ pub async fn holder(fleet: &Arc<Fleet>, processes: &mut [Process], dice: &mut Di
 /// all at once.
 pub async fn pause(fleet: &Arc<Fleet>, processes: &mut [Process], mut dice: Dice) {
     let whom = dice.below(SIDECARS);
-    let register = REGISTERS + dice.below(SELDOM);
+    let register = SELDOM.start + dice.below(SELDOM.len());
     let mut client = Client::default();
     for _ in 0..2 {
         read_once(fleet, &mut client, "near", register, whom).await;

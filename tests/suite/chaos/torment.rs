@@ -98,7 +98,7 @@ pub async fn others(
         sleep(dice.ms(100, 600)).await;
         match dice.card(&mut deck, faults) {
             Fault::SidecarKilled => kill(fleet, processes, &mut dice).await,
-            Fault::WriterKilled => strikes::writer(fleet, processes, dice.another()).await,
+            Fault::WriterKilled => strikes::writer(fleet, processes, &mut dice).await,
             Fault::HolderKilled => strikes::holder(fleet, processes, &mut dice).await,
             Fault::SidecarPaused => strikes::pause(fleet, processes, dice.another()).await,
             Fault::RulesReplaced => rollout(fleet, processes, &mut dice).await,
