@@ -18,7 +18,10 @@ pub async fn read(fleet: &Fleet, mut dice: Dice) {
     while !fleet.is_over() {
         let (register, through) = (dice.below(SELDOM.end), dice.below(SIDECARS));
         let rule = ["one", "one", "one", "near", "near", "near", "page", "other"][dice.below(8)];
-        read_once(fleet, &mut clients[through], rule, register, through).await;
+        // What one sidecar fetched the next may have to answer from Redis.
+        for through in [through, (through + 1) % SIDECARS] {
+            read_once(fleet, &mut clients[through], rule, register, through).await;
+        }
         sleep(dice.ms(1, 5)).await; // so many clients, and no more
     }
 }

@@ -17,8 +17,8 @@ const TOLD: usize = 5;
 pub struct Report {
     seeds: Vec<u64>,
     lasting: Duration,
-    pub reads: u64,
-    pub hits: u64,
+    reads: u64,
+    hits: u64,
     unanswered: u64,
     near: u64,
     pub cold: Cold,
