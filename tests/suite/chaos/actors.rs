@@ -64,21 +64,20 @@ pub async fn write(fleet: &Fleet, mut dice: Dice) {
         // it the moment the write is told.
         let chased = dice.once_in(3).then(|| dice.below(SIDECARS));
         if let Some(through) = chased {
-            read_near(fleet, &mut clients, &plan, through).await;
+            read_near(fleet, &mut clients[through], plan.register, through).await;
         }
         write_once(fleet, &mut clients[plan.through], &plan, &mut dice).await;
         if let Some(through) = chased {
-            read_near(fleet, &mut clients, &plan, through).await;
+            read_near(fleet, &mut clients[through], plan.register, through).await;
         }
         sleep(dice.ms(10, 100)).await;
     }
 }
 
 /// Reads until the answer comes from memory, if nothing comes between.
-async fn read_near(fleet: &Fleet, clients: &mut [Client], plan: &Plan, through: usize) {
+pub async fn read_near(fleet: &Fleet, client: &mut Client, register: usize, through: usize) {
     for _ in 0..NEAR_AT_ONCE {
-        let client = &mut clients[through];
-        read_once(fleet, client, "near", plan.register, through).await;
+        read_once(fleet, client, "near", register, through).await;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sidecars that are killed or stopped at a moment of our choosing, so that every run has it.
 
-use super::actors::{read_once, write_once};
+use super::actors::{read_near, read_once, write_once};
 use super::client::Client;
 use super::dice::Dice;
 use super::fleet::Fleet;
@@ -49,8 +49,16 @@ pub async fn writer(fleet: &Arc<Fleet>, processes: &mut [Process], dice: &mut Di
         .injected(Fault::WriterKilled, Some(whom), from);
 }
 
-/// The same when all is well again, so that nothing but the lease can save the readers.
+/// When all is well again: a sidecar is asked for what it has in memory the moment that a write
+/// through it is told, and nothing but the lease can save the readers from what another one leaves.
 pub async fn last(fleet: &Arc<Fleet>, processes: &mut [Process], mut dice: Dice) {
+    for (through, register) in (0..SIDECARS).zip(SELDOM) {
+        let mut client = Client::default();
+        read_near(fleet, &mut client, register, through).await;
+        let plan = Plan::plain(fleet.next_write(), register, through, Duration::ZERO);
+        write_once(fleet, &mut client, &plan, &mut dice).await;
+        read_near(fleet, &mut client, register, through).await;
+    }
     writer(fleet, processes, &mut dice).await;
     sleep(LEASE).await; // the lease itself
     for through in 0..SIDECARS {
@@ -107,9 +115,7 @@ pub async fn pause(fleet: &Arc<Fleet>, processes: &mut [Process], mut dice: Dice
     let whom = dice.below(SIDECARS);
     let register = SELDOM.start + dice.below(SELDOM.len());
     let mut client = Client::default();
-    for _ in 0..2 {
-        read_once(fleet, &mut client, "near", register, whom).await;
-    }
+    read_near(fleet, &mut client, register, whom).await;
     let from = fleet.history.now();
     processes[whom].signal("-STOP");
     let writer = (whom + 1 + dice.below(SIDECARS - 1)) % SIDECARS;
