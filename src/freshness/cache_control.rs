@@ -1,161 +1,136 @@
-//! Reads the `Cache-Control` of an answer, RFC 9111 §5.2.
+//! What the origin asks of shared caches: `Cache-Control` (RFC 9111 §5.2.2), or the first field
+//! targeted at us in its stead (RFC 9213).
 
+use super::directives::{MAX_SECONDS, directives};
 use hyper::HeaderMap;
-use hyper::header::CACHE_CONTROL;
+use hyper::header::{CACHE_CONTROL, HeaderName};
+use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
-/// What an origin says about keeping. The qualified forms (`private="x"`) count as unqualified,
-/// which RFC 9111 §5.2.2.7 allows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct CacheControl {
-    /// Also set where a line cannot be read. It may have said so, and obeying costs no more than
-    /// hits.
+/// An answer's directives. Where one stands repeatedly, the more cautious counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CacheControl {
+    /// Not to be kept. Also set where a line cannot be read: it may have said so, and obeying costs
+    /// no more than hits.
     pub no_store: bool,
+    /// To be validated before every use.
     pub no_cache: bool,
+    /// Fields that a kept answer may not be served with unless it was validated
+    /// (`no-cache="set-cookie"`).
+    pub no_cache_fields: Vec<HeaderName>,
+    /// For one person. The qualified form counts as this too, which §5.2.2.7 allows.
     pub private: bool,
+    /// For everybody.
+    pub public: bool,
+    /// Not to be served stale: `must-revalidate`, or for shared caches `proxy-revalidate`.
+    pub must_revalidate: bool,
+    /// `proxy-revalidate`; it does not allow what `must-revalidate` allows to answers to requests
+    /// with credentials.
+    pub proxy_revalidate: bool,
+    /// To be kept only by those who know the status.
+    pub must_understand: bool,
+    /// Seconds of freshness.
+    pub max_age: Option<u64>,
+    /// The same for shared caches; it also forbids serving stale (§5.2.2.10).
+    pub s_maxage: Option<u64>,
+    /// Seconds behind its freshness in which it may be served while it is fetched anew (RFC 5861 §3).
+    pub stale_while_revalidate: Option<u64>,
+    /// The same where fetching it fails (RFC 5861 §4).
+    pub stale_if_error: Option<u64>,
+    /// It is from a targeted field: `Expires` does not count then (RFC 9213 §2.2).
+    pub is_targeted: bool,
 }
 
 impl CacheControl {
-    /// All lines together; without any, nothing is said.
+    /// The first of `targets` that is a valid Structured Field and says something; else
+    /// `Cache-Control`.
+    pub fn of(headers: &HeaderMap, targets: &[HeaderName]) -> CacheControl {
+        let targeted = targets
+            .iter()
+            .find_map(|name| CacheControl::targeted(headers, name));
+        targeted.unwrap_or_else(|| CacheControl::read(headers))
+    }
+
+    /// `Cache-Control`, all lines together; without any, nothing is said.
     pub fn read(headers: &HeaderMap) -> CacheControl {
         let mut said = CacheControl::default();
-        for line in headers.get_all(CACHE_CONTROL) {
-            said.hear(line.as_bytes());
+        for directive in directives(headers, &CACHE_CONTROL) {
+            match directive {
+                Err(_) => said.no_store = true,
+                Ok(directive) if directive.name == "no-cache" && directive.value.is_some() => {
+                    said.no_cache_fields.extend(directive.fields());
+                }
+                Ok(directive) => said.hear(&directive.name, Some(directive.seconds())),
+            }
         }
         said
     }
 
-    fn hear(&mut self, line: &[u8]) {
-        let Some(members) = members(line) else {
-            self.no_store = true;
-            return;
+    /// A Dictionary (RFC 9213 §2.1), whose keys are in lower case. `None` where there is none, or
+    /// none that can be read.
+    fn targeted(headers: &HeaderMap, name: &HeaderName) -> Option<CacheControl> {
+        let lines: Vec<&[u8]> = headers
+            .get_all(name)
+            .iter()
+            .map(|line| line.as_bytes())
+            .collect();
+        let dictionary: Dictionary = Parser::new(&lines.join(&b", "[..])).parse().ok()?;
+        if dictionary.is_empty() {
+            return None;
+        }
+        let mut said = CacheControl {
+            is_targeted: true,
+            ..CacheControl::default()
         };
-        for member in members {
-            match directive(member).map(<[u8]>::to_ascii_lowercase).as_deref() {
-                None | Some(b"no-store") => self.no_store = true,
-                Some(b"no-cache") => self.no_cache = true,
-                Some(b"private") => self.private = true,
-                Some(_) => {} // freshness is the rule's to say, not the origin's
+        for (key, member) in &dictionary {
+            match member {
+                ListEntry::Item(item) => match &item.bare_item {
+                    BareItem::Boolean(true) => said.hear(key.as_str(), None),
+                    BareItem::Integer(number) => {
+                        let number = u64::try_from(i64::from(*number)).unwrap_or_default();
+                        said.hear(key.as_str(), Some(number.min(MAX_SECONDS)));
+                    }
+                    _ => {} // a value of another type is as if it were not there
+                },
+                ListEntry::InnerList(_) => {}
             }
         }
+        Some(said)
+    }
+
+    fn hear(&mut self, name: &str, seconds: Option<u64>) {
+        match name {
+            "no-store" => self.no_store = true,
+            "no-cache" => self.no_cache = true,
+            "private" => self.private = true,
+            "public" => self.public = true,
+            "must-revalidate" => self.must_revalidate = true,
+            "proxy-revalidate" => self.proxy_revalidate = true,
+            "must-understand" => self.must_understand = true,
+            "max-age" => lower(&mut self.max_age, seconds),
+            "s-maxage" => lower(&mut self.s_maxage, seconds),
+            "stale-while-revalidate" => lower(&mut self.stale_while_revalidate, seconds),
+            "stale-if-error" => lower(&mut self.stale_if_error, seconds),
+            _ => {} // an extension (§5.2.3), or one for private caches
+        }
+    }
+
+    /// Whether the answer may be served when it is no longer fresh, if something else allows it.
+    pub fn allows_stale(&self) -> bool {
+        !(self.must_revalidate || self.proxy_revalidate || self.no_cache || self.s_maxage.is_some())
+    }
+
+    /// Whether an answer to a request with `Authorization` may be shared (§3.5).
+    pub fn allows_authorized(&self) -> bool {
+        self.public || self.must_revalidate || self.s_maxage.is_some()
     }
 }
 
-/// The members of a list (RFC 9110 §5.6.1), empty ones left out; a comma within quotes does not
-/// separate. `None` where a quote is never closed.
-fn members(line: &[u8]) -> Option<Vec<&[u8]>> {
-    let mut members = Vec::new();
-    let (mut start, mut quoted, mut escaped) = (0, false, false);
-    for (at, byte) in line.iter().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b',' if !quoted => {
-                members.push(line[start..at].trim_ascii());
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    members.push(line[start..].trim_ascii());
-    members.retain(|member| !member.is_empty());
-    (!quoted).then_some(members)
-}
-
-/// The name in `token [ "=" ( token / quoted-string ) ]`; `None` where it is anything else.
-fn directive(member: &[u8]) -> Option<&[u8]> {
-    let Some(equals) = member.iter().position(|&byte| byte == b'=') else {
-        return token(member).then_some(member);
-    };
-    let (name, value) = (&member[..equals], &member[equals + 1..]);
-    let quoted = value.len() >= 2 && value.starts_with(b"\"") && value.ends_with(b"\"");
-    (token(name) && (quoted || token(value))).then_some(name)
-}
-
-/// RFC 9110 §5.6.2.
-fn token(bytes: &[u8]) -> bool {
-    let tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !bytes.is_empty() && bytes.iter().all(tchar)
+/// Several numbers for one thing: the lower is the more cautious. A directive that should have one
+/// and has none says 0.
+fn lower(known: &mut Option<u64>, heard: Option<u64>) {
+    let heard = heard.unwrap_or_default();
+    *known = Some(known.map_or(heard, |known| known.min(heard)));
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use hyper::header::HeaderValue;
-
-    fn read(lines: &[&[u8]]) -> CacheControl {
-        let mut headers = HeaderMap::new();
-        for line in lines {
-            headers.append(
-                CACHE_CONTROL,
-                HeaderValue::from_bytes(line).expect("a valid value"),
-            );
-        }
-        CacheControl::read(&headers)
-    }
-
-    const NOTHING: CacheControl = CacheControl {
-        no_store: false,
-        no_cache: false,
-        private: false,
-    };
-    const NO_STORE: CacheControl = CacheControl {
-        no_store: true,
-        ..NOTHING
-    };
-    const NO_CACHE: CacheControl = CacheControl {
-        no_cache: true,
-        ..NOTHING
-    };
-    const PRIVATE: CacheControl = CacheControl {
-        private: true,
-        ..NOTHING
-    };
-
-    #[test]
-    fn directives_are_heard_in_any_case_and_order_among_lists_and_lines() {
-        let rows: &[(&[&[u8]], CacheControl)] = &[
-            (&[], NOTHING),
-            (&[b""], NOTHING),
-            (&[b"public, max-age=60, stale-if-error=\"5\""], NOTHING),
-            (&[b"No-Store"], NO_STORE),
-            (&[b"max-age=0,no-store"], NO_STORE),
-            (&[b", ,\tprivate ,"], PRIVATE),
-            (
-                &[b"no-cache", b"private"],
-                CacheControl {
-                    private: true,
-                    ..NO_CACHE
-                },
-            ),
-            (&[b"private=\"set-cookie, x\""], PRIVATE),
-            (&[b"no-cache=\"a\\\"b\""], NO_CACHE),
-            (&[b"no-store=1"], NO_STORE),
-        ];
-        for (lines, expected) in rows {
-            assert_eq!(read(lines), *expected, "{lines:?}");
-        }
-    }
-
-    #[test]
-    fn words_within_quotes_and_longer_words_are_not_directives() {
-        assert_eq!(read(&[b"ext=\"a, no-store, b\""]), NOTHING);
-        assert_eq!(read(&[b"no-stored, xprivate, no-cache-please"]), NOTHING);
-    }
-
-    #[test]
-    fn what_cannot_be_read_counts_as_no_store() {
-        let bad: [&[u8]; 7] = [
-            b"public; max-age=60",
-            b"ext=\"never closed, public",
-            b"max-age = 60",
-            b"=60",
-            b"max-age=",
-            b"no store",
-            b"publi\xe9",
-        ];
-        for line in bad {
-            assert_eq!(read(&[b"public", line]), NO_STORE, "{line:?}");
-        }
-    }
-}
+mod tests;

@@ -68,7 +68,10 @@ fn judge_wishes(rules: &KeepRules<'_>, headers: &HeaderMap) -> Result<(), Detail
         (said.no_store, Detail::OriginNoStore),
         (said.private && rules.public, Detail::OriginPrivate),
         // To be validated before every use (RFC 9111 §5.2.2.4), which spares the origin nothing.
-        (said.no_cache, Detail::NotKeepable),
+        (
+            said.no_cache || !said.no_cache_fields.is_empty(),
+            Detail::NotKeepable,
+        ),
         (headers.contains_key(SET_COOKIE), Detail::SetCookie),
         (lists(headers, &VARY, "*"), Detail::VaryStar),
     ];

@@ -5,9 +5,15 @@ pub mod head; // may it be kept, as far as its head says
 pub mod store_if; // may it be kept, as far as its body says
 pub mod validators; // may it be answered with 304
 
-mod cache_control; // reads Cache-Control
+mod cache_control; // what the origin asks of caches
+mod demand; // what a request asks of caches
+mod directives; // reads Cache-Control
+mod lifetime; // how long an answer is fresh by its own account
 
+pub use cache_control::CacheControl;
+pub use demand::Demand;
 pub use head::{KeepRules, judge_head};
+pub use lifetime::Arrived;
 pub use store_if::judge_body;
 pub use validators::not_modified;
 
