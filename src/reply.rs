@@ -28,10 +28,9 @@ pub fn kept(entry: &Entry, age: u64, client: &HeaderMap) -> Response<Body> {
     conditional(response, client)
 }
 
-/// Turns a 200 into a 304 where `If-None-Match` names its entity tag (RFC 9110 §13.1.2).
+/// Turns a 200 into a 304 where the client has it (RFC 9110 §13.1.2, §13.1.3).
 pub fn conditional(mut response: Response<Body>, client: &HeaderMap) -> Response<Body> {
-    let etag = response.headers().get(header::ETAG);
-    if response.status() == StatusCode::OK && freshness::not_modified(client, etag) {
+    if response.status() == StatusCode::OK && freshness::not_modified(client, response.headers()) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.body_mut() = Body::empty();
         for name in DESCRIBES_CONTENT {

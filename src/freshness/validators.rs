@@ -1,13 +1,29 @@
-//! May a kept answer be given as 304? RFC 9110 §13.1.2.
+//! May a kept answer be given as 304? RFC 9110 §13.1.2, §13.1.3.
 
+use super::lifetime::dated;
 use hyper::HeaderMap;
-use hyper::header::{HeaderValue, IF_NONE_MATCH};
+use hyper::header::{ETAG, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 
-/// Whether `If-None-Match` says that the client has this very answer. For GET and HEAD, and for
-/// kept answers that are 2xx: RFC 9110 §13.2.1 asks no condition of others.
+/// Whether a request says that the client has this very answer: by `If-None-Match`, or without one
+/// by `If-Modified-Since` (§13.2.2). For GET and HEAD, and for kept answers that are 2xx: RFC 9110
+/// §13.2.1 asks no condition of others.
 ///
-/// Tags are compared weakly. What cannot be read does not match: the full answer is never wrong.
-pub fn not_modified(request: &HeaderMap, etag: Option<&HeaderValue>) -> bool {
+/// What cannot be read does not match: the full answer is never wrong.
+pub fn not_modified(request: &HeaderMap, kept: &HeaderMap) -> bool {
+    if request.contains_key(IF_NONE_MATCH) {
+        return is_named(request, kept.get(ETAG));
+    }
+    match (
+        dated(request, &IF_MODIFIED_SINCE),
+        dated(kept, &LAST_MODIFIED),
+    ) {
+        (Some(theirs), Some(changed)) => changed <= theirs,
+        _ => false,
+    }
+}
+
+/// Tags are compared weakly.
+fn is_named(request: &HeaderMap, etag: Option<&HeaderValue>) -> bool {
     let mut lines = request.get_all(IF_NONE_MATCH).iter();
     if let (Some(only), None) = (lines.next(), lines.next())
         && only.as_bytes().trim_ascii() == b"*"
@@ -74,8 +90,32 @@ mod tests {
                 HeaderValue::from_str(line).expect("a valid value"),
             );
         }
-        let etag = etag.map(|text| HeaderValue::from_str(text).expect("a valid value"));
-        not_modified(&request, etag.as_ref())
+        let mut kept = HeaderMap::new();
+        if let Some(text) = etag {
+            kept.insert(ETAG, HeaderValue::from_str(text).expect("a valid value"));
+        }
+        not_modified(&request, &kept)
+    }
+
+    #[test]
+    fn a_date_counts_only_where_no_tag_is_asked_for() {
+        let line = |name, text| (name, HeaderValue::from_static(text));
+        let (day, later) = (
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:38 GMT",
+        );
+        let kept = HeaderMap::from_iter([line(LAST_MODIFIED, day), line(ETAG, "\"a\"")]);
+        let since = |text| HeaderMap::from_iter([line(IF_MODIFIED_SINCE, text)]);
+        assert!(not_modified(&since(day), &kept) && not_modified(&since(later), &kept));
+        assert!(!not_modified(
+            &since("Sun, 06 Nov 1994 08:49:36 GMT"),
+            &kept
+        ));
+        assert!(!not_modified(&since("yesterday"), &kept));
+        assert!(!not_modified(&since(later), &HeaderMap::new()));
+        let both =
+            HeaderMap::from_iter([line(IF_NONE_MATCH, "\"b\""), line(IF_MODIFIED_SINCE, later)]);
+        assert!(!not_modified(&both, &kept));
     }
 
     #[test]
