@@ -11,19 +11,21 @@ mod who; // who asks
 pub use who::Identities;
 
 use crate::body::Body;
+use crate::entry::Entry;
+use crate::freshness::{self, Demand, Whose};
 use crate::headers;
 use crate::inputs::{Inputs, Query};
 use crate::key::{self, CacheKey, Rendered, Variant};
 use crate::outcome::Detail;
-use crate::rules::table::{Forward, Matched, Rule, Table};
+use crate::rules::table::{Forward, Matched, Rule, Table, Ttl};
 use bytes::Bytes;
-use fill::{Plain, offered, plain, read_method};
+use fill::{Plain, conditions, offered, plain, read_method};
 use fit::{fit_body, fit_host, fit_query, refuse_what_no_key_can_carry};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Request};
+use hyper::{HeaderMap, Method, Request};
 use std::sync::Arc;
-use who::identify;
+use who::{identify, keys_authorization};
 
 /// A request that may use its rule. Holding one proves that everything which can shape the answer
 /// is in the key, declared irrelevant, or left out of what the origin is asked.
@@ -38,6 +40,19 @@ pub struct Asked {
     offered: HeaderMap,
     /// What the origin is asked, but for the headers that answers vary by.
     plain: Plain,
+    /// The key without what answers vary by, where that is learnt by key.
+    pub place: String,
+    /// What it asks of caches. Nothing where the rule fixes how long answers are served: a client
+    /// cannot make it ask the origin then.
+    pub demand: Demand,
+    /// It asks for a part of the answer.
+    pub wants_part: bool,
+    /// Nothing is known against serving it stale: it needs no identity, or that is verified.
+    pub may_be_stale: bool,
+    /// The credential that the origin is sent is in the key.
+    is_personal: bool,
+    /// What of its own conditions the origin is sent where nothing is kept.
+    conditions: HeaderMap,
 }
 
 impl Asked {
@@ -80,7 +95,8 @@ impl Asked {
                 .map(|credential| credential.token.reveal().as_str()),
             response: None,
         };
-        Ok(Asked {
+        let by_origin = rule.ttl == Ttl::Origin;
+        let mut asked = Asked {
             rendered: key::render(rule, &inputs),
             route: matched.route,
             host_is_variant: table.proxy.hosts.is_none(),
@@ -88,7 +104,50 @@ impl Asked {
             plain: plain(rule, parts, &query, document.as_ref(), &who)?,
             host,
             rule: rule.clone(),
-        })
+            place: String::new(),
+            demand: by_origin
+                .then(|| Demand::of(&parts.headers))
+                .unwrap_or_default(),
+            wants_part: parts.method == Method::GET && parts.headers.contains_key(header::RANGE),
+            may_be_stale: who.credential.is_none() || who.claims.is_some(),
+            is_personal: who.credential.is_some() || keys_authorization(rule),
+            conditions: conditions(rule, &parts.headers),
+        };
+        if by_origin {
+            asked.place = asked.key(&table.namespace, &[]).entry;
+        }
+        Ok(asked)
+    }
+
+    /// The store key that remembers by which headers answers vary.
+    pub fn vary_marker(&self, namespace: &str) -> String {
+        match self.rule.ttl {
+            Ttl::Origin => key::vary_marker_of(&self.place),
+            Ttl::Fixed(_) => key::vary_marker(namespace, &self.rule),
+        }
+    }
+
+    /// What of the request decides whether the answer to what the origin was sent may be kept.
+    pub fn whose(&self, sent: &HeaderMap) -> Whose {
+        Whose {
+            is_get: self.plain.method == Method::GET,
+            is_authorized: sent.contains_key(header::AUTHORIZATION) && !self.is_personal,
+            no_store: self.demand.no_store,
+        }
+    }
+
+    /// Whether the entry is for more people than the one who asks.
+    pub fn is_shared(&self) -> bool {
+        match self.rule.ttl {
+            Ttl::Origin => !self.is_personal,
+            Ttl::Fixed(_) => self.rule.public,
+        }
+    }
+
+    /// Whether the origin is asked on conditions of this client's, if nothing is kept that it could be
+    /// asked for: then the answer is for nobody else.
+    pub fn is_conditional(&self) -> bool {
+        !self.conditions.is_empty()
     }
 
     /// The key, given the names by which the rule's answers are known to vary.
@@ -114,8 +173,9 @@ impl Asked {
                 .any(|name| !known.contains(name) && self.offered.contains_key(name))
     }
 
-    /// The request that fills the entry, without forwarding headers.
-    pub fn fill(&self, vary: &[HeaderName]) -> Request<Body> {
+    /// The request that fills the entry, without forwarding headers: on the condition that what is
+    /// `kept` does not hold any more, if it can be asked so. True if it is.
+    pub fn fill(&self, vary: &[HeaderName], kept: Option<&Entry>) -> (Request<Body>, bool) {
         let mut request = Request::new(self.plain.body.clone().map_or(Body::empty(), Body::full));
         *request.method_mut() = self.plain.method.clone();
         *request.uri_mut() = self.plain.uri.clone();
@@ -130,6 +190,10 @@ impl Asked {
                 sent.append(name.clone(), value.clone());
             }
         }
-        request
+        let validates = kept.is_some_and(|kept| freshness::condition(&kept.headers, sent));
+        if !validates {
+            sent.extend(self.conditions.clone());
+        }
+        (request, validates)
     }
 }

@@ -10,7 +10,7 @@ use crate::entry::{Entry, Version};
 use crate::flights::{Landing, RESTLESS_FOR, Snapshot};
 use crate::key::CacheKey;
 use crate::live::{Ground, Live};
-use crate::look::{Found, look};
+use crate::look::{Found, Kept, look};
 use crate::rules::table::Coalesce;
 use crate::store::{Lock, Locked, Store};
 use std::time::Duration;
@@ -118,21 +118,18 @@ impl Contest<'_> {
         loop {
             sleep(*pause).await;
             *pause = (*pause * 2).min(LONGEST_PAUSE);
-            let lock = match look(self.live, self.asked, Some(&self.lock)).await {
-                Found::Fresh { entry, .. } => return Some(Claimed::Landed(Landing::Kept(entry))),
+            let Found { place, kept } = look(self.live, self.asked, Some(&self.lock)).await;
+            if let Some(entry) = kept.as_ref().and_then(Kept::fresh) {
+                return Some(Claimed::Landed(Landing::Kept(entry.clone())));
+            }
+            if let Snapshot::Unknown(_) = place.snapshot {
                 // The store is down: whoever fetches cannot be heard.
-                Found::Missing {
-                    snapshot: Snapshot::Unknown(_),
-                    ..
-                } => return Some(Claimed::Fetch(None)),
-                Found::Missing { key, snapshot, .. }
-                    if key != *self.key || snapshot != *self.snapshot =>
-                {
-                    return Some(Claimed::Again);
-                }
-                Found::Missing { lock, .. } => lock,
-            };
-            match lock {
+                return Some(Claimed::Fetch(None));
+            }
+            if place.key != *self.key || place.snapshot != *self.snapshot {
+                return Some(Claimed::Again);
+            }
+            match place.lock {
                 Lock::Held => {}
                 Lock::Free => return None,
                 Lock::Restless => {

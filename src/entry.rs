@@ -4,6 +4,7 @@ use crate::digest::Digest;
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
+use std::time::Duration;
 
 /// The version of one node: random, never counted, so that a node which comes back after an
 /// eviction never carries a version that an old entry remembers.
@@ -19,16 +20,36 @@ pub struct Entry {
     pub versions: Vec<Version>,
     /// When it was kept, milliseconds of Unix time.
     pub kept_at: u64,
-    /// How long it may be served from then, milliseconds.
+    /// How long it is fresh from then, milliseconds; perhaps not at all.
     pub ttl: u64,
-    /// `Age` that the origin's answer carried, seconds.
+    /// What may become of it when it is no longer fresh.
+    pub stale: Stale,
+    /// Its age when it was kept, seconds.
     pub initial_age: u32,
+    /// How long the origin took to answer, milliseconds.
+    pub took: u32,
     /// Status of the answer.
     pub status: StatusCode,
     /// End-to-end headers as the origin sent them, less those stripped.
     pub headers: HeaderMap,
     /// The body, byte for byte.
     pub body: Bytes,
+}
+
+/// What may become of an answer that is no longer fresh: milliseconds, counted from the end of its
+/// freshness. All of it was decided when it was kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stale {
+    /// How long it was no longer fresh when it was kept.
+    pub since: u64,
+    /// How long it is kept after `ttl`, to be validated or used stale.
+    pub kept: u64,
+    /// Whether it may be served stale at all.
+    pub allowed: bool,
+    /// Within which it may be served while it is fetched anew.
+    pub while_revalidate: u64,
+    /// Within which it may be served where fetching it fails.
+    pub if_error: u64,
 }
 
 mod codec;
@@ -54,7 +75,12 @@ impl Entry {
             + self.headers.iter().map(header).sum::<usize>()
     }
 
-    /// Whether its lifetime is over at `now`, milliseconds of Unix time.
+    /// How long a store keeps it from when it was kept.
+    pub fn lifetime(&self) -> Duration {
+        Duration::from_millis(self.ttl.saturating_add(self.stale.kept))
+    }
+
+    /// Whether its freshness is over at `now`, milliseconds of Unix time.
     pub fn expired(&self, now: u64) -> bool {
         now >= self.kept_at.saturating_add(self.ttl)
     }

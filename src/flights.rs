@@ -40,6 +40,8 @@ pub enum Landing {
     Kept(Arc<Entry>),
     /// Each must ask for himself.
     NotKept,
+    /// The origin failed, and the leader was served what is kept although it is stale: so may others.
+    StoodIn,
     /// The origin failed all of them.
     Failed(Detail),
     /// Its leader died: take turns anew.

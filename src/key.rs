@@ -12,6 +12,7 @@ pub use drops::{Pattern, dropped_nodes, pattern_nodes, resolve};
 pub use value::MAX_RENDERED_VALUE;
 
 use crate::digest::{Digest, Digester};
+use crate::headers;
 use crate::inputs::{Inputs, Query};
 use crate::rules::table::{NodeAt, Rule, Shaping};
 use crate::rules::template::{Part, Segment, Source};
@@ -110,6 +111,11 @@ pub fn drops_channel(namespace: &str) -> String {
     format!("{namespace}:!drops")
 }
 
+/// The same for one place: a key without what answers vary by. Digests of variants have no `v`.
+pub fn vary_marker_of(place: &str) -> String {
+    format!("{place}#vary")
+}
+
 /// `rule#digest`: names a key in logs without showing what is in it.
 pub fn for_logs(rule: &Rule, entry: &str) -> String {
     let digest = Digester::new("log").part(entry.as_bytes()).finish();
@@ -141,9 +147,7 @@ impl Variant<'_> {
         });
         for name in present {
             digester.part(name.as_str().as_bytes());
-            for value in self.headers.get_all(name) {
-                digester.part(b"=").part(value.as_bytes());
-            }
+            digester.part(&headers::normal_list(self.headers, name));
         }
         Some(digester.finish())
     }

@@ -9,7 +9,7 @@ use crate::identity::Verifier;
 use crate::key;
 use crate::metrics::Metrics;
 use crate::origin::{Failure, Origin};
-use crate::rules::table::Table;
+use crate::rules::table::{Table, Ttl};
 use crate::store::{Root, Store};
 use crate::vary::LearntVary;
 use hyper::{Request, Response, StatusCode, header};
@@ -73,7 +73,7 @@ impl Live {
         let vary = table
             .rules
             .iter()
-            .map(|rule| LearntVary::new(&rule.vary))
+            .map(|rule| LearntVary::new(&rule.vary, rule.ttl == Ttl::Origin))
             .collect();
         ground.store = ground.store.under(root_of(&table));
         Ok(Live {

@@ -4,43 +4,56 @@ use crate::asked::Asked;
 use crate::entry::Entry;
 use crate::flights::Snapshot;
 use crate::freshness::{self, Served};
-use crate::key::{self, CacheKey};
+use crate::key::CacheKey;
 use crate::live::Live;
 use crate::store::{Down, Lock, Look, Sought};
 use crate::vary::{self, Vary};
 use std::sync::Arc;
 
 /// What the store knows about a request.
-pub enum Found {
-    /// An entry that may be served.
-    Fresh {
-        /// The entry.
-        entry: Arc<Entry>,
-        /// Seconds of freshness left.
-        ttl: i64,
-        /// Seconds since the origin made it.
-        age: u64,
-    },
-    /// Nothing that may be served; a fill may be kept under the snapshot.
-    Missing {
-        /// Where it would be kept.
-        key: CacheKey,
-        /// What answers are known to vary by.
-        vary: Arc<Vary>,
-        /// The versions from before the origin is asked.
-        snapshot: Snapshot,
-        /// The fleet's lock on fetching it, if it was asked for.
-        lock: Lock,
-    },
+pub struct Found {
+    /// Where an answer is kept, and may be kept anew.
+    pub place: Place,
+    /// The answer that is kept, unless something dropped it.
+    pub kept: Option<Kept>,
+}
+
+/// Where an answer to a request is kept.
+pub struct Place {
+    /// The key.
+    pub key: CacheKey,
+    /// What answers are known to vary by.
+    pub vary: Arc<Vary>,
+    /// The versions from before the origin is asked.
+    pub snapshot: Snapshot,
+    /// The fleet's lock on fetching it, if it was asked for.
+    pub lock: Lock,
+}
+
+/// A kept answer all of whose nodes are as they were before it was fetched: nothing has dropped it.
+#[derive(Clone)]
+pub struct Kept {
+    /// The answer.
+    pub entry: Arc<Entry>,
+    /// Fresh or stale, never gone.
+    pub served: Served,
+}
+
+impl Kept {
+    /// The answer, if it is fresh.
+    pub fn fresh(&self) -> Option<&Arc<Entry>> {
+        matches!(self.served, Served::Fresh { .. }).then_some(&self.entry)
+    }
 }
 
 /// Looks a request up, and `lock` along with it. Waits for the store once: one that does not answer
 /// is not asked again.
 pub async fn look(live: &Live, asked: &Asked, lock: Option<&str>) -> Found {
-    let mut vary = live.vary[asked.rule.index].known();
+    let learnt = &live.vary[asked.rule.index];
+    let mut vary = learnt.known(&asked.place);
     loop {
         let key = asked.key(&live.table.namespace, &vary.names);
-        let marker = (!vary.seen).then(|| key::vary_marker(&live.table.namespace, &asked.rule));
+        let marker = (!vary.seen).then(|| asked.vary_marker(&live.table.namespace));
         let sought = Sought {
             entry: &key.entry,
             nodes: &key.nodes,
@@ -62,48 +75,45 @@ pub async fn look(live: &Live, asked: &Asked, lock: Option<&str>) -> Found {
 /// What the store's marker teaches; `None` where it changes nothing about the key.
 fn taught(live: &Live, asked: &Asked, known: &Arc<Vary>, seen: &Look) -> Option<Arc<Vary>> {
     let names = vary::from_marker(seen.marker.as_ref()?);
-    let (learnt, _) = live.vary[asked.rule.index].learn(&names).ok()?;
+    let learnt = &live.vary[asked.rule.index];
+    let (learnt, _) = learnt.learn(&asked.place, &names).ok()?;
     (learnt.names != known.names).then_some(learnt)
 }
 
 async fn judge(live: &Live, key: CacheKey, vary: Arc<Vary>, seen: Look) -> Found {
-    if let Some(entry) = seen.entry {
-        let served = freshness::judge_entry(
-            &entry,
-            &seen.versions,
-            &key.binding,
-            live.ground.clock.now_ms(),
-        );
-        if let Served::Fresh {
-            ttl_left_s: ttl,
-            age_s: age,
-        } = served
-        {
-            return Found::Fresh { entry, ttl, age };
-        }
-    }
+    let now = live.ground.clock.now_ms();
+    let judged = |entry: Arc<Entry>| {
+        let served = freshness::judge_entry(&entry, &seen.versions, &key.binding, now);
+        (!matches!(served, Served::Gone(_))).then_some(Kept { entry, served })
+    };
+    let kept = seen.entry.and_then(judged);
     let known: Option<Vec<_>> = seen.versions.into_iter().collect();
     let versions = match known {
         Some(versions) => Ok(versions),
         None => live.ground.store.snapshot(&key.nodes).await,
     };
     match versions {
-        Ok(versions) => Found::Missing {
-            key,
-            vary,
-            snapshot: Snapshot::Known(versions),
-            lock: seen.lock,
+        Ok(versions) => Found {
+            place: Place {
+                key,
+                vary,
+                snapshot: Snapshot::Known(versions),
+                lock: seen.lock,
+            },
+            kept,
         },
         Err(Down) => down(live, key, vary),
     }
 }
 
 fn down(live: &Live, key: CacheKey, vary: Arc<Vary>) -> Found {
-    let snapshot = Snapshot::Unknown(live.ground.store.generation());
-    Found::Missing {
-        key,
-        vary,
-        snapshot,
-        lock: Lock::Free,
+    Found {
+        place: Place {
+            key,
+            vary,
+            snapshot: Snapshot::Unknown(live.ground.store.generation()),
+            lock: Lock::Free,
+        },
+        kept: None,
     }
 }

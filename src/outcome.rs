@@ -8,6 +8,10 @@ use std::fmt::Write as _;
 pub enum Outcome {
     /// Answered from a kept entry.
     Hit,
+    /// Answered from a kept entry that is no longer fresh.
+    Stale,
+    /// The origin said that a kept entry still holds.
+    Revalidated,
     /// Asked the origin and, where allowed, kept the answer.
     Miss,
     /// Answered by a fill that another request had begun.
@@ -31,6 +35,8 @@ impl Outcome {
     pub fn word(self) -> &'static str {
         match self {
             Outcome::Hit => "hit",
+            Outcome::Stale => "stale",
+            Outcome::Revalidated => "revalidated",
             Outcome::Miss => "miss",
             Outcome::Collapsed => "collapsed",
             Outcome::Bypass => "bypass",
@@ -83,6 +89,16 @@ pub enum Detail {
     OriginPrivate,
     /// `Vary: *`, or more names than are learnt.
     VaryStar,
+    /// Neither fresh by the origin's word nor to be validated.
+    NotFresh,
+    /// The request says `no-store`.
+    RequestNoStore,
+    /// The request wants a kept answer or none.
+    OnlyIfCached,
+    /// A kept answer that is no longer fresh.
+    Stale,
+    /// The origin said that a kept answer still holds.
+    Revalidated,
     /// Anything else that cannot be replayed.
     NotKeepable,
     /// The answer ended before its end.
@@ -129,6 +145,11 @@ impl Detail {
             Detail::OriginNoStore => "origin-no-store",
             Detail::OriginPrivate => "origin-private",
             Detail::VaryStar => "vary-star",
+            Detail::NotFresh => "not-fresh",
+            Detail::RequestNoStore => "request-no-store",
+            Detail::OnlyIfCached => "only-if-cached",
+            Detail::Stale => "stale",
+            Detail::Revalidated => "revalidated",
             Detail::NotKeepable => "not-keepable",
             Detail::Truncated => "truncated",
             Detail::Range => "range",
@@ -144,6 +165,17 @@ impl Detail {
     }
 }
 
+/// Why the origin was asked for an answer of a rule (RFC 9211 §2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Nothing was kept.
+    Miss,
+    /// What was kept is no longer fresh.
+    Stale,
+    /// The request wants a fresher answer than the one that is kept.
+    Request,
+}
+
 /// What a request's end is told as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -151,7 +183,9 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Why.
     pub detail: Option<Detail>,
-    /// Seconds of freshness left, on hits.
+    /// Why the origin was asked, where it was.
+    pub forwarded: Why,
+    /// Seconds of freshness left, on hits; below zero on stale ones.
     pub ttl: Option<i64>,
     /// The answer is being kept; known when the head is sent.
     pub stored: bool,
@@ -163,6 +197,7 @@ impl Verdict {
         Verdict {
             outcome,
             detail: None,
+            forwarded: Why::Miss,
             ttl: None,
             stored: false,
         }
@@ -180,8 +215,16 @@ impl Verdict {
     pub fn cache_status(&self) -> String {
         let mut text = String::with_capacity(64);
         text.push_str(match self.outcome {
-            Outcome::Hit => "sidecache; hit",
-            Outcome::Miss | Outcome::WouldMiss => "sidecache; fwd=miss",
+            Outcome::Hit | Outcome::Stale => "sidecache; hit",
+            Outcome::Miss | Outcome::WouldMiss => match self.forwarded {
+                Why::Miss => "sidecache; fwd=miss",
+                Why::Stale => "sidecache; fwd=stale",
+                Why::Request => "sidecache; fwd=request",
+            },
+            Outcome::Revalidated => match self.forwarded {
+                Why::Request => "sidecache; fwd=request; fwd-status=304",
+                _ => "sidecache; fwd=stale; fwd-status=304",
+            },
             Outcome::Collapsed => "sidecache; fwd=miss; collapsed",
             Outcome::Write => "sidecache; fwd=method",
             Outcome::Bypass | Outcome::Pass | Outcome::WouldHit => "sidecache; fwd=bypass",
@@ -211,6 +254,19 @@ mod tests {
             ..Verdict::plain(Outcome::Hit)
         };
         assert_eq!(hit.cache_status(), "sidecache; hit; ttl=212");
+        let stale = Verdict {
+            ttl: Some(-3),
+            ..Verdict::because(Outcome::Stale, Detail::Stale)
+        };
+        assert_eq!(stale.cache_status(), "sidecache; hit; ttl=-3; detail=stale");
+        let revalidated = Verdict {
+            forwarded: Why::Stale,
+            ..Verdict::because(Outcome::Revalidated, Detail::Revalidated)
+        };
+        assert_eq!(
+            revalidated.cache_status(),
+            "sidecache; fwd=stale; fwd-status=304; detail=revalidated"
+        );
         let stored = Verdict {
             stored: true,
             ..Verdict::plain(Outcome::Miss)

@@ -1,19 +1,15 @@
 //! One request, start to finish: hit | fill | write | pass.
 
+mod read; // what a rule answers
+
 use crate::asked::{Asked, Identities};
 use crate::body::{self, Body, Read};
-use crate::claim::{self, Claimed};
-use crate::entry::Entry;
-use crate::fill::{Fill, Filled};
-use crate::flights::{self, Landing, Lead, Snapshot, Turn, Waiting};
 use crate::headers::{self, Forwarding};
 use crate::live::Live;
-use crate::look::{Found, look};
 use crate::outcome::{Detail, Outcome, Verdict};
 use crate::refuse::{self, Refusal};
 use crate::reply;
-use crate::rules::table::{Coalesce, Matched, Rule, Stage};
-use crate::vary::Vary;
+use crate::rules::table::{Matched, Rule, Stage};
 use crate::write::{self, NoAnswer, Write};
 use bytes::Bytes;
 use hyper::body::Body as _;
@@ -23,14 +19,9 @@ use hyper::{Method, Request, Response, StatusCode};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::time;
 
 /// RFC 9211.
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-
-/// How often a reader takes turns anew after the leader that he waited for died, or flew for another
-/// variant, before he asks for himself.
-const MAX_TURNS: usize = 4;
 
 /// A request with what the connection knows of it.
 struct Exchange {
@@ -51,13 +42,6 @@ struct Answer {
     response: Response<Body>,
     verdict: Verdict,
     rule: Option<Arc<Rule>>,
-}
-
-/// What waiting for another's fill came to.
-enum Waited {
-    Answered(Box<Answer>),
-    AskYourself,
-    Again,
 }
 
 /// Answers one request.
@@ -116,6 +100,9 @@ impl Exchange {
         let matched = live.table.read(&self.parts.method, &path);
         match matched {
             Some(matched) if self.methods.len() == 1 => match self.ask_of(&matched).await {
+                Ok(asked) if asked.rule.stage == Stage::Observe => {
+                    self.observe(Arc::new(asked)).await
+                }
                 Ok(asked) => self.read(Arc::new(asked)).await,
                 Err(detail) => self.bypass(matched.what, detail).await,
             },
@@ -195,180 +182,6 @@ impl Exchange {
         read
     }
 
-    async fn read(self, asked: Arc<Asked>) -> Answer {
-        if asked.rule.stage == Stage::Observe {
-            return self.observe(asked).await;
-        }
-        let arrival = self.live.fills.arrival();
-        // No longer than the origin has time to answer, however many are waited for.
-        let patience = time::Instant::now() + self.live.table.proxy.origin_timeout;
-        for turn in 0..MAX_TURNS {
-            let (key, vary, snapshot) = match look(&self.live, &asked, None).await {
-                Found::Fresh { entry, ttl, age } => return self.hit(&asked, &entry, ttl, age),
-                Found::Missing {
-                    key,
-                    vary,
-                    snapshot,
-                    ..
-                } => (key, vary, snapshot),
-            };
-            let coalesce = if turn + 1 == MAX_TURNS {
-                Coalesce::Off
-            } else {
-                asked.rule.coalesce
-            };
-            let whose = self.live.fills.turn(
-                &key.entry,
-                &snapshot,
-                coalesce,
-                arrival,
-                self.live.ground.clock.now_ms(),
-            );
-            let mut fill = self.fill(&asked, vary, snapshot);
-            let waited = match whose {
-                Turn::Alone => Waited::AskYourself,
-                Turn::Wait(waiting) => self.wait(&asked, waiting, patience).await,
-                Turn::Queue(waiting) => queue(waiting, patience).await,
-                Turn::Lead(lead) => {
-                    match claim::claim(&self.live, &asked, &key, &fill.snapshot, patience).await {
-                        Claimed::Fetch(claim) => {
-                            fill.claim = claim;
-                            return self.miss(fill, Some(lead), Outcome::Miss).await;
-                        }
-                        Claimed::Landed(landing) => {
-                            lead.land(landing.clone());
-                            self.heed(&asked, landing)
-                        }
-                        Claimed::Again => Waited::Again,
-                    }
-                }
-            };
-            match waited {
-                Waited::Answered(answer) => return *answer,
-                Waited::AskYourself => return self.miss(fill, None, Outcome::Miss).await,
-                Waited::Again => {}
-            }
-        }
-        unreachable!("the last turn is taken alone")
-    }
-
-    fn fill(&self, asked: &Arc<Asked>, vary: Arc<Vary>, snapshot: Snapshot) -> Fill {
-        let (live, asked, forwarding) = (self.live.clone(), asked.clone(), self.forwarding.clone());
-        Fill {
-            live,
-            asked,
-            vary,
-            snapshot,
-            forwarding,
-            own: None,
-            claim: None,
-        }
-    }
-
-    /// Computes and counts, serves nothing: the client's own request passes, its answer is copied.
-    async fn observe(mut self, asked: Arc<Asked>) -> Answer {
-        match look(&self.live, &asked, None).await {
-            Found::Fresh { .. } => {
-                let verdict = Verdict::because(Outcome::WouldHit, Detail::Observe);
-                self.forward(Some(asked.rule.clone()), verdict).await
-            }
-            Found::Missing { vary, snapshot, .. } => {
-                let own = self.own_request();
-                let fill = Fill {
-                    own: Some(own),
-                    ..self.fill(&asked, vary, snapshot)
-                };
-                let mut answer = self.miss(fill, None, Outcome::WouldMiss).await;
-                answer.verdict.detail.get_or_insert(Detail::Observe);
-                answer
-            }
-        }
-    }
-
-    fn hit(&self, asked: &Asked, entry: &Entry, ttl: i64, age: u64) -> Answer {
-        let response = reply::kept(entry, age, &self.parts.headers);
-        let verdict = Verdict {
-            ttl: Some(ttl),
-            ..Verdict::plain(Outcome::Hit)
-        };
-        Answer {
-            response,
-            verdict,
-            rule: Some(asked.rule.clone()),
-        }
-    }
-
-    async fn miss(&self, fill: Fill, lead: Option<Lead>, outcome: Outcome) -> Answer {
-        let rule = Some(fill.asked.rule.clone());
-        let store_down = matches!(fill.snapshot, Snapshot::Unknown(_)).then_some(Detail::StoreDown);
-        match fill.begin(lead).await {
-            Ok(Ok(Filled {
-                response,
-                not_kept,
-                stored,
-            })) => {
-                let keepable = not_kept.is_none();
-                let response = if keepable {
-                    reply::conditional(response, &self.parts.headers)
-                } else {
-                    response
-                };
-                let verdict = Verdict {
-                    outcome,
-                    detail: not_kept.or(store_down),
-                    ttl: None,
-                    stored,
-                };
-                Answer {
-                    response,
-                    verdict,
-                    rule,
-                }
-            }
-            Ok(Err(failure)) => Answer::failed(failure.detail(), rule),
-            Err(_died) => Answer::failed(Detail::OriginBroken, rule),
-        }
-    }
-
-    /// Waits for another request's fill.
-    async fn wait(&self, asked: &Arc<Asked>, waiting: Waiting, patience: time::Instant) -> Waited {
-        match time::timeout_at(patience, flights::landed(waiting)).await {
-            Ok(landing) => self.heed(asked, landing),
-            Err(_) => Waited::AskYourself,
-        }
-    }
-
-    fn heed(&self, asked: &Arc<Asked>, landing: Landing) -> Waited {
-        match landing {
-            Landing::Kept(entry) => self.collapsed(asked, &entry),
-            Landing::Failed(detail) => {
-                Waited::Answered(Box::new(Answer::failed(detail, Some(asked.rule.clone()))))
-            }
-            Landing::NotKept => Waited::AskYourself,
-            Landing::Lost => Waited::Again,
-        }
-    }
-
-    /// Hands out another's answer, if it turned out to be for this request's variant too.
-    fn collapsed(&self, asked: &Arc<Asked>, entry: &Entry) -> Waited {
-        let rule = &asked.rule;
-        let key = asked.key(
-            &self.live.table.namespace,
-            &self.live.vary[rule.index].known().names,
-        );
-        if key.binding != entry.binding {
-            return Waited::Again;
-        }
-        self.live.ground.metrics.collapsed(&rule.name);
-        let response = reply::kept(entry, entry.initial_age.into(), &self.parts.headers);
-        let verdict = Verdict::plain(Outcome::Collapsed);
-        Waited::Answered(Box::new(Answer {
-            response,
-            verdict,
-            rule: Some(rule.clone()),
-        }))
-    }
-
     async fn write(self, outcome: Outcome) -> Answer {
         let Exchange {
             live,
@@ -430,14 +243,6 @@ impl Exchange {
     }
 }
 
-/// Waits for a flight whose answer is not for this request.
-async fn queue(waiting: Waiting, patience: time::Instant) -> Waited {
-    match time::timeout_at(patience, flights::landed(waiting)).await {
-        Ok(_) => Waited::Again,
-        Err(_) => Waited::AskYourself,
-    }
-}
-
 impl Answer {
     fn refused(refusal: &Refusal) -> Answer {
         let mut response = reply::error(refusal.status, refusal.why, Detail::Refused);
@@ -458,6 +263,14 @@ impl Answer {
             response: reply::try_later(),
             verdict,
             rule: None,
+        }
+    }
+
+    fn nothing_kept(rule: Arc<Rule>) -> Answer {
+        Answer {
+            response: reply::nothing_kept(),
+            verdict: Verdict::because(Outcome::Error, Detail::OnlyIfCached),
+            rule: Some(rule),
         }
     }
 

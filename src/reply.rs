@@ -4,9 +4,11 @@ use crate::body::Body;
 use crate::entry::Entry;
 use crate::freshness;
 use crate::outcome::Detail;
+use crate::ranges::{self, Wanted};
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Response, StatusCode};
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
 
 /// What a 304 does not say: it has no content to describe (RFC 9110 §15.4.5).
 const DESCRIBES_CONTENT: [HeaderName; 4] = [
@@ -16,21 +18,29 @@ const DESCRIBES_CONTENT: [HeaderName; 4] = [
     header::CONTENT_LANGUAGE,
 ];
 
-/// A kept answer as this client gets it: as the origin sent it, with its age; or 304 where the
-/// client says that he has it.
-pub fn kept(entry: &Entry, age: u64, client: &HeaderMap) -> Response<Body> {
+/// A kept answer as this client gets it: as the origin sent it, with its age; 304 where the client
+/// says that he has it; or the parts of it that he asks for. In that order: RFC 9110 §13.2.2.
+pub fn kept(entry: &Entry, age: u64, client: &Parts) -> Response<Body> {
     let mut response = Response::new(Body::full(entry.body.clone()));
     *response.status_mut() = entry.status;
     *response.headers_mut() = entry.headers.clone();
     response
         .headers_mut()
         .insert(header::AGE, HeaderValue::from(age));
-    conditional(response, client)
+    let mut response = conditional(response, client);
+    if response.status() == StatusCode::OK && client.method == Method::GET {
+        cut(&mut response, &entry.body, &client.headers);
+    }
+    response
 }
 
 /// Turns a 200 into a 304 where the client has it (RFC 9110 §13.1.2, §13.1.3).
-pub fn conditional(mut response: Response<Body>, client: &HeaderMap) -> Response<Body> {
-    if response.status() == StatusCode::OK && freshness::not_modified(client, response.headers()) {
+pub fn conditional(mut response: Response<Body>, client: &Parts) -> Response<Body> {
+    let is_read = [Method::GET, Method::HEAD].contains(&client.method);
+    if is_read
+        && response.status() == StatusCode::OK
+        && freshness::not_modified(&client.headers, response.headers())
+    {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.body_mut() = Body::empty();
         for name in DESCRIBES_CONTENT {
@@ -38,6 +48,27 @@ pub fn conditional(mut response: Response<Body>, client: &HeaderMap) -> Response
         }
     }
     response
+}
+
+/// Turns a whole into what is asked for of it (RFC 9110 §14).
+fn cut(response: &mut Response<Body>, body: &Bytes, client: &HeaderMap) {
+    match ranges::wanted(client, response.headers(), body.len()) {
+        Wanted::Whole => {}
+        Wanted::Parts(parts) => {
+            let part = ranges::part(body, &parts, response.headers_mut());
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            *response.body_mut() = Body::full(part);
+        }
+        Wanted::Nothing => {
+            *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+            *response.body_mut() = Body::empty();
+            for name in DESCRIBES_CONTENT {
+                response.headers_mut().remove(name);
+            }
+            let whole = ranges::unsatisfied(body.len());
+            response.headers_mut().insert(header::CONTENT_RANGE, whole);
+        }
+    }
 }
 
 /// An error of ours as short JSON.
@@ -59,6 +90,12 @@ pub fn json(status: StatusCode, document: &serde_json::Value) -> Response<Body> 
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// What a client is told who wants a kept answer or none (RFC 9111 §5.2.1.7).
+pub fn nothing_kept() -> Response<Body> {
+    let text = "nothing is kept that this request would take";
+    error(StatusCode::GATEWAY_TIMEOUT, text, Detail::OnlyIfCached)
 }
 
 /// Seconds after which a refused write may be tried again: the store is probed twice as often.

@@ -1,14 +1,21 @@
 //! The request headers that a rule's answers vary by, learnt from the answers (RFC 9110 §12.5.5).
 //!
-//! A rule's answers mostly carry one and the same `Vary`, so it is learnt for the rule, not for the
-//! key: the key of a variant is then known before the store is asked, and a hit costs one command.
+//! A rule's answers mostly carry one and the same `Vary`, so it is learnt for the rule: the key of a
+//! variant is then known before the store is asked, and a hit costs one command. Behind a rule with
+//! `ttl = "origin"`, which may stand before anything, each path has a `Vary` of its own: there it is
+//! learnt by place, which is the key without what answers vary by.
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::header::HeaderName;
+use quick_cache::sync::Cache;
 use std::sync::Arc;
 
-/// Names learnt for one rule. An origin that names more than this varies by everything, as far as
+/// Places of which a process remembers by what their answers vary. Of others the store is asked in the
+/// same command as for the answer, and once more where it knows of something.
+const MAX_PLACES: usize = 50_000;
+
+/// Names learnt for one rule or place. An origin that names more than this varies by everything, as far as
 /// a cache can tell.
 pub const MAX_VARY_NAMES: usize = 8;
 
@@ -23,8 +30,11 @@ pub struct Vary {
 }
 
 /// One rule's [`Vary`], growing as answers come in.
-#[derive(Debug)]
-pub struct LearntVary(ArcSwap<Vary>);
+pub struct LearntVary {
+    /// For the whole rule; where it is learnt by place, what the rule declares.
+    rule: ArcSwap<Vary>,
+    places: Option<Cache<String, Arc<Vary>>>,
+}
 
 /// More names than [`MAX_VARY_NAMES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,32 +42,47 @@ pub struct TooMany;
 
 impl LearntVary {
     /// Begins with the names that the rule declares.
-    pub fn new(declared: &[HeaderName]) -> LearntVary {
-        LearntVary(ArcSwap::from_pointee(Vary {
-            names: union(&[], declared),
-            seen: false,
-        }))
+    pub fn new(declared: &[HeaderName], by_place: bool) -> LearntVary {
+        LearntVary {
+            rule: ArcSwap::from_pointee(Vary {
+                names: union(&[], declared),
+                seen: false,
+            }),
+            places: by_place.then(|| Cache::new(MAX_PLACES)),
+        }
     }
 
-    /// What is known now.
-    pub fn known(&self) -> Arc<Vary> {
-        self.0.load_full()
+    /// What is known now of a place.
+    pub fn known(&self, place: &str) -> Arc<Vary> {
+        let of_place = self.places.as_ref().and_then(|places| places.get(place));
+        of_place.unwrap_or_else(|| self.rule.load_full())
     }
 
-    /// Adds what one answer said. Returns what is known then, and whether anything of it is new.
+    /// Adds what one answer said. Returns what is known then, and whether anything of it is worth
+    /// telling others.
     ///
     /// # Errors
     /// [`TooMany`], and nothing is learnt.
-    pub fn learn(&self, names: &[HeaderName]) -> Result<(Arc<Vary>, bool), TooMany> {
-        let before = self.known();
+    pub fn learn(&self, place: &str, names: &[HeaderName]) -> Result<(Arc<Vary>, bool), TooMany> {
+        let before = self.known(place);
         let grown = union(&before.names, names);
         if grown.len() > MAX_VARY_NAMES {
             return Err(TooMany);
         }
+        if let Some(places) = &self.places {
+            // That answers vary by nothing goes without saying, and would be said of each place.
+            let grew = grown.len() > before.names.len();
+            let known = Arc::new(Vary {
+                names: grown,
+                seen: true,
+            });
+            places.insert(place.to_owned(), known.clone());
+            return Ok((known, grew));
+        }
         if before.seen && grown.len() == before.names.len() {
             return Ok((before, false));
         }
-        self.0.rcu(|current| {
+        self.rule.rcu(|current| {
             let grown = union(&current.names, names);
             // Others may have learnt meanwhile; together it may be too much.
             let names = if grown.len() > MAX_VARY_NAMES {
@@ -67,7 +92,7 @@ impl LearntVary {
             };
             Vary { names, seen: true }
         });
-        let known = self.known();
+        let known = self.rule.load_full();
         let all = names.iter().all(|name| known.names.contains(name));
         if all { Ok((known, true)) } else { Err(TooMany) }
     }
@@ -104,24 +129,39 @@ mod tests {
 
     #[test]
     fn names_are_learnt_once_and_survive_as_a_marker() {
-        let learnt = LearntVary::new(&[ORIGIN]);
-        assert!(!learnt.known().seen);
-        let (known, grew) = learnt.learn(&[ACCEPT_LANGUAGE, ORIGIN]).expect("few names");
+        let learnt = LearntVary::new(&[ORIGIN], false);
+        assert!(!learnt.known("a").seen);
+        let (known, grew) = learnt
+            .learn("a", &[ACCEPT_LANGUAGE, ORIGIN])
+            .expect("few names");
+        assert_eq!(learnt.known("b"), known);
         assert!(grew && known.seen);
         assert_eq!(&*known.names, &[ACCEPT_LANGUAGE, ORIGIN]);
-        assert!(!learnt.learn(&[ORIGIN]).expect("few names").1);
+        assert!(!learnt.learn("b", &[ORIGIN]).expect("few names").1);
         assert_eq!(from_marker(&known.to_marker()), known.names.to_vec());
         assert_eq!(from_marker(b""), Vec::<HeaderName>::new());
         assert_eq!(from_marker(b"\xff\x00, ,origin"), vec![ORIGIN]);
     }
 
     #[test]
+    fn one_place_teaches_nothing_about_another() {
+        let learnt = LearntVary::new(&[ORIGIN], true);
+        let (known, grew) = learnt.learn("a", &[ACCEPT_LANGUAGE]).expect("few names");
+        assert!(grew && known.seen);
+        assert_eq!(&*learnt.known("a").names, &[ACCEPT_LANGUAGE, ORIGIN]);
+        assert_eq!(&*learnt.known("b").names, &[ORIGIN]);
+        assert!(!learnt.known("b").seen);
+        assert!(!learnt.learn("b", &[]).expect("few names").1);
+        assert!(learnt.known("b").seen);
+    }
+
+    #[test]
     fn an_answer_that_names_too_much_teaches_nothing() {
-        let learnt = LearntVary::new(&[]);
+        let learnt = LearntVary::new(&[], false);
         let names: Vec<HeaderName> = (0..=MAX_VARY_NAMES)
             .map(|n| HeaderName::try_from(format!("x-{n}")).expect("a name"))
             .collect();
-        assert_eq!(learnt.learn(&names), Err(TooMany));
-        assert!(learnt.known().names.is_empty());
+        assert_eq!(learnt.learn("a", &names), Err(TooMany));
+        assert!(learnt.known("a").names.is_empty());
     }
 }

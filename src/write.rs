@@ -13,7 +13,7 @@ use crate::live::Live;
 use crate::origin::Failure;
 use crate::rules::pattern::Captures;
 use crate::rules::settings::OnDown;
-use crate::rules::table::{Commits, Drop, Rule, Set, Table};
+use crate::rules::table::{Commits, Drop, Rule, Set, Table, Ttl};
 use crate::rules::template::Source;
 use crate::store::{Bumped, Leased};
 use bytes::Bytes;
@@ -294,7 +294,7 @@ impl Drops<'_> {
         });
         let mut nodes: BTreeSet<String> = listed.collect();
         if is_automatic(&self.write.live.table, &self.write.methods) {
-            nodes.extend(self.kept_at(self.write.parts.uri.path()));
+            nodes.extend(self.kept_at(self.write.parts.uri.path(), |_| true));
         }
         nodes
     }
@@ -314,9 +314,10 @@ impl Drops<'_> {
                 write.live.ground.metrics.invalidated(&set.name);
             }
         }
-        let automatic = is_automatic(table, &write.methods) && counts(settled, &Commits::default());
-        let own = if automatic {
-            self.kept_at(write.parts.uri.path())
+        let own = if is_automatic(table, &write.methods) {
+            self.kept_at(write.parts.uri.path(), |rule| {
+                counts(settled, &automatic_commits(rule))
+            })
         } else {
             BTreeSet::new()
         };
@@ -340,7 +341,7 @@ impl Drops<'_> {
             .filter_map(|reference| resolved(reference, self.write.parts.uri.path()));
         locations
             .filter(|uri| self.is_same_origin(uri))
-            .flat_map(|uri| self.kept_at(uri.path()))
+            .flat_map(|uri| self.kept_at(uri.path(), |_| true))
             .collect()
     }
 
@@ -356,7 +357,7 @@ impl Drops<'_> {
             || hosts.as_ref().is_some_and(|hosts| hosts.contains(&named))
     }
 
-    fn kept_at(&self, path: &str) -> BTreeSet<String> {
+    fn kept_at(&self, path: &str, concerned: impl Fn(&Rule) -> bool) -> BTreeSet<String> {
         let table = &self.write.live.table;
         let of_rule = |rule: &Rule, captures: &Captures| {
             self.nodes_of(&table.auto_drops[rule.index], captures, None)
@@ -364,6 +365,7 @@ impl Drops<'_> {
         table
             .kept_at(path)
             .iter()
+            .filter(|matched| concerned(matched.what))
             .flat_map(|matched| of_rule(matched.what, &matched.captures))
             .collect()
     }
@@ -417,6 +419,18 @@ fn resolved(reference: &str, path: &str) -> Option<Uri> {
     format!("/{}", segments.join("/").trim_start_matches('/'))
         .parse()
         .ok()
+}
+
+/// Which answers make stale what a rule keeps for the path of a write. Where the origin says how long
+/// answers are fresh it is taken at its word, and an error changed nothing (RFC 9111 §4.4).
+fn automatic_commits(rule: &Rule) -> Commits {
+    match rule.ttl {
+        Ttl::Fixed(_) => Commits::default(),
+        Ttl::Origin => Commits {
+            classes: vec![2, 3],
+            statuses: Vec::new(),
+        },
+    }
 }
 
 fn counts(settled: Settled, commits: &Commits) -> bool {

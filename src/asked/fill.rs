@@ -5,10 +5,10 @@ use crate::headers;
 use crate::identity::cookie;
 use crate::inputs::{Query, canonical};
 use crate::outcome::Detail;
-use crate::rules::table::{Forward, Rule, Shaping};
+use crate::rules::table::{Forward, Rule, Shaping, Ttl};
 use crate::rules::template::Source;
 use bytes::Bytes;
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Uri};
 use serde_json::Value as Json;
@@ -104,15 +104,27 @@ fn keyed_headers(rule: &Rule, client: &HeaderMap) -> HeaderMap {
 fn everything_forwardable(client: &HeaderMap) -> HeaderMap {
     let mut sent = client.clone();
     headers::remove_hop_by_hop(&mut sent);
-    for name in [
-        header::IF_NONE_MATCH,
-        header::IF_MODIFIED_SINCE,
-        header::IF_RANGE,
-        header::EXPECT,
-    ] {
+    let of_its_own = [header::IF_RANGE, header::RANGE, header::EXPECT];
+    for name in CONDITIONS.iter().chain(&of_its_own) {
         sent.remove(name);
     }
     sent
+}
+
+/// What a client's own copy is held against (RFC 9110 §13.1).
+const CONDITIONS: [HeaderName; 2] = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
+
+/// The conditions that go along where all of a client's headers do. With `ttl = "origin"` only: a rule
+/// that fixes a time is there to have answers kept, and a 304 cannot be.
+pub(super) fn conditions(rule: &Rule, client: &HeaderMap) -> HeaderMap {
+    let mut conditions = HeaderMap::new();
+    if rule.ttl == Ttl::Origin && rule.forward == Forward::All {
+        for name in &CONDITIONS {
+            let lines = client.get_all(name).iter().cloned();
+            conditions.extend(lines.map(|line| (name.clone(), line)));
+        }
+    }
+    conditions
 }
 
 /// HTTP/1.1 has one Cookie line (RFC 6265 §5.4).

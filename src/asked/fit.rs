@@ -22,7 +22,7 @@ pub(super) fn fit_host(table: &Table, headers: &HeaderMap) -> Result<HeaderValue
     }
 }
 
-/// Headers that change which handler the origin runs, or ask for a part or a condition.
+/// Headers that change which handler the origin runs, or make a condition that only it can judge.
 pub(super) fn refuse_what_no_key_can_carry(headers: &HeaderMap) -> Result<(), Detail> {
     let present = |names: &[HeaderName]| names.iter().any(|name| headers.contains_key(name));
     if present(&headers::TARGET_OVERRIDES)
@@ -30,9 +30,6 @@ pub(super) fn refuse_what_no_key_can_carry(headers: &HeaderMap) -> Result<(), De
         || headers.contains_key(header::UPGRADE)
     {
         return Err(Detail::UnkeyedHeader);
-    }
-    if present(&[header::RANGE]) {
-        return Err(Detail::Range);
     }
     if present(&[header::IF_MATCH, header::IF_UNMODIFIED_SINCE]) {
         return Err(Detail::UnkeyedHeader);

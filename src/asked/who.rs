@@ -6,6 +6,7 @@ use crate::rules::settings::IdentitySettings;
 use crate::rules::table::Rule;
 use crate::rules::template::{Source, Template};
 use hyper::HeaderMap;
+use hyper::header::AUTHORIZATION;
 
 /// Who may be asking, and how that is found out.
 #[derive(Clone, Copy)]
@@ -71,6 +72,12 @@ pub(super) fn identify(
         claims,
         credential: Some(credential),
     })
+}
+
+/// Whether the whole of `Authorization` is in the key.
+pub(super) fn keys_authorization(rule: &Rule) -> bool {
+    let mut placeholders = rule.key.placeholders();
+    placeholders.any(|placeholder| placeholder.source == Source::Header(AUTHORIZATION))
 }
 
 fn claims_keyed(template: &Template) -> impl Iterator<Item = &str> {

@@ -1,13 +1,16 @@
 //! An entry's bytes in the store.
 //!
 //! ```text
-//! format     1 byte    1
+//! format     1 byte    2
 //! checksum   8 bytes   XXH3-64 of all that follows; integers are little-endian
 //! coding     1 byte    of the body: 0 as it is, 1 LZ4 block, 2 Zstandard
 //! status     2 bytes
 //! kept_at    8 bytes
 //! ttl        8 bytes
+//! stale      4 times 8 bytes: since, kept, while_revalidate, if_error
+//! allowed    1 byte    whether it may be served stale: 0 or 1
 //! age        4 bytes
+//! took       4 bytes
 //! binding   16 bytes
 //! versions   2 bytes, then 16 each
 //! headers    2 bytes, then each: 2 + name, 4 + value; a repeated name stands repeatedly
@@ -17,7 +20,7 @@
 //! The checksum finds damage, not forgery: whoever may write to the store is trusted to write
 //! entries. Bytes that are not exactly this are [`Undecodable`], which the store makes a miss.
 
-use super::{Entry, Version};
+use super::{Entry, Stale, Version};
 use crate::digest::{DIGEST_BYTES, Digest};
 use crate::rules::settings::Compress;
 use bytes::Bytes;
@@ -29,7 +32,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Another layout gets another number, so that sidecars of two releases can share a store: each
 /// takes the other's entries for misses.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// Format number and checksum.
 const FRAME_BYTES: usize = 1 + 8;
@@ -77,7 +80,9 @@ impl Entry {
         bytes.extend_from_slice(&self.status.as_u16().to_le_bytes());
         bytes.extend_from_slice(&self.kept_at.to_le_bytes());
         bytes.extend_from_slice(&self.ttl.to_le_bytes());
+        put_stale(&mut bytes, &self.stale);
         bytes.extend_from_slice(&self.initial_age.to_le_bytes());
+        bytes.extend_from_slice(&self.took.to_le_bytes());
         bytes.extend_from_slice(&self.binding.0);
         bytes.extend_from_slice(&short(self.versions.len()));
         bytes.extend(self.versions.iter().flatten());
@@ -100,7 +105,9 @@ impl Entry {
             status: status.map_err(|_| Undecodable)?,
             kept_at: u64::from_le_bytes(rest.array()?),
             ttl: u64::from_le_bytes(rest.array()?),
+            stale: stale(&mut rest)?,
             initial_age: u32::from_le_bytes(rest.array()?),
+            took: u32::from_le_bytes(rest.array()?),
             binding: Digest(rest.array::<DIGEST_BYTES>()?),
             versions: versions(&mut rest)?,
             headers: headers(&mut rest)?,
@@ -124,6 +131,32 @@ fn checked(bytes: &[u8]) -> Result<&[u8], Undecodable> {
 /// then read askew and does not decode.
 fn short(count: usize) -> [u8; 2] {
     u16::try_from(count).unwrap_or(u16::MAX).to_le_bytes()
+}
+
+fn put_stale(bytes: &mut Vec<u8>, stale: &Stale) {
+    let spans = [
+        stale.since,
+        stale.kept,
+        stale.while_revalidate,
+        stale.if_error,
+    ];
+    bytes.extend(spans.iter().flat_map(|span| span.to_le_bytes()));
+    bytes.push(stale.allowed.into());
+}
+
+fn stale(rest: &mut Rest<'_>) -> Result<Stale, Undecodable> {
+    let mut span = || Ok(u64::from_le_bytes(rest.array()?));
+    Ok(Stale {
+        since: span()?,
+        kept: span()?,
+        while_revalidate: span()?,
+        if_error: span()?,
+        allowed: match rest.array::<1>()? {
+            [0] => false,
+            [1] => true,
+            _ => return Err(Undecodable),
+        },
+    })
 }
 
 fn put_headers(bytes: &mut Vec<u8>, headers: &HeaderMap) {

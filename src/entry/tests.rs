@@ -20,7 +20,15 @@ fn entry(body: impl Into<Bytes>) -> Entry {
         versions: vec![[1; 16], [2; 16]],
         kept_at: 1_700_000_000_123,
         ttl: 300_000,
+        stale: Stale {
+            since: 1,
+            kept: 86_400_000,
+            allowed: true,
+            while_revalidate: 60_000,
+            if_error: 3_600_000,
+        },
         initial_age: 12,
+        took: 34,
         status: StatusCode::NOT_FOUND,
         headers,
         body: body.into(),
@@ -29,7 +37,7 @@ fn entry(body: impl Into<Bytes>) -> Entry {
 
 /// Bytes with a right format number and checksum, whatever they hold.
 fn framed(payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![1];
+    let mut bytes = vec![2];
     bytes.extend_from_slice(&xxh3_64(payload).to_le_bytes());
     bytes.extend_from_slice(payload);
     bytes
@@ -90,7 +98,7 @@ fn any_changed_or_missing_byte_is_found() {
 #[test]
 fn another_format_number_is_not_read() {
     let mut bytes = entry("x").encode(Compress::None);
-    bytes[0] = 2;
+    bytes[0] = 1;
     assert_eq!(Entry::decode(&bytes), Err(Undecodable));
 }
 

@@ -55,6 +55,11 @@ impl Demand {
             && self.min_fresh.is_none_or(|least| left_s >= least)
     }
 
+    /// Whether it leaves to the origin and the rule how stale an answer may be.
+    pub fn is_content(&self) -> bool {
+        !self.no_cache && self.max_age.is_none() && self.min_fresh.is_none()
+    }
+
     /// Whether an answer of this age that has been stale for so many seconds will do.
     pub fn takes_stale(&self, age_s: u64, stale_s: u64) -> bool {
         !self.no_cache

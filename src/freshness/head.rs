@@ -1,22 +1,34 @@
 //! May an answer be kept, as far as its head says?
 
 use super::cache_control::CacheControl;
+use super::lifetime::forbids_keeping;
 use crate::outcome::Detail;
+use crate::rules::table::Ttl;
 use hyper::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName,
     SET_COOKIE, TRAILER, VARY,
 };
 use hyper::{HeaderMap, StatusCode};
+use std::time::Duration;
 
 /// What a rule, and the settings around it, say about keeping.
 #[derive(Clone, Copy, Debug)]
 pub struct KeepRules<'r> {
-    /// Status codes that are kept.
-    pub statuses: &'r [u16],
+    /// How long an answer of this status is fresh.
+    pub ttl: Ttl,
+    /// Status codes that are kept; `None`: those that RFC 9111 allows.
+    pub statuses: Option<&'r [u16]>,
     /// The entry is shared among people: `private` then forbids it.
-    pub public: bool,
-    /// Disregard `no-store`, `no-cache`, `private`, `Set-Cookie` and `Vary: *`. The `Set-Cookie`
-    /// header itself is stripped from the entry in any case, by those who write it.
+    pub shared: bool,
+    /// How long past its freshness it may be served while it is fetched anew; `None` is the origin's
+    /// to say with [`Ttl::Origin`], else not at all.
+    pub stale_while_revalidate: Option<Duration>,
+    /// The same where fetching it fails.
+    pub stale_if_error: Option<Duration>,
+    /// Fields by which the origin speaks to us (RFC 9213).
+    pub targets: &'r [HeaderName],
+    /// Disregard `no-store`, `no-cache`, `private`, `Set-Cookie`, `Vary: *` and what forbids stale
+    /// use. The `Set-Cookie` header itself is stripped from the entry in any case, by those who write it.
     pub ignore_origin_cache_control: bool,
     /// Bytes of a body that is kept.
     pub max_entry: usize,
@@ -27,16 +39,17 @@ pub struct KeepRules<'r> {
 /// Judges status and headers of the origin's answer. The first reason found is told; a body may
 /// still turn out to be too large, truncated, or refused by [`super::judge_body`].
 ///
-/// The origin's own freshness (`max-age`, `Expires`) is not asked: the rule's ttl stands for it.
+/// How long it is fresh is not asked here: see [`super::terms`].
 pub fn judge_head(
     rules: &KeepRules<'_>,
+    said: &CacheControl,
     status: StatusCode,
     headers: &HeaderMap,
 ) -> Result<(), Detail> {
     judge_status(rules, status)?;
     judge_length(rules, headers)?;
     if !rules.ignore_origin_cache_control {
-        judge_wishes(rules, headers)?;
+        judge_wishes(rules, said, status, headers)?;
     }
     judge_shape(rules, headers)
 }
@@ -45,8 +58,11 @@ fn judge_status(rules: &KeepRules<'_>, status: StatusCode) -> Result<(), Detail>
     if status == StatusCode::PARTIAL_CONTENT {
         return Err(Detail::Range); // a part is never kept as the whole, whatever is listed
     }
-    let listed = rules.statuses.contains(&status.as_u16());
-    listed.then_some(()).ok_or(Detail::Status)
+    let is_kept = match rules.statuses {
+        Some(statuses) => statuses.contains(&status.as_u16()),
+        None => !status.is_informational() && status != StatusCode::NOT_MODIFIED,
+    };
+    is_kept.then_some(()).ok_or(Detail::Status)
 }
 
 fn judge_length(rules: &KeepRules<'_>, headers: &HeaderMap) -> Result<(), Detail> {
@@ -62,16 +78,18 @@ fn judge_length(rules: &KeepRules<'_>, headers: &HeaderMap) -> Result<(), Detail
 }
 
 /// What the origin asks of caches.
-fn judge_wishes(rules: &KeepRules<'_>, headers: &HeaderMap) -> Result<(), Detail> {
-    let said = CacheControl::read(headers);
+fn judge_wishes(
+    rules: &KeepRules<'_>,
+    said: &CacheControl,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> Result<(), Detail> {
+    let is_fixed = rules.ttl != Ttl::Origin;
     let refusals = [
-        (said.no_store, Detail::OriginNoStore),
-        (said.private && rules.public, Detail::OriginPrivate),
-        // To be validated before every use (RFC 9111 §5.2.2.4), which spares the origin nothing.
-        (
-            said.no_cache || !said.no_cache_fields.is_empty(),
-            Detail::NotKeepable,
-        ),
+        (forbids_keeping(said, status), Detail::OriginNoStore),
+        (said.private && rules.shared, Detail::OriginPrivate),
+        // To be validated before every use (RFC 9111 §5.2.2.4), which a time of ours cannot replace.
+        (said.no_cache && is_fixed, Detail::NotKeepable),
         (headers.contains_key(SET_COOKIE), Detail::SetCookie),
         (lists(headers, &VARY, "*"), Detail::VaryStar),
     ];
@@ -86,8 +104,10 @@ fn judge_shape(rules: &KeepRules<'_>, headers: &HeaderMap) -> Result<(), Detail>
     if headers.contains_key(CONTENT_RANGE) {
         return Err(Detail::Range);
     }
-    let by_encoding =
-        rules.accept_encoding_keyed || lists(headers, &VARY, ACCEPT_ENCODING.as_str());
+    // An origin whose own words are obeyed is believed to say by what its answers vary.
+    let by_encoding = rules.ttl == Ttl::Origin
+        || rules.accept_encoding_keyed
+        || lists(headers, &VARY, ACCEPT_ENCODING.as_str());
     if headers.contains_key(TRAILER)
         || is_event_stream(headers)
         || (is_coded(headers) && !by_encoding)
@@ -134,14 +154,18 @@ mod tests {
     use hyper::header::HeaderValue;
 
     const RULES: KeepRules<'static> = KeepRules {
-        statuses: &[200, 404],
-        public: true,
+        ttl: Ttl::Fixed(Duration::from_secs(60)),
+        statuses: Some(&[200, 404]),
+        shared: true,
+        stale_while_revalidate: None,
+        stale_if_error: None,
+        targets: &[],
         ignore_origin_cache_control: false,
         max_entry: 1000,
         accept_encoding_keyed: false,
     };
     const PERSONAL: KeepRules<'static> = KeepRules {
-        public: false,
+        shared: false,
         ..RULES
     };
     const IGNORING: KeepRules<'static> = KeepRules {
@@ -157,11 +181,8 @@ mod tests {
             let value = HeaderValue::from_str(value).expect("a valid value");
             headers.append(HeaderName::from_static(name), value);
         }
-        judge_head(
-            rules,
-            StatusCode::from_u16(status).expect("a status"),
-            &headers,
-        )
+        let status = StatusCode::from_u16(status).expect("a status");
+        judge_head(rules, &CacheControl::read(&headers), status, &headers)
     }
 
     fn judge(lines: Lines<'_>) -> Result<(), Detail> {
@@ -180,7 +201,7 @@ mod tests {
             );
         }
         let careless = KeepRules {
-            statuses: &[200, 206],
+            statuses: Some(&[200, 206]),
             ..RULES
         };
         assert_eq!(judge_as(&careless, 206, &[]), Err(Detail::Range));
@@ -188,6 +209,15 @@ mod tests {
             judge(&[("content-range", "bytes 0-1/2")]),
             Err(Detail::Range)
         );
+        let any = KeepRules {
+            statuses: None,
+            ..RULES
+        };
+        for status in [200, 299, 302, 404, 500, 599] {
+            assert_eq!(judge_as(&any, status, &[]), Ok(()), "{status}");
+        }
+        assert_eq!(judge_as(&any, 304, &[]), Err(Detail::Status));
+        assert_eq!(judge_as(&any, 206, &[]), Err(Detail::Range));
     }
 
     #[test]

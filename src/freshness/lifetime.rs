@@ -41,10 +41,14 @@ pub struct Arrived<'h> {
 /// Whether anything of an answer allows a shared cache to keep it (§3), `no-store`, `private` and
 /// what its request was apart.
 pub fn may_be_kept(said: &CacheControl, arrived: &Arrived) -> bool {
-    let is_explicit = said.max_age.is_some()
+    is_explicit(said, arrived) || said.public || is_heuristic(arrived.status)
+}
+
+/// Whether an answer says itself how long it is fresh.
+pub fn is_explicit(said: &CacheControl, arrived: &Arrived) -> bool {
+    said.max_age.is_some()
         || said.s_maxage.is_some()
-        || (!said.is_targeted && arrived.headers.contains_key(EXPIRES));
-    is_explicit || said.public || is_heuristic(arrived.status)
+        || (!said.is_targeted && arrived.headers.contains_key(EXPIRES))
 }
 
 /// Whether `no-store` is to be obeyed: beside `must-understand` it is for those who do not know the

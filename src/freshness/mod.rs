@@ -9,13 +9,17 @@ mod cache_control; // what the origin asks of caches
 mod demand; // what a request asks of caches
 mod directives; // reads Cache-Control
 mod lifetime; // how long an answer is fresh by its own account
+mod serving; // what a request gets of a kept answer
+mod terms; // for how long and for what an answer is kept
 
 pub use cache_control::CacheControl;
 pub use demand::Demand;
 pub use head::{KeepRules, judge_head};
 pub use lifetime::Arrived;
+pub use serving::{Use, is_due, may_stand_in, use_of};
 pub use store_if::judge_body;
-pub use validators::not_modified;
+pub use terms::{Terms, Whose, terms};
+pub use validators::{condition, is_about, not_modified};
 
 use crate::digest::Digest;
 use crate::entry::{Entry, Version};
@@ -34,6 +38,14 @@ pub enum Served {
         /// For the `Age` header, RFC 9111 §4.2.3.
         age_s: u64,
     },
+    /// It is no longer fresh, but nothing has dropped it: it can be validated, and may be served where
+    /// stale use is allowed.
+    Stale {
+        /// Milliseconds since it was fresh.
+        by_ms: u64,
+        /// For the `Age` header.
+        age_s: u64,
+    },
     /// It is as if nothing had been found.
     Gone(Gone),
 }
@@ -45,7 +57,7 @@ pub enum Gone {
     Binding,
     /// One of its nodes is absent or has another version: a write dropped it.
     Dropped,
-    /// Its ttl is over.
+    /// It is no longer fresh, and kept for nothing else.
     Expired,
     /// It was kept further in the future than clocks may differ.
     Future,
@@ -70,11 +82,18 @@ pub fn judge_entry(
         return Served::Gone(Gone::Future);
     }
     let resident = now_ms.saturating_sub(entry.kept_at);
+    let age_s = u64::from(entry.initial_age) + resident / 1000;
     match entry.ttl.checked_sub(resident) {
-        None | Some(0) => Served::Gone(Gone::Expired),
-        Some(left) => Served::Fresh {
+        Some(left) if left > 0 => Served::Fresh {
             ttl_left_s: (left / 1000) as i64, // below 2^54
-            age_s: u64::from(entry.initial_age) + resident / 1000,
+            age_s,
+        },
+        _ => match resident - entry.ttl {
+            passed if passed >= entry.stale.kept => Served::Gone(Gone::Expired),
+            passed => Served::Stale {
+                by_ms: entry.stale.since.saturating_add(passed),
+                age_s,
+            },
         },
     }
 }
@@ -82,6 +101,7 @@ pub fn judge_entry(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry::Stale;
     use bytes::Bytes;
     use hyper::{HeaderMap, StatusCode};
 
@@ -96,7 +116,9 @@ mod tests {
             versions: vec![A, B],
             kept_at: KEPT_AT,
             ttl: 5_000,
+            stale: Stale::default(),
             initial_age: 3,
+            took: 0,
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             body: Bytes::new(),
@@ -166,6 +188,25 @@ mod tests {
             ..entry()
         };
         assert_eq!(judge(&entry, &[], KEPT_AT), Served::Gone(Gone::Dropped));
+    }
+
+    #[test]
+    fn what_is_kept_beyond_its_freshness_is_stale_until_that_ends_and_never_once_dropped() {
+        let kept = Entry {
+            stale: Stale {
+                since: 2_000,
+                kept: 10_000,
+                ..Stale::default()
+            },
+            ..entry()
+        };
+        let at = |now| judge(&kept, &[Some(A), Some(B)], now);
+        let stale = |by_ms, age_s| Served::Stale { by_ms, age_s };
+        assert_eq!(at(KEPT_AT + 5_000), stale(2_000, 8));
+        assert_eq!(at(KEPT_AT + 14_999), stale(11_999, 17));
+        assert_eq!(at(KEPT_AT + 15_000), Served::Gone(Gone::Expired));
+        let dropped = judge(&kept, &[Some(A), Some(A)], KEPT_AT + 6_000);
+        assert_eq!(dropped, Served::Gone(Gone::Dropped));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use super::lifetime::dated;
 use hyper::HeaderMap;
-use hyper::header::{ETAG, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use hyper::header::{
+    ETAG, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+};
 
 /// Whether a request says that the client has this very answer: by `If-None-Match`, or without one
 /// by `If-Modified-Since` (§13.2.2). For GET and HEAD, and for kept answers that are 2xx: RFC 9110
@@ -19,6 +21,31 @@ pub fn not_modified(request: &HeaderMap, kept: &HeaderMap) -> bool {
     ) {
         (Some(theirs), Some(changed)) => changed <= theirs,
         _ => false,
+    }
+}
+
+/// Asks the origin for an answer only if the kept one no longer holds (RFC 9111 §4.3.1). False where
+/// that one has nothing to ask by.
+pub fn condition(kept: &HeaderMap, request: &mut HeaderMap) -> bool {
+    let mut ask = |of: HeaderName, by: HeaderName| {
+        let value = kept.get(of).filter(|value| !value.is_empty()).cloned();
+        value.map(|value| request.insert(by, value)).is_some()
+    };
+    let by_tag = ask(ETAG, IF_NONE_MATCH);
+    let by_date = dated(kept, &LAST_MODIFIED).is_some() && ask(LAST_MODIFIED, IF_MODIFIED_SINCE);
+    by_tag || by_date
+}
+
+/// Whether a 304 with these headers is about the kept answer: one that names another tag is about
+/// another answer, and may not freshen this one (RFC 9111 §4.3.4).
+pub fn is_about(not_modified: &HeaderMap, kept: &HeaderMap) -> bool {
+    let tag = |headers: &HeaderMap| {
+        let tag = headers.get(ETAG).map(HeaderValue::as_bytes);
+        tag.map(|tag| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec())
+    };
+    match (tag(not_modified), tag(kept)) {
+        (Some(theirs), Some(ours)) => theirs == ours,
+        _ => true,
     }
 }
 
@@ -116,6 +143,22 @@ mod tests {
         let both =
             HeaderMap::from_iter([line(IF_NONE_MATCH, "\"b\""), line(IF_MODIFIED_SINCE, later)]);
         assert!(!not_modified(&both, &kept));
+    }
+
+    #[test]
+    fn the_origin_is_asked_by_what_was_kept_and_answers_about_that() {
+        let line = |name, text| (name, HeaderValue::from_static(text));
+        let day = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let kept = HeaderMap::from_iter([line(ETAG, "W/\"a\""), line(LAST_MODIFIED, day)]);
+        let mut request = HeaderMap::from_iter([line(IF_NONE_MATCH, "\"theirs\"")]);
+        assert!(condition(&kept, &mut request));
+        assert_eq!(request[IF_NONE_MATCH], "W/\"a\"");
+        assert_eq!(request[IF_MODIFIED_SINCE], day);
+        let unusable = HeaderMap::from_iter([line(ETAG, ""), line(LAST_MODIFIED, "yesterday")]);
+        assert!(!condition(&unusable, &mut HeaderMap::new()));
+        let about = |tag| is_about(&HeaderMap::from_iter([line(ETAG, tag)]), &kept);
+        assert!(about("\"a\"") && about("W/\"a\"") && !about("\"b\""));
+        assert!(is_about(&HeaderMap::new(), &kept));
     }
 
     #[test]

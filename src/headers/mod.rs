@@ -10,11 +10,12 @@ mod trace; // traceparent
 
 pub use forwarded::{Arrival, Forwarding, append_via, is_secure, write_forwarded};
 pub use hops::{answers_switch, count_hop, offer_switch, switch_offered};
-pub use negotiation::{Vary, normal_accept_encoding};
+pub use negotiation::{Vary, normal_accept_encoding, normal_list};
 pub use trace::ensure_traceparent;
 
-use hyper::header::{self, HeaderName};
+use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Fields that concern one connection only, whether `Connection` names them or not (RFC 9110
 /// §7.6.1). `Trailer` is not among them: it describes the message, and trailers pass through.
@@ -61,6 +62,13 @@ static NOT_KEPT: [HeaderName; 7] = [
     header::SET_COOKIE,
     HeaderName::from_static("set-cookie2"),
     header::TRAILER,
+];
+
+/// What describes a kept body as it came, and what a 304 says of them is of another message.
+static OF_THE_BODY: [HeaderName; 3] = [
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
 ];
 
 /// Request headers by which some origins replace the method: such a request is not what it seems.
@@ -147,6 +155,30 @@ pub fn kept(headers: &HeaderMap, stripped: impl Fn(&str) -> bool) -> HeaderMap {
     })
 }
 
+/// Headers with a `Date`: that of their coming, milliseconds of Unix time, where the origin said none
+/// (RFC 9110 §6.6.1).
+pub fn dated(headers: &HeaderMap, arrived_ms: u64) -> HeaderMap {
+    let mut dated = headers.clone();
+    if !dated.contains_key(header::DATE) {
+        let arrived = UNIX_EPOCH + Duration::from_millis(arrived_ms);
+        let date = HeaderValue::try_from(httpdate::fmt_http_date(arrived));
+        dated.extend(date.ok().map(|date| (header::DATE, date)));
+    }
+    dated
+}
+
+/// The headers of a kept answer after the origin said that it still holds: each field of the 304
+/// stands in the place of the kept one, but for those that describe the body as it came (RFC 9111
+/// §3.2).
+pub fn updated(kept: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
+    let newer = filtered(not_modified, |name| !OF_THE_BODY.contains(name));
+    let mut updated = filtered(kept, |name| !newer.contains_key(name));
+    for (name, value) in &newer {
+        updated.append(name.clone(), value.clone());
+    }
+    updated
+}
+
 /// The `Age` that an answer carries, seconds: the first where several are given, 0 where it is
 /// absent or not a number (RFC 9111 §5.1).
 pub fn age(headers: &HeaderMap) -> u32 {
@@ -163,7 +195,6 @@ pub fn age(headers: &HeaderMap) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderValue;
 
     pub(super) fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         lines
@@ -236,6 +267,30 @@ mod tests {
         let kept = kept(&answer, |name| name.starts_with("ratelimit"));
         assert_eq!(names(&kept), ["x-first", "cache-status", "link"]);
         assert_eq!(kept.get_all("link").iter().count(), 2);
+    }
+
+    #[test]
+    fn a_304_replaces_what_is_kept_but_for_what_describes_the_body() {
+        let kept = headers(&[
+            ("content-type", "text/plain"),
+            ("content-length", "5"),
+            ("link", "<a>"),
+            ("link", "<b>"),
+            ("etag", "\"a\""),
+        ]);
+        let newer = headers(&[
+            ("content-length", "0"),
+            ("content-type", "text/html"),
+            ("link", "<c>"),
+            ("expires", "0"),
+        ]);
+        let updated = updated(&kept, &newer);
+        assert_eq!(updated["content-type"], "text/html");
+        assert_eq!(updated["content-length"], "5");
+        assert_eq!(updated["expires"], "0");
+        assert_eq!(updated["etag"], "\"a\"");
+        let links: Vec<_> = updated.get_all("link").iter().collect();
+        assert_eq!(links, ["<c>"]);
     }
 
     #[test]

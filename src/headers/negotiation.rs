@@ -39,6 +39,37 @@ impl Vary {
     }
 }
 
+/// A field's lines as one list without white space around its commas: what differs in nothing else
+/// selects the same variant (RFC 9111 §4.1). Nothing within quotes is touched.
+pub fn normal_list(headers: &HeaderMap, name: &HeaderName) -> Vec<u8> {
+    let mut list = Vec::new();
+    for (nth, line) in headers.get_all(name).iter().enumerate() {
+        if nth > 0 {
+            list.push(b',');
+        }
+        let (mut quoted, mut escaped) = (false, false);
+        let is_separator = |byte: &u8| match byte {
+            _ if escaped => {
+                escaped = false;
+                false
+            }
+            b'\\' if quoted => {
+                escaped = true;
+                false
+            }
+            b'"' => {
+                quoted = !quoted;
+                false
+            }
+            byte => *byte == b',' && !quoted,
+        };
+        let members = line.as_bytes().split(is_separator);
+        let trimmed: Vec<&[u8]> = members.map(<[u8]>::trim_ascii).collect();
+        list.extend(trimmed.join(&b","[..]));
+    }
+    list
+}
+
 /// `Accept-Encoding` in its one normal spelling: the codings in play that are accepted with a weight
 /// above zero, sorted and joined (RFC 9110 §12.5.3). `None` where only `identity` remains; it is
 /// always acceptable to us, so it is never written.
@@ -127,6 +158,23 @@ mod tests {
         assert_eq!(normal(""), None);
         assert_eq!(normal("identity;q=0, gzip").as_deref(), Some("gzip"));
         assert_eq!(normal_accept_encoding(&headers(&[])), None);
+    }
+
+    #[test]
+    fn lists_that_differ_in_lines_and_white_space_alone_are_one() {
+        let list = |lines: &[&'static str]| {
+            let lines: Vec<_> = lines.iter().map(|line| ("foo", *line)).collect();
+            let list = normal_list(&headers(&lines), &HeaderName::from_static("foo"));
+            String::from_utf8(list).expect("ASCII")
+        };
+        for lines in [&["1, 2"][..], &["1,2"], &["1", "2"], &[" 1 ,\t2 "]] {
+            assert_eq!(list(lines), "1,2", "{lines:?}");
+        }
+        for other in [&["1,2,"][..], &["2,1"], &["1 2"], &["1", "2", ""]] {
+            assert_ne!(list(other), "1,2", "{other:?}");
+        }
+        assert_eq!(list(&["a=\"1, 2\" , b"]), "a=\"1, 2\",b");
+        assert_eq!(list(&["\"\\\", 1\" , 2"]), "\"\\\", 1\",2");
     }
 
     #[test]

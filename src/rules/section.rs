@@ -181,6 +181,29 @@ impl<'r> Section<'r> {
         parsed
     }
 
+    /// A number from 0 to `most`, whole or not.
+    pub fn factor(&self, key: &'static str, most: f64) -> Option<f64> {
+        let value = self.take(key)?;
+        let whole =
+            |value: &DeValue<'_>| value.as_integer().map(|number| number.as_str().to_owned());
+        let part = |value: &DeValue<'_>| value.as_float().map(|number| number.as_str().to_owned());
+        let written = whole(value.get_ref()).or_else(|| part(value.get_ref()));
+        let Some(written) = written else {
+            self.reader.wrong_type(value, "a number");
+            return None;
+        };
+        let number = written
+            .parse()
+            .ok()
+            .filter(|number| (0.0..=most).contains(number));
+        if number.is_none() {
+            let message = format!("`{key}` must be between 0 and {most}");
+            let problem = Problem::error(value.span(), message, "out of bounds", "");
+            self.reader.report(problem);
+        }
+        number
+    }
+
     /// `true` or `false`.
     pub fn flag(&self, key: &'static str, default: bool) -> bool {
         let Some(value) = self.take(key) else {

@@ -94,6 +94,9 @@ pub struct ProxySettings {
     pub cache_status: bool,
     /// What one client may take of time and room.
     pub limits: ClientLimits,
+    /// Fields by which an origin speaks to us before it speaks to all caches (RFC 9213), the first
+    /// that counts first. Default `CDN-Cache-Control`.
+    pub cache_control_targets: Vec<HeaderName>,
 }
 
 /// What clients may take of time and room.

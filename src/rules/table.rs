@@ -90,6 +90,45 @@ impl StripName {
     }
 }
 
+/// How long an answer is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ttl {
+    /// So long, whatever the origin says of it.
+    Fixed(Duration),
+    /// As long as the origin's headers say to a shared cache (RFC 9111 §4.2).
+    Origin,
+}
+
+/// Longest time that an origin's word for an answer's freshness is taken: nodes outlive the longest
+/// entry, and what nobody has asked for in a month is not worth a place.
+pub const LONGEST_ORIGIN_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How long an answer is kept beyond its freshness only to be validated. A day's visitors come back
+/// within it.
+pub const VALIDATED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Longest time that an origin's word for stale use is taken.
+pub const LONGEST_ORIGIN_STALE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+impl Ttl {
+    /// The longest freshness that it can come to.
+    pub fn longest(self) -> Duration {
+        match self {
+            Ttl::Fixed(ttl) => ttl,
+            Ttl::Origin => LONGEST_ORIGIN_TTL,
+        }
+    }
+
+    /// How long an answer that can be validated is kept beyond its freshness. With a fixed one as long
+    /// again at most, so that what nobody asks for fills the store no more than twice as long.
+    pub fn validated_for(self) -> Duration {
+        match self {
+            Ttl::Fixed(ttl) => ttl.min(VALIDATED_FOR),
+            Ttl::Origin => VALIDATED_FOR,
+        }
+    }
+}
+
 /// A `[[cache]]` table, compiled.
 #[derive(Clone, Debug)]
 pub struct Rule {
@@ -102,11 +141,19 @@ pub struct Rule {
     /// How keys are made.
     pub key: Template,
     /// How long an answer is served.
-    pub ttl: Duration,
+    pub ttl: Ttl,
     /// The same for 404 and 410; `ttl` where left out.
-    pub negative_ttl: Duration,
+    pub negative_ttl: Ttl,
     /// For how long this process may answer without asking the store; zero: it asks for each hit.
     pub local_ttl: Duration,
+    /// How long past its freshness an answer is served while it is fetched anew. `None`, where left
+    /// out, is the origin's to say with `ttl = "origin"`, else zero.
+    pub stale_while_revalidate: Option<Duration>,
+    /// The same where fetching it fails.
+    pub stale_if_error: Option<Duration>,
+    /// How eagerly an answer is fetched anew before its freshness ends; 0 is not at all, 1 the usual
+    /// (see [`crate::freshness::is_due`]).
+    pub refresh_ahead: f64,
     /// Credentials do not shape the answer.
     pub public: bool,
     /// Role claims that are served; empty: all.
@@ -117,8 +164,9 @@ pub struct Rule {
     pub body: Shaping,
     /// JSON pointers (RFC 6901), as unescaped reference tokens, that must lead to something.
     pub store_if: Vec<Vec<String>>,
-    /// Status codes that are kept.
-    pub statuses: Vec<u16>,
+    /// Status codes that are kept. `None`, with `ttl = "origin"` where left out: those that RFC 9111
+    /// allows.
+    pub statuses: Option<Vec<u16>>,
     /// Who shares a fill.
     pub coalesce: Coalesce,
     /// Whether `no-store` and its kin are disregarded.
@@ -286,13 +334,13 @@ impl Table {
         found
     }
 
-    /// The longest time an entry of any rule lives.
+    /// The longest time an entry of any rule lives, stale or to be validated at its end.
     pub fn longest_ttl(&self) -> Duration {
-        let lives = self
-            .rules
+        self.rules
             .iter()
-            .map(|rule| rule.ttl.max(rule.negative_ttl));
-        lives.max().unwrap_or_default()
+            .map(|rule| rule.longest_life())
+            .max()
+            .unwrap_or_default()
     }
 
     /// Whether some rule may be answered without asking the store.
@@ -321,6 +369,26 @@ impl Table {
 }
 
 impl Rule {
+    /// What `ttl` or `negative_ttl` says of an answer with this status.
+    pub fn ttl_of(&self, status: u16) -> Ttl {
+        match status {
+            404 | 410 => self.negative_ttl,
+            _ => self.ttl,
+        }
+    }
+
+    fn longest_life(&self) -> Duration {
+        let by_origin = match (self.ttl, self.negative_ttl) {
+            (Ttl::Fixed(_), Ttl::Fixed(_)) => Duration::ZERO,
+            _ => LONGEST_ORIGIN_STALE,
+        };
+        let stale = [self.stale_while_revalidate, self.stale_if_error];
+        let beyond = [self.ttl, self.negative_ttl].map(Ttl::validated_for);
+        let fresh = self.ttl.longest().max(self.negative_ttl.longest());
+        let beyond = beyond.into_iter().chain(stale.into_iter().flatten());
+        fresh + beyond.fold(by_origin, Duration::max)
+    }
+
     /// The nearest tracked node at or above a pattern of so many segments.
     fn nearest_node(&self, depth: usize, wildcard: bool) -> NodeAt {
         if !wildcard && self.nodes.contains(&NodeAt::Exact) {

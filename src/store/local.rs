@@ -31,7 +31,7 @@ impl Local {
         Local(Tier::new(max, metrics))
     }
 
-    /// The entry kept under `key`, unless its lifetime is over at `now` on either clock: then a sidecar
+    /// The entry kept under `key`, unless its freshness is over at `now` on either clock: then a sidecar
     /// elsewhere may have kept a newer one in Redis. Setting the clock of Unix time back lengthens no
     /// lifetime, and a suspension, in which the other clock stands still, counts.
     pub fn get(&self, key: &str, now: &Reading) -> Option<Arc<Entry>> {
@@ -86,7 +86,9 @@ mod tests {
             versions: Vec::new(),
             kept_at,
             ttl,
+            stale: Default::default(),
             initial_age: 0,
+            took: 0,
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             body: Bytes::new(),

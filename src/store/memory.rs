@@ -120,7 +120,7 @@ impl Memory {
 
     /// See [`super::Store::keep`].
     pub fn keep(&self, key: &str, entry: Arc<Entry>) {
-        let ttl = Duration::from_millis(entry.ttl);
+        let ttl = entry.lifetime();
         self.put(key, Value::Entry(entry), ttl);
     }
 

@@ -250,10 +250,10 @@ impl Store {
         }
     }
 
-    /// Keeps an entry for its `ttl`. That it is not too large is for the caller to see to.
+    /// Keeps an entry for its lifetime. That it is not too large is for the caller to see to.
     pub async fn keep(&self, key: &str, entry: Arc<Entry>) -> Result<(), Down> {
         match &self.0.place {
-            _ if entry.ttl == 0 => Ok(()),
+            _ if entry.lifetime().is_zero() => Ok(()),
             Place::Memory(memory) => {
                 memory.keep(key, entry);
                 Ok(())

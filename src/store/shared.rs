@@ -242,7 +242,7 @@ impl Shared {
     pub async fn keep(&self, key: &str, entry: Arc<Entry>) -> Result<(), Down> {
         let connection = self.breaker.connection()?;
         let bytes = Bytes::from(entry.encode(self.compress));
-        let ttl = Duration::from_millis(entry.ttl);
+        let ttl = entry.lifetime();
         // Also of use where Redis is full: its versions are asked for each time.
         self.local.put(key, entry, &self.clock.reading());
         self.breaker

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use hyper::{HeaderMap, StatusCode};
 use sidecache::clock::{Clock, now_ms};
 use sidecache::digest::Digest;
-use sidecache::entry::{Entry, Version};
+use sidecache::entry::{Entry, Stale, Version};
 use sidecache::metrics::Metrics;
 use sidecache::rules::settings::{
     Compress, LocalSettings, OnDown, StoreSettings, StoreTls, StoreUrl,
@@ -105,7 +105,9 @@ fn entry(versions: Vec<Version>, body: impl Into<Bytes>) -> Arc<Entry> {
         versions,
         kept_at: now_ms(),
         ttl: 60_000,
+        stale: Stale::default(),
         initial_age: 0,
+        took: 0,
         status: StatusCode::OK,
         headers: HeaderMap::new(),
         body: body.into(),

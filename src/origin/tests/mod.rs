@@ -90,6 +90,7 @@ fn settings(origin: OriginAddress) -> ProxySettings {
         auto_invalidate: true,
         cache_status: true,
         limits: ClientLimits::default(),
+        cache_control_targets: Vec::new(),
     }
 }
 

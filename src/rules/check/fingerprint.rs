@@ -2,7 +2,7 @@
 
 use crate::digest::{Digest, Digester};
 use crate::rules::settings::{IdentitySettings, ProxySettings};
-use crate::rules::table::Rule;
+use crate::rules::table::{Rule, Ttl};
 
 /// Two rules with the same fingerprint mean the same by an entry under the same key. How long it
 /// lives, and what the rule is called, is no part of it. Every field is taken apart here, so a new
@@ -17,9 +17,12 @@ pub fn fingerprint(
         name: _,
         routes,
         key,
-        ttl: _,
+        ttl,
         negative_ttl: _,
         local_ttl: _,
+        stale_while_revalidate: _,
+        stale_if_error: _,
+        refresh_ahead: _,
         public,
         roles,
         query,
@@ -50,6 +53,8 @@ pub fn fingerprint(
     part(format!(
         "{ignore_origin_cache_control:?} {strip:?} {vary:?} {forward:?} {nodes:?}"
     ));
+    // What the origin lets be kept is more than what a rule would, and is learnt to vary otherwise.
+    part(format!("{:?}", *ttl == Ttl::Origin));
     // What an observed rule kept was shaped by the whole of a client's request; nobody is served it.
     part(format!("{stage:?}"));
     part(format!("{:?} {:?}", proxy.hosts, proxy.routing));

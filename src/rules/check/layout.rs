@@ -64,6 +64,7 @@ fn of_proxy(proxy: &ProxySettings) -> String {
         auto_invalidate,
         cache_status: _,
         limits: _,
+        cache_control_targets: _,
     } = proxy;
     format!("{hosts:?} {trusted_proxies:?} {routing:?} {max_keyed_body} {auto_invalidate}")
 }

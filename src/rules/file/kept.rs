@@ -41,11 +41,9 @@ pub fn pointer(text: &str) -> Result<Vec<String>, Fault> {
         })
 }
 
-/// `statuses`
-pub fn statuses(s: &Section<'_>) -> Vec<u16> {
-    let Some(written) = s.numbers("statuses") else {
-        return vec![200];
-    };
+/// `statuses`, if it is written.
+pub fn statuses(s: &Section<'_>) -> Option<Vec<u16>> {
+    let written = s.numbers("statuses")?;
     if s.is_empty("statuses") {
         let message = "`statuses` names none: nothing would be kept";
         s.reader.report(Problem::error(
@@ -64,7 +62,7 @@ pub fn statuses(s: &Section<'_>) -> Vec<u16> {
         s.reader
             .report(Problem::error(at.clone(), message, "here", help));
     }
-    written.into_iter().map(|(status, _)| status).collect()
+    Some(written.into_iter().map(|(status, _)| status).collect())
 }
 
 /// `strip`
@@ -97,6 +95,13 @@ fn strip_name(text: &str) -> Result<StripName, Fault> {
             ))
         }
     }
+}
+
+/// The name of a header.
+pub fn field(text: &str) -> Result<HeaderName, Fault> {
+    let message = "this is not the name of a header";
+    HeaderName::from_bytes(text.as_bytes())
+        .map_err(|_| Fault::new(0..text.len(), message, "here", ""))
 }
 
 /// One of `vary`.

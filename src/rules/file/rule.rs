@@ -7,7 +7,7 @@ use crate::digest::{DIGEST_BYTES, Digest};
 use crate::rules::problem::Problem;
 use crate::rules::read::Text;
 use crate::rules::section::{Doubts, Section};
-use crate::rules::table::{Coalesce, Forward, Route, Rule, Shaping, Stage, StripName};
+use crate::rules::table::{Coalesce, Forward, Route, Rule, Shaping, Stage, StripName, Ttl};
 use crate::rules::template::{Beginning, Template, Use};
 use hyper::Method;
 use hyper::header::HeaderName;
@@ -86,7 +86,8 @@ pub fn cache(s: Section<'_>) -> Draft {
         _ => (None, Some(Beginning::default())),
     };
     let name = name.map_or_else(|| UNNAMED.to_owned(), |name| name.value);
-    let rule = rest.rule(name, routes, template, ttl.unwrap_or_default());
+    let ttl = ttl.unwrap_or(Ttl::Fixed(Duration::ZERO));
+    let rule = rest.rule(name, routes, template, ttl);
     let roles = match roles {
         Shaping::Only(roles) => roles,
         Shaping::Undeclared => Vec::new(),
@@ -118,9 +119,12 @@ pub const UNNAMED: &str = "[[cache]]";
 struct Rest {
     negative_ttl: Option<Duration>,
     local_ttl: Duration,
+    stale_while_revalidate: Option<Duration>,
+    stale_if_error: Option<Duration>,
+    refresh_ahead: f64,
     public: bool,
     store_if: Vec<Vec<String>>,
-    statuses: Vec<u16>,
+    statuses: Option<Vec<u16>>,
     coalesce: Coalesce,
     ignore_origin_cache_control: bool,
     strip: Vec<StripName>,
@@ -131,7 +135,7 @@ struct Rest {
 
 impl Rest {
     /// Beside it, where each name of `vary` stands.
-    fn read(s: &Section<'_>, ttl: Option<Duration>) -> (Rest, Vec<Range<usize>>) {
+    fn read(s: &Section<'_>, ttl: Option<Ttl>) -> (Rest, Vec<Range<usize>>) {
         let forwards = [("keyed", Forward::Keyed), ("all", Forward::All)];
         let stages = [
             ("on", Stage::On),
@@ -142,9 +146,12 @@ impl Rest {
         let rest = Rest {
             negative_ttl: s.duration("negative_ttl"),
             local_ttl: local_ttl(s, ttl),
+            stale_while_revalidate: s.duration("stale_while_revalidate"),
+            stale_if_error: s.duration("stale_if_error"),
+            refresh_ahead: s.factor("refresh_ahead", MAX_REFRESH_AHEAD).unwrap_or(0.0),
             public: s.flag("public", false),
             store_if: each(s, s.texts("store_if").unwrap_or_default(), pointer),
-            statuses: statuses(s),
+            statuses: statuses(s).or((ttl != Some(Ttl::Origin)).then(|| vec![200])),
             coalesce: coalesce(s),
             ignore_origin_cache_control: s.flag("ignore_origin_cache_control", false),
             strip: strip(s),
@@ -156,7 +163,7 @@ impl Rest {
     }
 
     /// The rule, as yet without what it lists and without what the other tables decide.
-    fn rule(self, name: String, routes: Vec<Route>, key: Option<Template>, ttl: Duration) -> Rule {
+    fn rule(self, name: String, routes: Vec<Route>, key: Option<Template>, ttl: Ttl) -> Rule {
         let no_key = Template {
             segments: Vec::new(),
             wildcard: false,
@@ -167,8 +174,11 @@ impl Rest {
             routes,
             key: key.unwrap_or(no_key),
             ttl,
-            negative_ttl: self.negative_ttl.unwrap_or(ttl),
+            negative_ttl: self.negative_ttl.map_or(ttl, Ttl::Fixed),
             local_ttl: self.local_ttl,
+            stale_while_revalidate: self.stale_while_revalidate,
+            stale_if_error: self.stale_if_error,
+            refresh_ahead: self.refresh_ahead,
             public: self.public,
             roles: Vec::new(),
             query: Shaping::Undeclared,
@@ -187,15 +197,11 @@ impl Rest {
     }
 }
 
-const LATER_CACHE: [(&str, &str); 4] = [
-    ("local_ttl_max", "leave it out"),
-    (
-        "stale_while_revalidate",
-        "leave it out: nothing stale is served",
-    ),
-    ("stale_if_error", "leave it out: nothing stale is served"),
-    ("refresh_ahead", "leave it out"),
-];
+/// Largest `refresh_ahead`: an answer would be fetched anew, in the mean, that many times the length
+/// of its last fetch before its end, and more only burdens the origin.
+const MAX_REFRESH_AHEAD: f64 = 100.0;
+
+const LATER_CACHE: [(&str, &str); 1] = [("local_ttl_max", "leave it out")];
 
 fn readable(s: &Section<'_>, method: &Method, at: &Range<usize>) {
     if [Method::OPTIONS, Method::TRACE, Method::CONNECT].contains(method) {
@@ -209,28 +215,27 @@ fn readable(s: &Section<'_>, method: &Method, at: &Range<usize>) {
     }
 }
 
-fn ttl(s: &Section<'_>) -> Option<Duration> {
+fn ttl(s: &Section<'_>) -> Option<Ttl> {
     if !s.has("ttl") {
         s.missing("ttl", "ttl = \"5m\"");
     }
-    let origin = s.text("ttl").filter(|text| text.value == "origin");
-    if let Some(text) = origin {
-        let message = "`ttl = \"origin\"` is not supported by this release";
-        s.reader.report(Problem::error(
-            text.span,
-            message,
-            "not supported",
-            "write a duration",
-        ));
-        return None;
+    if s.text("ttl").is_some_and(|text| text.value == "origin") {
+        if s.flag("ignore_origin_cache_control", false) {
+            let message = "`ttl = \"origin\"` cannot ignore what the origin says";
+            let at = s.span_of("ignore_origin_cache_control");
+            let help = "remove this, or write a duration as `ttl`";
+            s.reader.report(Problem::error(at, message, "here", help));
+        }
+        return Some(Ttl::Origin);
     }
     s.positive_duration("ttl", "nothing would be kept")
+        .map(Ttl::Fixed)
 }
 
 /// Longer than the `ttl` is allowed, for then it is only the `ttl` that counts, but hardly meant.
-fn local_ttl(s: &Section<'_>, ttl: Option<Duration>) -> Duration {
+fn local_ttl(s: &Section<'_>, ttl: Option<Ttl>) -> Duration {
     let local_ttl = s.duration("local_ttl").unwrap_or_default();
-    if ttl.is_some_and(|ttl| local_ttl > ttl) {
+    if ttl.is_some_and(|ttl| local_ttl > ttl.longest()) {
         let message = "`local_ttl` is longer than `ttl`";
         let help = "an answer is served for its `ttl` at most: write no more than that";
         let span = s.span_of("local_ttl");

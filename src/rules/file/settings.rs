@@ -1,11 +1,13 @@
 //! `[proxy] [admin] [local] [store] [identity]`, each with its defaults.
 
+use super::kept::field;
 use super::{address, keyfile, limits};
 use crate::rules::problem::Problem;
 use crate::rules::read::Text;
 use crate::rules::section::Section;
 use crate::rules::settings::*;
 use crate::secret::Secret;
+use hyper::header::HeaderName;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -44,6 +46,7 @@ fn default_proxy() -> ProxySettings {
         auto_invalidate: true,
         cache_status: true,
         limits: ClientLimits::default(),
+        cache_control_targets: vec![HeaderName::from_static("cdn-cache-control")],
     }
 }
 
@@ -101,6 +104,11 @@ pub fn proxy(section: Option<Section<'_>>) -> ProxySettings {
         auto_invalidate: s.flag("auto_invalidate", default.auto_invalidate),
         cache_status: s.flag("cache_status", default.cache_status),
         limits: limits::limits(&s),
+        cache_control_targets: s
+            .texts("cache_control_targets")
+            .map_or(default.cache_control_targets, |texts| {
+                each(&s, texts, field)
+            }),
     };
     if s.is_empty("hosts") {
         let help = "leave it out: each Host then has answers of its own";

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::rules::settings::{ClientLimits, Compress, OriginAddress, StoreUrl, VerifyKey};
-use crate::rules::table::{Coalesce, NodeAt};
+use crate::rules::table::{Coalesce, LONGEST_ORIGIN_STALE, LONGEST_ORIGIN_TTL, NodeAt, Ttl};
 use hyper::Method;
 use std::time::Duration;
 
@@ -47,17 +47,43 @@ fn what_clients_may_take_is_said_or_has_its_defaults() {
 fn a_rule_has_its_defaults() {
     let table = table(&doctor("public = true"));
     let rule = &table.rules[0];
+    let five_minutes = Ttl::Fixed(Duration::from_secs(300));
+    assert_eq!((rule.ttl, rule.negative_ttl), (five_minutes, five_minutes));
     assert_eq!(
-        (rule.ttl, rule.negative_ttl),
-        (Duration::from_secs(300), Duration::from_secs(300))
-    );
-    assert_eq!(
-        (rule.statuses.as_slice(), rule.coalesce),
-        ([200].as_slice(), Coalesce::Fleet)
+        (rule.statuses.as_deref(), rule.coalesce),
+        (Some([200].as_slice()), Coalesce::Fleet)
     );
     assert_eq!(rule.strip.len(), 2);
     assert_eq!(rule.local_ttl, Duration::ZERO);
-    assert_eq!(table.longest_ttl(), Duration::from_secs(300));
+    assert_eq!(
+        (rule.stale_while_revalidate, rule.stale_if_error),
+        (None, None)
+    );
+    assert_eq!(rule.refresh_ahead, 0.0);
+    assert_eq!(table.longest_ttl(), Duration::from_secs(600));
+}
+
+#[test]
+fn a_rule_may_leave_freshness_to_the_origin() {
+    let table = table(&doctor("negative_ttl = \"5s\"").replace("5m", "origin"));
+    let rule = &table.rules[0];
+    assert_eq!(rule.ttl_of(200), Ttl::Origin);
+    assert_eq!(rule.ttl_of(404), Ttl::Fixed(Duration::from_secs(5)));
+    assert_eq!(rule.statuses, None);
+    let longest = LONGEST_ORIGIN_TTL + LONGEST_ORIGIN_STALE;
+    assert_eq!(table.longest_ttl(), longest);
+    let targets = &table.proxy.cache_control_targets;
+    assert_eq!(targets, &["cdn-cache-control"]);
+}
+
+#[test]
+fn nodes_outlive_what_is_kept_to_be_served_stale() {
+    let stale = "stale_while_revalidate = \"1m\"\nstale_if_error = \"2h\"\nrefresh_ahead = 1";
+    let table = table(&doctor(stale));
+    let rule = &table.rules[0];
+    assert_eq!(rule.stale_if_error, Some(Duration::from_secs(7200)));
+    assert_eq!(rule.refresh_ahead, 1.0);
+    assert_eq!(table.longest_ttl(), Duration::from_secs(7500));
 }
 
 #[test]

@@ -150,16 +150,13 @@ pub(super) fn wrong_rules() -> Vec<(String, &'static str, &'static str)> {
     vec![
         (doctor("ttl_ = \"5m\""), "ttl_", "unknown"),
         (
-            doctor("stale_if_error = \"5m\""),
-            "stale_if_error",
-            "not supported",
-        ),
-        (
             doctor("local_ttl_max = \"5m\""),
             "local_ttl_max",
             "not supported",
         ),
         (doctor("local_ttl = \"2\""), "2", "a duration"),
+        (doctor("refresh_ahead = -0.5"), "-0.5", "between 0 and"),
+        (doctor("refresh_ahead = \"1\""), "\"1\"", "a number"),
         (doctor("statuses = [500]"), "500", "never kept"),
         (doctor("statuses = [\"200\"]"), "200", "whole number"),
         (doctor("store_if = [\"data\"]"), "data", "JSON pointer"),
@@ -238,8 +235,8 @@ fn rules_that_cannot_be_are_refused_where_they_stand() {
     refused("[[cache]]\nname = \"x\"\n", "[[cache]]", "no `match`");
     let zero = doctor("").replace("5m", "0s");
     refused(&zero, "0s", "zero");
-    let origin = doctor("").replace("5m", "origin");
-    refused(&origin, "origin", "not supported");
+    let ignoring = doctor("ignore_origin_cache_control = true").replace("5m", "origin");
+    refused(&ignoring, "true", "cannot ignore");
     let token = rule("x", "GET /a", "a:{claims.email}", "public = true") + IDENTITY;
     refused(&token, "claims.email", "no identity in its key");
 }

@@ -1,0 +1,376 @@
+//! A request that may use its rule: answered from what is kept, or by a fill.
+
+use super::{Answer, Exchange};
+use crate::asked::Asked;
+use crate::claim::{self, Claimed};
+use crate::entry::Entry;
+use crate::fill::{Fill, Filled};
+use crate::flights::{self, Arrival, Landing, Lead, Snapshot, Turn, Waiting};
+use crate::freshness::{self, Served, Use};
+use crate::look::{Found, Kept, Place, look};
+use crate::outcome::{Detail, Outcome, Verdict, Why};
+use crate::reply;
+use crate::rules::table::{Coalesce, Rule, Ttl};
+use std::sync::Arc;
+use tokio::time;
+
+/// How often a reader takes turns anew after the leader that he waited for died, or flew for another
+/// variant, before he asks for himself.
+const MAX_TURNS: usize = 4;
+
+/// Statuses by which something before the origin says that it does not answer.
+const GATEWAY_ERRORS: &[u16] = &[502, 503, 504];
+
+/// The same and the origin's own: an origin that allows stale use in its stead means these (RFC 5861
+/// §4).
+const ERRORS: &[u16] = &[500, 502, 503, 504];
+
+/// What waiting for another's fill came to.
+enum Waited {
+    Answered(Box<Answer>),
+    AskYourself,
+    Again,
+}
+
+/// How a reader would be served.
+#[derive(Clone, Copy)]
+struct Wish {
+    /// With whom he shares a fetch.
+    coalesce: Coalesce,
+    /// When he came.
+    arrival: Arrival,
+    /// Until when he waits for others.
+    patience: time::Instant,
+}
+
+impl Exchange {
+    /// Answers from what is kept if that will do, else asks the origin, or waits for who does.
+    pub(super) async fn read(self, asked: Arc<Asked>) -> Answer {
+        // No longer than the origin has time to answer, however many are waited for.
+        let patience = time::Instant::now() + self.live.table.proxy.origin_timeout;
+        let arrival = self.live.fills.arrival();
+        for turn in 0..MAX_TURNS {
+            let found = look(&self.live, &asked, None).await;
+            if let Some(answer) = self.from_kept(&asked, &found) {
+                return answer;
+            }
+            if asked.demand.only_if_cached {
+                return Answer::nothing_kept(asked.rule.clone());
+            }
+            if asked.wants_part {
+                return self.bypass(&asked.rule, Detail::Range).await;
+            }
+            let wish = Wish {
+                coalesce: match turn + 1 == MAX_TURNS {
+                    true => Coalesce::Off,
+                    false => coalesce(&asked, &found),
+                },
+                arrival,
+                patience,
+            };
+            match self.take_turn(&asked, found, wish).await {
+                Waited::Answered(answer) => return *answer,
+                Waited::AskYourself | Waited::Again => {}
+            }
+        }
+        unreachable!("the last turn is taken alone")
+    }
+
+    /// What is kept, if it will do. It is fetched anew behind the client's back where it is stale, or
+    /// will be soon.
+    fn from_kept(&self, asked: &Arc<Asked>, found: &Found) -> Option<Answer> {
+        let kept = found.kept.as_ref()?;
+        let stale = &kept.entry.stale;
+        let way = freshness::use_of(kept.served, stale, &asked.demand, asked.may_be_stale);
+        if way == Use::Ask {
+            return None;
+        }
+        if way == Use::ServeAndRefresh || self.is_due(&asked.rule, kept) {
+            self.refresh(asked, &found.place, kept);
+        }
+        Some(self.hit(asked, kept))
+    }
+
+    async fn take_turn(&self, asked: &Arc<Asked>, found: Found, wish: Wish) -> Waited {
+        let Found { place, kept } = found;
+        let Wish {
+            coalesce,
+            arrival,
+            patience,
+        } = wish;
+        let now = self.live.ground.clock.now_ms();
+        let fills = &self.live.fills;
+        let whose = fills.turn(&place.key.entry, &place.snapshot, coalesce, arrival, now);
+        let mut fill = self.fill(asked, &place, kept.as_ref());
+        let waited = match whose {
+            Turn::Alone => Waited::AskYourself,
+            Turn::Wait(waiting) => self.wait(asked, &kept, waiting, patience).await,
+            Turn::Queue(waiting) => queue(waiting, patience).await,
+            Turn::Lead(lead) => {
+                match claim::claim(&self.live, asked, &place.key, &place.snapshot, patience).await {
+                    Claimed::Fetch(claim) => {
+                        fill.claim = claim;
+                        let answer = self.miss(fill, Some(lead), Outcome::Miss, kept).await;
+                        return Waited::Answered(Box::new(answer));
+                    }
+                    Claimed::Landed(landing) => {
+                        lead.land(landing.clone());
+                        self.heed(asked, &kept, landing)
+                    }
+                    Claimed::Again => Waited::Again,
+                }
+            }
+        };
+        match waited {
+            Waited::AskYourself => {
+                let answer = self.miss(fill, None, Outcome::Miss, kept).await;
+                Waited::Answered(Box::new(answer))
+            }
+            waited => waited,
+        }
+    }
+
+    fn fill(&self, asked: &Arc<Asked>, place: &Place, kept: Option<&Kept>) -> Fill {
+        Fill {
+            live: self.live.clone(),
+            asked: asked.clone(),
+            vary: place.vary.clone(),
+            snapshot: place.snapshot.clone(),
+            kept: kept.map(|kept| kept.entry.clone()),
+            stands_in_for: kept.map_or(&[], |kept| stands_in_for(asked, kept)),
+            forwarding: self.forwarding.clone(),
+            own: None,
+            claim: None,
+        }
+    }
+
+    /// Fetches anew what is kept, unless somebody does already or it was tried in vain a moment ago.
+    fn refresh(&self, asked: &Arc<Asked>, place: &Place, kept: &Kept) {
+        let now = self.live.ground.clock.now_ms();
+        let fills = &self.live.fills;
+        let whose = fills.turn(
+            &place.key.entry,
+            &place.snapshot,
+            Coalesce::Local,
+            fills.arrival(),
+            now,
+        );
+        let Turn::Lead(lead) = whose else {
+            return;
+        };
+        let mut fill = self.fill(asked, place, Some(kept));
+        fill.stands_in_for = &[];
+        let (key, snapshot) = (place.key.clone(), place.snapshot.clone());
+        let patience = time::Instant::now() + self.live.table.proxy.origin_timeout;
+        self.live.ground.tasks.spawn(async move {
+            match claim::claim(&fill.live, &fill.asked, &key, &snapshot, patience).await {
+                Claimed::Fetch(claim) => {
+                    fill.claim = claim;
+                    drop(fill.begin(Some(lead))); // nobody waits for the answer
+                }
+                Claimed::Landed(landing) => lead.land(landing),
+                Claimed::Again => {}
+            }
+        });
+    }
+
+    /// Whether this reader is the one who has a fresh answer fetched anew (`refresh_ahead`).
+    fn is_due(&self, rule: &Rule, kept: &Kept) -> bool {
+        if rule.refresh_ahead == 0.0 {
+            return false;
+        }
+        let entry = &kept.entry;
+        let now = self.live.ground.clock.now_ms();
+        let left = entry.kept_at.saturating_add(entry.ttl).saturating_sub(now);
+        let draw = getrandom::u32().unwrap_or(u32::MAX); // without randomness nobody is early
+        let draw = (f64::from(draw) + 1.0) / (f64::from(u32::MAX) + 1.0);
+        freshness::is_due(rule.refresh_ahead, entry.took, left, draw)
+    }
+
+    /// Computes and counts, serves nothing: the client's own request passes, its answer is copied.
+    pub(super) async fn observe(mut self, asked: Arc<Asked>) -> Answer {
+        if asked.wants_part {
+            return self.bypass(&asked.rule, Detail::Range).await;
+        }
+        let found = look(&self.live, &asked, None).await;
+        if found.kept.as_ref().and_then(Kept::fresh).is_some() {
+            let verdict = Verdict::because(Outcome::WouldHit, Detail::Observe);
+            return self.forward(Some(asked.rule.clone()), verdict).await;
+        }
+        let own = self.own_request();
+        let fill = Fill {
+            own: Some(own),
+            ..self.fill(&asked, &found.place, None)
+        };
+        let mut answer = self.miss(fill, None, Outcome::WouldMiss, None).await;
+        answer.verdict.detail.get_or_insert(Detail::Observe);
+        answer
+    }
+
+    fn hit(&self, asked: &Asked, kept: &Kept) -> Answer {
+        let (verdict, age) = match kept.served {
+            Served::Stale { by_ms, age_s } => {
+                let stale_s = i64::try_from(by_ms / 1000).unwrap_or(i64::MAX);
+                let verdict = Verdict::because(Outcome::Stale, Detail::Stale);
+                let ttl = Some(-stale_s);
+                (Verdict { ttl, ..verdict }, age_s)
+            }
+            Served::Fresh { ttl_left_s, age_s } => {
+                let ttl = Some(ttl_left_s);
+                let verdict = Verdict::plain(Outcome::Hit);
+                (Verdict { ttl, ..verdict }, age_s)
+            }
+            Served::Gone(_) => unreachable!("what is gone was not found: see `Kept::served`"),
+        };
+        Answer {
+            response: reply::kept(&kept.entry, age, &self.parts),
+            verdict,
+            rule: Some(asked.rule.clone()),
+        }
+    }
+
+    async fn miss(
+        &self,
+        fill: Fill,
+        lead: Option<Lead>,
+        outcome: Outcome,
+        kept: Option<Kept>,
+    ) -> Answer {
+        let asked = fill.asked.clone();
+        let rule = Some(asked.rule.clone());
+        let store_down = matches!(fill.snapshot, Snapshot::Unknown(_)).then_some(Detail::StoreDown);
+        let forwarded = match kept.as_ref().map(|kept| kept.served) {
+            None | Some(Served::Gone(_)) => Why::Miss,
+            Some(Served::Stale { .. }) => Why::Stale,
+            Some(Served::Fresh { .. }) => Why::Request,
+        };
+        match (fill.begin(lead).await, kept) {
+            (
+                Ok(Ok(Filled::Answered {
+                    response,
+                    not_kept,
+                    stored,
+                })),
+                _,
+            ) => {
+                let response = match not_kept {
+                    None => reply::conditional(response, &self.parts),
+                    Some(_) => response,
+                };
+                let verdict = Verdict {
+                    detail: not_kept.or(store_down),
+                    forwarded,
+                    stored,
+                    ..Verdict::plain(outcome)
+                };
+                Answer {
+                    response,
+                    verdict,
+                    rule,
+                }
+            }
+            (Ok(Ok(Filled::Revalidated(entry))), _) => {
+                let response = reply::kept(&entry, entry.initial_age.into(), &self.parts);
+                let verdict = Verdict {
+                    forwarded,
+                    ..Verdict::because(Outcome::Revalidated, Detail::Revalidated)
+                };
+                Answer {
+                    response,
+                    verdict,
+                    rule,
+                }
+            }
+            (Ok(Ok(Filled::StoodIn)), Some(kept)) => self.hit(&asked, &kept),
+            (Ok(Err(failure)), _) => Answer::failed(failure.detail(), rule),
+            (Ok(Ok(Filled::StoodIn)), None) | (Err(_), _) => {
+                Answer::failed(Detail::OriginBroken, rule) // its task died
+            }
+        }
+    }
+
+    /// Waits for another request's fill.
+    async fn wait(
+        &self,
+        asked: &Arc<Asked>,
+        kept: &Option<Kept>,
+        waiting: Waiting,
+        patience: time::Instant,
+    ) -> Waited {
+        match time::timeout_at(patience, flights::landed(waiting)).await {
+            Ok(landing) => self.heed(asked, kept, landing),
+            Err(_) => Waited::AskYourself,
+        }
+    }
+
+    fn heed(&self, asked: &Arc<Asked>, kept: &Option<Kept>, landing: Landing) -> Waited {
+        let stands_in = kept
+            .as_ref()
+            .filter(|kept| !stands_in_for(asked, kept).is_empty());
+        match (landing, stands_in) {
+            (Landing::Kept(entry), _) => self.collapsed(asked, &entry),
+            (Landing::StoodIn | Landing::Failed(_), Some(kept)) => {
+                Waited::Answered(Box::new(self.hit(asked, kept)))
+            }
+            (Landing::Failed(detail), None) => {
+                Waited::Answered(Box::new(Answer::failed(detail, Some(asked.rule.clone()))))
+            }
+            (Landing::NotKept | Landing::StoodIn, _) => Waited::AskYourself,
+            (Landing::Lost, _) => Waited::Again,
+        }
+    }
+
+    /// Hands out another's answer, if it turned out to be for this request's variant too.
+    fn collapsed(&self, asked: &Arc<Asked>, entry: &Entry) -> Waited {
+        let rule = &asked.rule;
+        let vary = self.live.vary[rule.index].known(&asked.place);
+        let key = asked.key(&self.live.table.namespace, &vary.names);
+        if key.binding != entry.binding {
+            return Waited::Again;
+        }
+        self.live.ground.metrics.collapsed(&rule.name);
+        let response = reply::kept(entry, entry.initial_age.into(), &self.parts);
+        let verdict = Verdict::plain(Outcome::Collapsed);
+        Waited::Answered(Box::new(Answer {
+            response,
+            verdict,
+            rule: Some(rule.clone()),
+        }))
+    }
+}
+
+/// Waits for a flight whose answer is not for this request.
+async fn queue(waiting: Waiting, patience: time::Instant) -> Waited {
+    match time::timeout_at(patience, flights::landed(waiting)).await {
+        Ok(_) => Waited::Again,
+        Err(_) => Waited::AskYourself,
+    }
+}
+
+/// Who shares the fetch. A request that is not content with something fresh wants an answer made for
+/// it, and one on conditions of its own gets one that is of use to nobody else.
+fn coalesce(asked: &Asked, found: &Found) -> Coalesce {
+    let is_choosy = found.kept.as_ref().and_then(Kept::fresh).is_some()
+        || !asked.demand.is_content()
+        || asked.demand.no_store;
+    if is_choosy || asked.is_conditional() {
+        return Coalesce::Off;
+    }
+    asked.rule.coalesce
+}
+
+/// The statuses for which what is kept may stand in; none where it may not, also not for no answer.
+fn stands_in_for(asked: &Asked, kept: &Kept) -> &'static [u16] {
+    let may = freshness::may_stand_in(
+        kept.served,
+        &kept.entry.stale,
+        &asked.demand,
+        asked.may_be_stale,
+    );
+    let by_origin = asked.rule.ttl == Ttl::Origin && asked.rule.stale_if_error.is_none();
+    match (may, by_origin) {
+        (false, _) => &[],
+        (true, true) => ERRORS,
+        (true, false) => GATEWAY_ERRORS,
+    }
+}
