@@ -72,6 +72,11 @@ impl<'r> Query<'r> {
         Ok(Query { pairs })
     }
 
+    /// The parameters as they stand in the URL, in order.
+    pub fn raw(&self) -> impl Iterator<Item = &str> {
+        self.pairs.iter().map(|pair| pair.raw)
+    }
+
     /// The decoded names, in order, repeated where they repeat.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.pairs.iter().map(|pair| pair.name.as_ref())

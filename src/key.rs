@@ -14,7 +14,7 @@ pub use value::MAX_RENDERED_VALUE;
 use crate::digest::{Digest, Digester};
 use crate::headers;
 use crate::inputs::{Inputs, Query};
-use crate::rules::table::{NodeAt, Rule, Shaping};
+use crate::rules::table::{NodeAt, Rule, Shaping, Ttl};
 use crate::rules::template::{Part, Segment, Source};
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
@@ -173,7 +173,7 @@ fn key_segment(segment: &Segment, rule: &Rule, inputs: &Inputs) -> String {
         match part {
             Part::Literal(literal) => text.push_str(literal),
             Part::Value(placeholder) if placeholder.source == Source::Query => {
-                let _ = write!(text, "{}", query_digest(inputs.query, &rule.query));
+                let _ = write!(text, "{}", query_digest(inputs.query, rule));
             }
             Part::Value(placeholder) => {
                 text.push_str(&rendered(
@@ -187,10 +187,19 @@ fn key_segment(segment: &Segment, rule: &Rule, inputs: &Inputs) -> String {
     text
 }
 
-/// The digest of all keyed parameters: by name, repeated names in order.
-fn query_digest(query: Option<&Query>, shaping: &Shaping) -> Digest {
+/// The digest of all keyed parameters: by name, repeated names in order. Where a rule leaves it to the
+/// origin what answers mean and does not say which parameters shape them, two queries are only one if
+/// they are spelt alike.
+fn query_digest(query: Option<&Query>, rule: &Rule) -> Digest {
+    if rule.ttl == Ttl::Origin && rule.query == Shaping::Undeclared {
+        let mut digester = Digester::new("raw query");
+        for pair in query.iter().flat_map(|query| query.raw()) {
+            digester.part(pair.as_bytes());
+        }
+        return digester.finish();
+    }
     let mut digester = Digester::new("query");
-    let keyed = |name: &str| match shaping {
+    let keyed = |name: &str| match &rule.query {
         Shaping::Undeclared => true,
         Shaping::Only(names) => names.iter().any(|listed| listed == name),
     };

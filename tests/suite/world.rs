@@ -219,11 +219,15 @@ impl Got {
         self.header("cache-status").unwrap_or("none")
     }
 
-    /// `hit`, `miss`, `collapsed`, `bypass`, `write` or `pass` as far as Cache-Status tells.
+    /// The outcome as far as Cache-Status tells: a `pass` is a `bypass` there.
     pub fn outcome(&self) -> &str {
         let status = self.cache_status();
         let words = [
+            ("detail=stale", "stale"),
             ("; hit", "hit"),
+            ("fwd-status=304", "revalidated"),
+            ("fwd=stale", "miss"),
+            ("fwd=request", "miss"),
             ("collapsed", "collapsed"),
             ("fwd=miss", "miss"),
             ("fwd=bypass", "bypass"),
