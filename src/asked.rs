@@ -95,7 +95,6 @@ impl Asked {
                 .map(|credential| credential.token.reveal().as_str()),
             response: None,
         };
-        let by_origin = rule.ttl == Ttl::Origin;
         let mut asked = Asked {
             rendered: key::render(rule, &inputs),
             route: matched.route,
@@ -105,15 +104,16 @@ impl Asked {
             host,
             rule: rule.clone(),
             place: String::new(),
-            demand: by_origin
-                .then(|| Demand::of(&parts.headers))
-                .unwrap_or_default(),
+            demand: match rule.ttl {
+                Ttl::Origin => Demand::of(&parts.headers),
+                Ttl::Fixed(_) => Demand::default(),
+            },
             wants_part: parts.method == Method::GET && parts.headers.contains_key(header::RANGE),
             may_be_stale: who.credential.is_none() || who.claims.is_some(),
             is_personal: who.credential.is_some() || keys_authorization(rule),
             conditions: conditions(rule, &parts.headers),
         };
-        if by_origin {
+        if rule.ttl == Ttl::Origin {
             asked.place = asked.key(&table.namespace, &[]).entry;
         }
         Ok(asked)
@@ -190,6 +190,8 @@ impl Asked {
                 sent.append(name.clone(), value.clone());
             }
         }
+        // To another method a condition that does not hold is an error (RFC 9110 §13.1.2).
+        let kept = kept.filter(|_| self.plain.method == Method::GET);
         let validates = kept.is_some_and(|kept| freshness::condition(&kept.headers, sent));
         if !validates {
             sent.extend(self.conditions.clone());

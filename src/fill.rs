@@ -56,6 +56,10 @@ pub struct Fill {
 }
 
 /// What a fill came to, as its beginner gets it.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a request, and the large one is the usual"
+)]
 pub enum Filled {
     /// The origin answered.
     Answered {

@@ -101,7 +101,9 @@ fn judge_wishes(
 
 /// What no copy can repeat, whatever the rule says.
 fn judge_shape(rules: &KeepRules<'_>, headers: &HeaderMap) -> Result<(), Detail> {
-    if headers.contains_key(CONTENT_RANGE) {
+    // Beside a status that is no 206 the field means nothing (RFC 9110 §14.4), but was hardly sent for
+    // nothing.
+    if headers.contains_key(CONTENT_RANGE) && rules.ttl != Ttl::Origin {
         return Err(Detail::Range);
     }
     // An origin whose own words are obeyed is believed to say by what its answers vary.

@@ -62,7 +62,8 @@ pub fn terms(rules: &KeepRules<'_>, whose: Whose, arrived: &Arrived) -> Result<T
             by_origin(&said, arrived, age)
         }
     };
-    let stale = stale(rules, &said, arrived, &freshness);
+    let can_be_validated = whose.is_get && has_validator(arrived.headers);
+    let stale = stale(rules, &said, can_be_validated, &freshness);
     if freshness.left.is_zero() && stale.kept == 0 {
         return Err(Detail::NotFresh);
     }
@@ -110,7 +111,7 @@ fn by_origin(said: &CacheControl, arrived: &Arrived, age_s: u64) -> Freshness {
 fn stale(
     rules: &KeepRules<'_>,
     said: &CacheControl,
-    arrived: &Arrived,
+    can_be_validated: bool,
     freshness: &Freshness,
 ) -> Stale {
     let allowed = rules.ignore_origin_cache_control || said.allows_stale();
@@ -127,7 +128,7 @@ fn stale(
         Ttl::Origin if allowed => freshness.whole.min(VALIDATED_FOR),
         _ => Duration::ZERO,
     };
-    let validated = match has_validator(arrived.headers) {
+    let validated = match can_be_validated {
         true => rules.ttl.validated_for(),
         false => on_demand,
     };

@@ -67,6 +67,9 @@ pub fn normal_list(headers: &HeaderMap, name: &HeaderName) -> Vec<u8> {
         let trimmed: Vec<&[u8]> = members.map(<[u8]>::trim_ascii).collect();
         list.extend(trimmed.join(&b","[..]));
     }
+    if *name == header::ACCEPT_LANGUAGE {
+        list.make_ascii_lowercase(); // language tags have no case (RFC 9110 §8.5.1)
+    }
     list
 }
 

@@ -51,7 +51,7 @@ impl Exchange {
         let arrival = self.live.fills.arrival();
         for turn in 0..MAX_TURNS {
             let found = look(&self.live, &asked, None).await;
-            if let Some(answer) = self.from_kept(&asked, &found) {
+            if let Some(answer) = self.kept_answer(&asked, &found) {
                 return answer;
             }
             if asked.demand.only_if_cached {
@@ -78,7 +78,7 @@ impl Exchange {
 
     /// What is kept, if it will do. It is fetched anew behind the client's back where it is stale, or
     /// will be soon.
-    fn from_kept(&self, asked: &Arc<Asked>, found: &Found) -> Option<Answer> {
+    fn kept_answer(&self, asked: &Arc<Asked>, found: &Found) -> Option<Answer> {
         let kept = found.kept.as_ref()?;
         let stale = &kept.entry.stale;
         let way = freshness::use_of(kept.served, stale, &asked.demand, asked.may_be_stale);

@@ -1,6 +1,8 @@
 use super::*;
 use hyper::StatusCode;
-use hyper::header::{AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, HeaderValue};
+use hyper::header::{
+    AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, HeaderValue,
+};
 
 const NOW: u64 = 1_790_000_000;
 const DAY: u64 = 24 * 60 * 60 * 1000;
@@ -169,8 +171,14 @@ fn fields_that_want_validation_are_not_kept_with_the_rest() {
 }
 
 #[test]
-fn an_origin_is_believed_about_codings_where_its_words_are_obeyed() {
+fn an_origin_is_believed_about_codings_and_ranges_where_its_words_are_obeyed() {
     let coded = [(CACHE_CONTROL, "max-age=60"), (CONTENT_ENCODING, "gzip")];
     assert!(said(&coded).is_ok());
     assert_eq!(judged(&FIXED, GET, 200, &coded), Err(Detail::NotKeepable));
+    let ranged = [
+        (CACHE_CONTROL, "max-age=60"),
+        (CONTENT_RANGE, "bytes 0-1/9"),
+    ];
+    assert!(said(&ranged).is_ok());
+    assert_eq!(judged(&FIXED, GET, 200, &ranged), Err(Detail::Range));
 }

@@ -281,3 +281,24 @@ async fn a_write_that_settles_while_an_answer_is_validated_ends_it() {
     assert_eq!(after.outcome(), "miss", "{}", after.cache_status());
     assert_eq!(origin.last().header("if-none-match"), None);
 }
+
+#[tokio::test]
+async fn those_who_wait_are_given_what_was_validated() {
+    let lines = [
+        ("cache-control", "max-age=100"),
+        ("age", "200"),
+        ("etag", "\"a\""),
+    ];
+    let fresh = [("cache-control", "max-age=1000")];
+    let cache = Cache::before(validating(&lines, &fresh)).await;
+    cache.get("/a").await;
+    let address = cache.sidecar.address();
+    let readers = (0..8).map(|_| tokio::spawn(crate::world::ask(address, "GET", "/a", &[], "")));
+    for reader in readers.collect::<Vec<_>>() {
+        let got = reader.await.expect("an answer");
+        assert_eq!((got.status, got.text()), (200, "1".into()));
+        let outcomes = ["revalidated", "collapsed", "hit"];
+        assert!(outcomes.contains(&got.outcome()), "{}", got.cache_status());
+    }
+    assert_eq!(cache.origin.count(), 2);
+}
