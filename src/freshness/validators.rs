@@ -3,7 +3,7 @@
 use super::lifetime::dated;
 use hyper::HeaderMap;
 use hyper::header::{
-    ETAG, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    DATE, ETAG, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
 };
 
 /// Whether a request says that the client has this very answer: by `If-None-Match`, or without one
@@ -15,12 +15,13 @@ pub fn not_modified(request: &HeaderMap, kept: &HeaderMap) -> bool {
     if request.contains_key(IF_NONE_MATCH) {
         return is_named(request, kept.get(ETAG));
     }
-    match (
-        dated(request, &IF_MODIFIED_SINCE),
-        dated(kept, &LAST_MODIFIED),
-    ) {
-        (Some(theirs), Some(changed)) => changed <= theirs,
-        _ => false,
+    let Some(theirs) = dated(request, &IF_MODIFIED_SINCE) else {
+        return false;
+    };
+    match dated(kept, &LAST_MODIFIED) {
+        Some(changed) => changed <= theirs,
+        // It may have changed until the second in which it was made (RFC 9111 §4.3.2).
+        None => dated(kept, &DATE).is_some_and(|made| made < theirs),
     }
 }
 
@@ -140,6 +141,8 @@ mod tests {
         ));
         assert!(!not_modified(&since("yesterday"), &kept));
         assert!(!not_modified(&since(later), &HeaderMap::new()));
+        let undated = HeaderMap::from_iter([line(DATE, day)]);
+        assert!(not_modified(&since(later), &undated) && !not_modified(&since(day), &undated));
         let both =
             HeaderMap::from_iter([line(IF_NONE_MATCH, "\"b\""), line(IF_MODIFIED_SINCE, later)]);
         assert!(!not_modified(&both, &kept));

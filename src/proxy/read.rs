@@ -239,11 +239,7 @@ impl Exchange {
         let asked = fill.asked.clone();
         let rule = Some(asked.rule.clone());
         let store_down = matches!(fill.snapshot, Snapshot::Unknown(_)).then_some(Detail::StoreDown);
-        let forwarded = match kept.as_ref().map(|kept| kept.served) {
-            None | Some(Served::Gone(_)) => Why::Miss,
-            Some(Served::Stale { .. }) => Why::Stale,
-            Some(Served::Fresh { .. }) => Why::Request,
-        };
+        let forwarded = why(kept.as_ref());
         match (fill.begin(lead).await, kept) {
             (
                 Ok(Ok(Filled::Answered {
@@ -344,6 +340,15 @@ async fn queue(waiting: Waiting, patience: time::Instant) -> Waited {
     match time::timeout_at(patience, flights::landed(waiting)).await {
         Ok(_) => Waited::Again,
         Err(_) => Waited::AskYourself,
+    }
+}
+
+/// Why the origin is asked.
+fn why(kept: Option<&Kept>) -> Why {
+    match kept.map(|kept| kept.served) {
+        None | Some(Served::Gone(_)) => Why::Miss,
+        Some(Served::Stale { .. }) => Why::Stale,
+        Some(Served::Fresh { .. }) => Why::Request,
     }
 }
 

@@ -4,6 +4,7 @@
 mod world; // a scripted origin behind the shipped file
 
 mod constraints; // §4.2.4, §5.2.1: what a request asks of caches, and stale use
+mod fleet; // several sidecars on one Redis
 mod freshness; // §4.2: for how long an answer is served
 mod invalidation; // §4.4: what other methods make forgotten
 mod parts; // RFC 9110 §14: parts of a kept whole

@@ -58,16 +58,20 @@ pub fn fingerprint(
     // What an observed rule kept was shaped by the whole of a client's request; nobody is served it.
     part(format!("{stage:?}"));
     part(format!("{:?} {:?}", proxy.hosts, proxy.routing));
-    if let Some(IdentitySettings {
+    if let Some(identity) = identity {
+        part(who(identity));
+    }
+    digester.finish()
+}
+
+fn who(identity: &IdentitySettings) -> String {
+    let IdentitySettings {
         token,
         scheme,
         verify,
         role,
         leeway: _,
-    }) = identity
-    {
-        let algorithm = verify.as_ref().map(|verify| verify.algorithm);
-        part(format!("{token:?} {scheme:?} {algorithm:?} {role:?}"));
-    }
-    digester.finish()
+    } = identity;
+    let algorithm = verify.as_ref().map(|verify| verify.algorithm);
+    format!("{token:?} {scheme:?} {algorithm:?} {role:?}")
 }
