@@ -4,6 +4,7 @@ use super::routes::show;
 use crate::rules::file::{Draft, File, SetDraft};
 use crate::rules::problem::{Problem, nearest};
 use crate::rules::read::Text;
+use crate::rules::table::Ttl;
 use crate::rules::template::{Part, Placeholder, Source, Template};
 use hyper::Method;
 
@@ -150,9 +151,11 @@ fn patterns(key: &Template) -> Vec<String> {
         .collect()
 }
 
-/// Only time ends the answers of such a rule.
+/// Only time ends the answers of such a rule. Where that is the origin's to say, it is meant.
 fn never_dropped(file: &File, problems: &mut Vec<Problem>) {
-    for draft in file.caches.iter().filter(|draft| draft.served()) {
+    let is_ours = |draft: &&Draft| draft.rule.ttl != Ttl::Origin;
+    let served = file.caches.iter().filter(|draft| draft.served());
+    for draft in served.filter(is_ours) {
         let Some(key) = draft.template().filter(|_| !draft.doubts.of("match")) else {
             continue;
         };

@@ -284,14 +284,15 @@ async fn a_write_that_settles_while_an_answer_is_validated_ends_it() {
 
 #[tokio::test]
 async fn those_who_wait_are_given_what_was_validated() {
-    let lines = [
-        ("cache-control", "max-age=100"),
-        ("age", "200"),
-        ("etag", "\"a\""),
-    ];
+    let lines = [("cache-control", "max-age=1"), ("etag", "\"a\"")];
     let fresh = [("cache-control", "max-age=1000")];
     let cache = Cache::before(validating(&lines, &fresh)).await;
     cache.get("/a").await;
+    eventually("it is no longer fresh", async || {
+        let if_cached = [("cache-control", "only-if-cached")];
+        cache.get_with("/a", &if_cached).await.status == 504
+    })
+    .await;
     let address = cache.sidecar.address();
     let readers = (0..8).map(|_| tokio::spawn(crate::world::ask(address, "GET", "/a", &[], "")));
     for reader in readers.collect::<Vec<_>>() {

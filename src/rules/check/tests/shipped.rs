@@ -1,7 +1,7 @@
 //! The file that is shipped, against the backend it is written for.
 
 use super::*;
-use crate::rules::table::NodeAt;
+use crate::rules::table::{NodeAt, Ttl};
 use hyper::Method;
 
 const SHIPPED: &str = include_str!("../../../../rules.toml");
@@ -66,4 +66,17 @@ fn the_shipped_file_knows_every_read_and_write_of_the_backend() {
     assert!(drops(Method::DELETE, "/api/v1/doctor/soft/9").contains(&"ai:*".to_owned()));
     assert!(drops(Method::POST, "/api/v1/auth/login").is_empty());
     assert!(drops(Method::GET, "/api/v1/doctor").is_empty());
+}
+
+#[test]
+fn the_catch_all_compiles_without_a_warning_and_matches_every_path() {
+    let text = include_str!("../../../../deploy/rfc9111.toml");
+    let checked = check(text);
+    assert_eq!(checked.problems, []);
+    let table = checked.table.expect("no problem");
+    for path in ["/", "/a", "/a/", "/a/b%20c"] {
+        let found = table.read(&Method::GET, path).map(|found| found.what.ttl);
+        assert_eq!(found, Some(Ttl::Origin), "{path}");
+    }
+    assert!(table.read(&Method::POST, "/a").is_none());
 }
