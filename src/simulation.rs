@@ -51,7 +51,7 @@ const LATE: Duration = Duration::from_millis(100);
 const LEASE: Duration = Duration::from_millis(450);
 /// Of what is kept for long: longer than any run.
 const LONG_TTL: Duration = Duration::from_secs(3600);
-/// And for short.
+/// And for short, with the time in which it may be served stale.
 const SHORT_TTL: Duration = Duration::from_secs(1);
 /// For which one rule may be answered from memory.
 const LOCAL_TTL: Duration = Duration::from_millis(200);
@@ -91,7 +91,9 @@ name = "page"
 match = "GET /page/{register}"
 key = "pages:{register}:{query}"
 query = ["p"]
-ttl = "1s"
+ttl = "50ms"
+stale_while_revalidate = "900ms"
+stale_if_error = "950ms"
 public = true
 
 [[cache]]

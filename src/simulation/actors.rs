@@ -147,6 +147,12 @@ impl Wish {
         }
     }
 
+    /// Whether its answers can be validated.
+    pub fn is_validated(&self) -> bool {
+        let target = self.route.target(self.register, self.page);
+        target.ends_with(super::origin::VALIDATED)
+    }
+
     fn request(&self) -> Request<Body> {
         let request = Request::get(self.route.target(self.register, self.page))
             .header("host", "api.test")

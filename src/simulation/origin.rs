@@ -21,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 /// The number of a write.
 pub const WRITE: &str = "x-write";
 
+/// The query of pages that have a tag: a 304 says of them that they still hold.
+pub const VALIDATED: &str = "p=1";
+
 type Answer = Result<Response<Body>, Failure>;
 
 /// The origin.
@@ -136,16 +139,27 @@ impl Origin {
             .tell(format!("origin: {path} {language} is {values:?}"));
         sleep(plan.before + plan.after).await;
         let head = Response::builder().header("content-type", "text/plain");
+        let values = values.map(|value| value.to_string()).join(",");
+        let tag = format!("\"{values}\"");
+        let can_be_validated = request.uri().query() == Some(VALIDATED);
         let head = match path.starts_with("/spoken/") {
             true => head.header("vary", "accept-language"),
+            false if can_be_validated => head.header("etag", &tag),
             false => head,
         };
-        let values = values.map(|value| value.to_string()).join(",");
         // Twice, so that a mixture of two answers shows.
         let text = format!("{made}|{language}|{values}|{made}|{language}|{values}");
         match plan.fault {
             Some(Fault::Failed) => Ok(sent(head.status(500), "failed".into(), &plan, death)),
             Some(Fault::LostAfterCommit) => Err(Failure::after(FailureKind::Closed, None)),
+            _ if request
+                .headers()
+                .get("if-none-match")
+                .is_some_and(|theirs| *theirs == *tag) =>
+            {
+                let head = head.status(304).body(Body::empty());
+                Ok(head.expect("the head is well-formed"))
+            }
             _ => Ok(sent(head, text, &plan, death)),
         }
     }
