@@ -4,7 +4,7 @@
 use crate::body::Body;
 use crate::headers;
 use hyper::body::Body as HttpBody;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderValue};
 use hyper::{Request, Response, StatusCode, Version};
 
 /// Writes the framing of a request: by length where it is known, else in chunks, whatever the
@@ -54,9 +54,12 @@ fn is_decimal(value: &HeaderValue) -> bool {
     !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
 }
 
-/// Removes what an answer that has no body by its status may not say of one (RFC 9110 §8.6).
-pub(super) fn tidy(status: StatusCode, headers: &mut HeaderMap) {
-    if status == StatusCode::NO_CONTENT {
+/// Makes an answer ours to pass on: in our own version of HTTP (RFC 9110 §6.2), and, if it has no
+/// body by its status, without a word of one (§8.6).
+pub(super) fn tidy<B>(answer: &mut Response<B>) {
+    *answer.version_mut() = Version::HTTP_11;
+    if answer.status() == StatusCode::NO_CONTENT {
+        let headers = answer.headers_mut();
         headers.remove(header::CONTENT_LENGTH);
         headers.remove(header::TRANSFER_ENCODING);
     }

@@ -188,7 +188,7 @@ impl Origin {
         if until_close {
             answer.extensions_mut().insert(UntilClose);
         }
-        framing::tidy(answer.status(), answer.headers_mut());
+        framing::tidy(&mut answer);
         answer
     }
 }

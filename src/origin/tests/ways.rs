@@ -49,6 +49,23 @@ async fn an_origin_may_stand_on_a_unix_socket() {
     tokio::join!(serve, ask);
 }
 
+#[tokio::test]
+async fn an_answer_of_an_older_version_is_passed_on_in_ours() {
+    let (origin, listener, _directory) = on_unix(Duration::from_secs(30));
+    let serve = async {
+        let mut line = line(listener.accept().await.expect("a connection").0);
+        line.head().await;
+        line.say("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .await;
+    };
+    let ask = async {
+        let answer = origin.ask(get()).await.expect("an answer");
+        assert_eq!(answer.version(), hyper::Version::HTTP_11);
+        assert_eq!(text(answer).await, "ok");
+    };
+    tokio::join!(serve, ask);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_keeps_moving_is_not_timed_out() {
     let patience = Duration::from_secs(3);
