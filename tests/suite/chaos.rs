@@ -24,6 +24,7 @@ mod torment; // faults
 use crate::local_ttl::muffler::Muffler;
 use crate::process::Process;
 use crate::redis::{RedisServer, eventually};
+pub use dice::Dice;
 use fleet::Fleet;
 use history::{Fault, History, Records};
 use link::Link;

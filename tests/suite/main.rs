@@ -16,6 +16,7 @@ mod journal; // what is owed survives the death of its sidecar
 mod rollout; // two rules files on one Redis, or in one process
 mod raw; // raw bytes: framing, hosts, pipelining
 mod http; // protocols, limits, tunnels, what is said between
+mod fuzz; // damaged bytes from clients and from the origin
 mod door; // the admin door
 mod process; // the command: what it prints, signals, logs
 mod fleet; // one sidecar fetches for all
