@@ -60,7 +60,8 @@ fn judge_status(rules: &KeepRules<'_>, status: StatusCode) -> Result<(), Detail>
     }
     let is_kept = match rules.statuses {
         Some(statuses) => statuses.contains(&status.as_u16()),
-        None => !status.is_informational() && status != StatusCode::NOT_MODIFIED,
+        // Above 599 a status is none (RFC 9110 §15).
+        None => (200..600).contains(&status.as_u16()) && status != StatusCode::NOT_MODIFIED,
     };
     is_kept.then_some(()).ok_or(Detail::Status)
 }
@@ -218,7 +219,9 @@ mod tests {
         for status in [200, 299, 302, 404, 500, 599] {
             assert_eq!(judge_as(&any, status, &[]), Ok(()), "{status}");
         }
-        assert_eq!(judge_as(&any, 304, &[]), Err(Detail::Status));
+        for status in [304, 600, 999] {
+            assert_eq!(judge_as(&any, status, &[]), Err(Detail::Status), "{status}");
+        }
         assert_eq!(judge_as(&any, 206, &[]), Err(Detail::Range));
     }
 

@@ -2,10 +2,10 @@
 //! a shared cache.
 
 use super::cache_control::CacheControl;
+use super::date::dated;
 use crate::headers;
-use hyper::header::{DATE, EXPIRES, HeaderName, LAST_MODIFIED};
+use hyper::header::{DATE, EXPIRES, LAST_MODIFIED};
 use hyper::{HeaderMap, StatusCode};
-use std::time::UNIX_EPOCH;
 
 /// The tenth part of how long an answer had not changed is taken for how long it will not (§4.2.2).
 const HEURISTIC_PART: u64 = 10;
@@ -91,24 +91,11 @@ fn is_heuristic(status: StatusCode) -> bool {
     HEURISTICALLY_CACHEABLE.contains(&status.as_u16())
 }
 
-/// Seconds of Unix time, from any of the three forms (RFC 9110 §5.6.7). A field that stands twice
-/// says two things, and so nothing.
-pub(super) fn dated(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
-    let mut lines = headers.get_all(name).iter();
-    let (Some(line), None) = (lines.next(), lines.next()) else {
-        return None;
-    };
-    let date = httpdate::parse_http_date(line.to_str().ok()?).ok()?;
-    date.duration_since(UNIX_EPOCH)
-        .ok()
-        .map(|since| since.as_secs())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::{AGE, CACHE_CONTROL, HeaderValue};
-    use std::time::Duration;
+    use hyper::header::{AGE, CACHE_CONTROL, HeaderName, HeaderValue};
+    use std::time::{Duration, UNIX_EPOCH};
 
     /// Sun, 06 Nov 1994 08:49:37 GMT: the RFC's example.
     const THEN: u64 = 784_111_777;

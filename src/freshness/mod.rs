@@ -6,6 +6,7 @@ pub mod store_if; // may it be kept, as far as its body says
 pub mod validators; // may it be answered with 304
 
 mod cache_control; // what the origin asks of caches
+mod date; // dates as HTTP writes them
 mod demand; // what a request asks of caches
 mod directives; // reads Cache-Control
 mod lifetime; // how long an answer is fresh by its own account

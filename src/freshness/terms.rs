@@ -2,8 +2,9 @@
 //! validated.
 
 use super::cache_control::CacheControl;
+use super::date::dated;
 use super::head::{KeepRules, judge_head};
-use super::lifetime::{self, Arrived, dated};
+use super::lifetime::{self, Arrived};
 use crate::entry::Stale;
 use crate::outcome::Detail;
 use crate::rules::table::{LONGEST_ORIGIN_STALE, LONGEST_ORIGIN_TTL, Ttl, VALIDATED_FOR};

@@ -1,6 +1,6 @@
 //! May a kept answer be given as 304? RFC 9110 §13.1.2, §13.1.3.
 
-use super::lifetime::dated;
+use super::date::dated;
 use hyper::HeaderMap;
 use hyper::header::{
     DATE, ETAG, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
