@@ -14,7 +14,7 @@ pub struct Demand {
     pub no_cache: bool,
     /// No older than so many seconds.
     pub max_age: Option<u64>,
-    /// Seconds by which it may be stale; [`MAX_SECONDS`] where any number will do.
+    /// Seconds by which it may be stale; 2³¹ where any number will do.
     pub max_stale: Option<u64>,
     /// Fresh for so many more seconds.
     pub min_fresh: Option<u64>,

@@ -39,7 +39,7 @@ pub struct KeepRules<'r> {
 /// Judges status and headers of the origin's answer. The first reason found is told; a body may
 /// still turn out to be too large, truncated, or refused by [`super::judge_body`].
 ///
-/// How long it is fresh is not asked here: see [`super::terms`].
+/// How long it is fresh is not asked here: see [`super::terms()`].
 pub fn judge_head(
     rules: &KeepRules<'_>,
     said: &CacheControl,
