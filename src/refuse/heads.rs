@@ -159,6 +159,8 @@ impl Heads {
         match byte {
             b'\n' if last != b'\r' => self.doubtful = true,
             b'\n' => self.line_ended(),
+            // A CR that ends no line: some take it for an end, some for nothing.
+            _ if last == b'\r' => self.doubtful = true,
             b'\r' => {}
             _ if self.line.len() < MAX_LOOKED_AT => self.line.push(byte),
             _ => {}

@@ -79,6 +79,17 @@ async fn damaged_requests_reach_the_origin_plain_or_not_at_all() {
     run.end();
 }
 
+/// Found by a run: two parts of the sidecar saw the head's end in two places, and waited for each other.
+#[tokio::test]
+async fn a_head_that_only_seems_to_end_does_not_hold_its_connection() {
+    let origin = StrictOrigin::start().await;
+    let sidecar = Sidecar::with_file(&(head(origin.address, "memory:") + RULES)).await;
+    let bytes = b"GET /kept/2 HTTP/1.1\r\nHost: api.test\r\n\r\r\n";
+    let heard = send(sidecar.address(), bytes, &mut Dice::new(1, 1)).await;
+    assert!(heard.is_empty() || heard.starts_with(b"HTTP/1.1 400 "));
+    assert_eq!(origin.flaw(), None);
+}
+
 /// Sends in one piece or two, says that nothing more comes, and hears all there is.
 async fn send(to: SocketAddr, bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
     let mut stream = TcpStream::connect(to).await.expect("the sidecar listens");
