@@ -6,9 +6,11 @@ use crate::clock::Clock;
 use crate::flights::Fills;
 use crate::headers;
 use crate::identity::Verifier;
+use crate::jwks::Issuers;
 use crate::key;
 use crate::metrics::Metrics;
 use crate::origin::{Failure, Origin};
+use crate::rules::settings::{IdentitySettings, VerifyKey};
 use crate::rules::table::{Table, Ttl};
 use crate::store::{Root, Store};
 use crate::vary::LearntVary;
@@ -28,6 +30,8 @@ pub struct Ground {
     pub clock: Clock,
     /// Work that must finish although its client left: fills and writes.
     pub tasks: TaskTracker,
+    /// The keys of those who sign tokens.
+    pub issuers: Issuers,
 }
 
 /// The root as entries under these rules see it.
@@ -61,15 +65,7 @@ impl Live {
     /// What of the settings cannot be carried out, and why.
     pub fn new(table: Table, mut ground: Ground) -> Result<Live, String> {
         let origin = Origin::new(&table.proxy).map_err(|error| error.to_string())?;
-        let identity = table.identity.as_ref();
-        let verifier = identity
-            .and_then(|identity| {
-                identity
-                    .verify
-                    .as_ref()
-                    .map(|verify| Verifier::new(verify, identity.leeway))
-            })
-            .transpose()?;
+        let verifier = verifier(table.identity.as_ref(), &ground.issuers)?;
         let vary = table
             .rules
             .iter()
@@ -117,4 +113,19 @@ impl Live {
             response
         })
     }
+}
+
+fn verifier(
+    identity: Option<&IdentitySettings>,
+    issuers: &Issuers,
+) -> Result<Option<Verifier>, String> {
+    let Some((identity, verify)) = identity.zip(identity.and_then(|one| one.verify.as_ref()))
+    else {
+        return Ok(None);
+    };
+    let published = match &verify.key {
+        VerifyKey::Jwks(source) => Some(issuers.keys(source, verify.algorithm)?),
+        VerifyKey::Secret(_) | VerifyKey::Pem(_) => None,
+    };
+    Verifier::new(verify, identity.leeway, published).map(Some)
 }

@@ -14,12 +14,13 @@ pub use gate::Bound;
 use crate::admin::Door;
 use crate::body::Body;
 use crate::clock::Clock;
+use crate::jwks::{self, Issuers};
 use crate::key;
 use crate::live::{Ground, Live, root_of};
 use crate::metrics::Metrics;
 use crate::proxy;
 use crate::rules;
-use crate::rules::settings::ClientLimits;
+use crate::rules::settings::{ClientLimits, VerifyKey};
 use crate::rules::table::Table;
 use crate::store::{Opening, Store};
 use arc_swap::ArcSwap;
@@ -64,6 +65,8 @@ pub fn load(path: &Path, color: bool) -> Result<(Table, String), String> {
     let table = checked.table.ok_or_else(|| shown.clone())?;
     // Only TLS can say whether certificates and keys that are well-formed fit each other.
     Store::check(&table.store)
+        .map_err(|error| error.to_string())
+        .and_then(|()| issuer_is_readable(&table))
         .map_err(|error| format!("{shown}error: {}: {error}\n", path.display()))?;
     Ok((table, shown))
 }
@@ -107,6 +110,7 @@ impl Server {
             metrics,
             clock,
             tasks: TaskTracker::new(),
+            issuers: Issuers::default(),
         };
         let admin_settings = table.admin.clone();
         let live = Live::new(table, ground)?;
@@ -191,6 +195,15 @@ impl Server {
             let _ = tokio::time::timeout(DOOR_PATIENCE, door.shut()).await;
         }
         finished
+    }
+}
+
+/// Only the cryptography can say whether a file of keys holds one for the algorithm.
+fn issuer_is_readable(table: &Table) -> Result<(), String> {
+    let verify = table.identity.as_ref().and_then(|one| one.verify.as_ref());
+    match verify.map(|verify| (&verify.key, verify.algorithm)) {
+        Some((VerifyKey::Jwks(source), algorithm)) => jwks::at_hand(source, algorithm).map(|_| ()),
+        _ => Ok(()),
     }
 }
 

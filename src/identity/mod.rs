@@ -5,8 +5,11 @@
 //! caller lets such a request pass.
 
 pub mod cookie; // cookies as the origin reads them
+pub mod published; // the keys that an issuer publishes
+mod remembered; // what tokens have proved
 pub mod token; // what a signed token proves
 
+pub use published::{KeySet, Published};
 pub use token::{BadToken, Claims, Verifier};
 
 use crate::rules::settings::{IdentitySettings, Scheme, TokenSource};

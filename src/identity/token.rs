@@ -1,6 +1,8 @@
 //! What a signed token proves: a JWT (RFC 7519) in compact form, judged by the algorithm that the
 //! configuration pins, never by the one that the token names.
 
+use super::published::{KeySet, Published};
+use super::remembered::Remembered;
 use crate::rules::settings::{Algorithm, VerifyKey, VerifySettings};
 use crate::secret::Secret;
 use base64::Engine;
@@ -8,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER;
 use jsonwebtoken::{Algorithm as Jwa, AlgorithmFamily, DecodingKey};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Longer tokens are not looked at: Node refuses heads above 16 KiB, so no origin ever issued one,
@@ -24,6 +27,12 @@ pub enum BadToken {
     Algorithm,
     /// Not signed with the key.
     Signature,
+    /// Signed with a key that the issuer does not publish, or has not published yet.
+    UnknownKey,
+    /// Meant for somebody else, or for nobody (`aud`).
+    Audience,
+    /// Of another issuer, or of none (`iss`).
+    Issuer,
     /// `exp` is reached.
     Expired,
     /// `nbf` is not reached.
@@ -32,46 +41,140 @@ pub enum BadToken {
     Claims,
 }
 
-/// Checks tokens against one key and one algorithm.
+/// Checks tokens against one algorithm and the keys of its one issuer.
 pub struct Verifier {
     algorithm: Jwa,
-    key: DecodingKey,
+    keys: Keys,
     /// Seconds.
     leeway: f64,
+    /// Any of them will do. None: not asked.
+    audience: Vec<String>,
+    issuer: Vec<String>,
+    remembered: Remembered,
+}
+
+/// Where the keys come from.
+enum Keys {
+    /// The configuration.
+    Fixed(KeySet),
+    /// The issuer.
+    Published(Arc<Published>),
 }
 
 impl Verifier {
-    /// Reads the key once; the error says in words why it does not fit the algorithm.
-    pub fn new(settings: &VerifySettings, leeway: Duration) -> Result<Verifier, String> {
+    /// Reads the key once; the error says in words why it does not fit the algorithm. `published` are
+    /// the keys that the issuer publishes, where the settings say that he does.
+    pub fn new(
+        settings: &VerifySettings,
+        leeway: Duration,
+        published: Option<Arc<Published>>,
+    ) -> Result<Verifier, String> {
         let algorithm = jwa(settings.algorithm);
-        let key = decoding_key(algorithm, &settings.key)?;
+        let keys = match published {
+            Some(published) => Keys::Published(published),
+            None => Keys::Fixed(KeySet::of(decoding_key(algorithm, &settings.key)?)),
+        };
         Ok(Verifier {
             algorithm,
-            key,
+            keys,
             leeway: leeway.as_secs_f64(),
+            audience: settings.audience.clone(),
+            issuer: settings.issuer.clone(),
+            remembered: Remembered::new(),
         })
     }
 
-    /// The claims of a token that is signed with the key and valid at `now`, seconds of Unix time.
-    /// A token without `exp` does not expire.
+    /// The claims of a token that is signed with a key of the issuer and valid at `now`, seconds of
+    /// Unix time. A token without `exp` does not expire. What one has proved is remembered as long as
+    /// the same keys are in force; its times are judged anew each time.
     pub fn verify(&self, token: &str, now: u64) -> Result<Claims, BadToken> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(BadToken::Malformed);
         }
+        match &self.keys {
+            Keys::Fixed(keys) => self.verify_by(keys, token, now),
+            Keys::Published(published) => {
+                let verified = self.verify_by(&published.current(), token, now);
+                if verified.as_ref().err() == Some(&BadToken::UnknownKey) {
+                    published.want();
+                }
+                verified
+            }
+        }
+    }
+
+    fn verify_by(&self, keys: &KeySet, token: &str, now: u64) -> Result<Claims, BadToken> {
+        let place = self.remembered.place(token, keys.generation());
+        if let Some(claims) = self.remembered.get(&place) {
+            let judged = self.judge_times(claims.all(), now);
+            if judged == Err(BadToken::Expired) {
+                self.remembered.forget(&place);
+            }
+            return judged.map(|()| claims);
+        }
+        let claims = self.prove(keys, token)?;
+        self.judge_times(&claims, now)?;
+        let claims = Claims(Arc::new(Secret::new(claims)));
+        self.remembered.put(place, claims.clone(), token.len());
+        Ok(claims)
+    }
+
+    /// All that does not depend on the time.
+    fn prove(&self, keys: &KeySet, token: &str) -> Result<Map<String, Value>, BadToken> {
         let (message, signature) = token.rsplit_once('.').ok_or(BadToken::Malformed)?;
         let (header, payload) = message.split_once('.').ok_or(BadToken::Malformed)?;
-        self.judge_header(&object(header)?)?;
-        let signed =
-            jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.key, self.algorithm);
-        match signed {
-            Ok(true) => {}
-            Ok(false) => return Err(BadToken::Signature),
-            // The key was tried when it was read, so only the base64 can be at fault.
-            Err(_) => return Err(BadToken::Malformed),
-        }
+        let header = object(header)?;
+        self.judge_header(&header)?;
+        self.judge_signature(keys, &header, message, signature)?;
         let claims = object(payload)?;
-        self.judge_times(&claims, now)?;
-        Ok(Claims(Secret::new(claims)))
+        self.judge_parties(&claims)?;
+        Ok(claims)
+    }
+
+    fn judge_signature(
+        &self,
+        keys: &KeySet,
+        header: &Map<String, Value>,
+        message: &str,
+        signature: &str,
+    ) -> Result<(), BadToken> {
+        let kid = match header.get("kid") {
+            None => None,
+            Some(kid) => Some(kid.as_str().ok_or(BadToken::Malformed)?),
+        };
+        let kid = kid.filter(|_| matches!(self.keys, Keys::Published(_)));
+        let mut refusal = BadToken::UnknownKey;
+        for key in keys.called(kid) {
+            let bytes = message.as_bytes();
+            refusal = match jsonwebtoken::crypto::verify(signature, bytes, key, self.algorithm) {
+                Ok(true) => return Ok(()),
+                Ok(false) => BadToken::Signature,
+                // The key was tried when it was read, so only the base64 can be at fault.
+                Err(_) => BadToken::Malformed,
+            };
+        }
+        Err(refusal)
+    }
+
+    /// Who it is for and who it is from, where that is asked (RFC 7519 §4.1.1, §4.1.3).
+    fn judge_parties(&self, claims: &Map<String, Value>) -> Result<(), BadToken> {
+        let is_among = |wanted: &[String], claim: &Value| {
+            claim
+                .as_str()
+                .is_some_and(|claim| wanted.iter().any(|one| one == claim))
+        };
+        let meant = |claim: &Value| match claim {
+            Value::Array(all) => all.iter().any(|one| is_among(&self.audience, one)),
+            one => is_among(&self.audience, one),
+        };
+        if !self.audience.is_empty() && !claims.get("aud").is_some_and(meant) {
+            return Err(BadToken::Audience);
+        }
+        let issued = |claim: &Value| is_among(&self.issuer, claim);
+        if !self.issuer.is_empty() && !claims.get("iss").is_some_and(issued) {
+            return Err(BadToken::Issuer);
+        }
+        Ok(())
     }
 
     fn judge_header(&self, header: &Map<String, Value>) -> Result<(), BadToken> {
@@ -98,7 +201,7 @@ impl Verifier {
 
 /// The claims of a verified token: holding one proves that signature and times were good.
 #[derive(Clone, Debug)]
-pub struct Claims(Secret<Map<String, Value>>);
+pub struct Claims(Arc<Secret<Map<String, Value>>>);
 
 impl Claims {
     /// A claim at the top level as text: strings as they are, also empty ones; integers in decimal.
@@ -113,7 +216,11 @@ impl Claims {
 
     /// A claim at the top level as it stands, for those to whom `5` and `"5"` differ.
     pub fn value(&self, name: &str) -> Option<&Value> {
-        self.0.reveal().get(name)
+        self.all().get(name)
+    }
+
+    fn all(&self) -> &Map<String, Value> {
+        self.0.reveal()
     }
 }
 
@@ -133,7 +240,7 @@ fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, BadToken
     }
 }
 
-fn jwa(algorithm: Algorithm) -> Jwa {
+pub(super) fn jwa(algorithm: Algorithm) -> Jwa {
     match algorithm {
         Algorithm::Hs256 => Jwa::HS256,
         Algorithm::Hs384 => Jwa::HS384,
@@ -164,6 +271,7 @@ fn decoding_key(algorithm: Jwa, key: &VerifyKey) -> Result<DecodingKey, String> 
             return Err(format!("{algorithm:?} needs a secret, not a public key"));
         }
         (VerifyKey::Pem(pem), _) => pem.as_bytes(),
+        (VerifyKey::Jwks(_), _) => return Err("the keys are the issuer's to publish".into()),
     };
     let key = match family {
         AlgorithmFamily::Rsa => DecodingKey::from_rsa_pem(pem),

@@ -18,7 +18,7 @@ pub use failure::{Failure, FailureKind, OriginError};
 pub use pool::{MAX_ANSWER_HEAD, MAX_ANSWER_HEADERS};
 
 use crate::body::{AtEnd, Body};
-use crate::rules::settings::ProxySettings;
+use crate::rules::settings::{OriginAddress, ProxySettings};
 use connect::Dialer;
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::client::conn::http1::SendRequest;
@@ -35,6 +35,37 @@ use wire::{Traffic, Upload};
 /// copy of it may be kept (RFC 9112 §8).
 #[derive(Clone, Copy, Debug)]
 pub struct UntilClose;
+
+/// How long the client waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the head of an answer.
+    pub answer: Duration,
+    /// For the next request on a connection, before it closes it.
+    pub idle: Duration,
+}
+
+impl Patience {
+    /// As the settings have it.
+    pub fn of(settings: &ProxySettings) -> Patience {
+        Patience {
+            connect: settings.connect_timeout,
+            answer: settings.origin_timeout,
+            idle: settings.idle_timeout,
+        }
+    }
+
+    /// The same for all of them.
+    pub fn all(patience: Duration) -> Patience {
+        Patience {
+            connect: patience,
+            answer: patience,
+            idle: patience,
+        }
+    }
+}
 
 /// The way to the origin; clones share their connections.
 #[derive(Clone)]
@@ -71,20 +102,26 @@ impl Origin {
     /// A client for the origin of these settings. Connects to nothing yet. An `https` origin is
     /// trusted by the compiled-in web roots.
     pub fn new(settings: &ProxySettings) -> Result<Origin, OriginError> {
+        Origin::at(&settings.origin, Patience::of(settings))
+    }
+
+    /// A client for any server, spoken to as an origin is.
+    pub fn at(address: &OriginAddress, patience: Patience) -> Result<Origin, OriginError> {
         let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
-        Origin::trusting(settings, roots)
+        Origin::trusting(address, patience, roots)
     }
 
     /// The same, trusting these authorities.
     pub(crate) fn trusting(
-        settings: &ProxySettings,
+        address: &OriginAddress,
+        patience: Patience,
         roots: RootCertStore,
     ) -> Result<Origin, OriginError> {
-        let dialer = Dialer::new(&settings.origin, settings.connect_timeout, roots)?;
+        let dialer = Dialer::new(address, patience.connect, roots)?;
         Ok(Origin(Arc::new(Parts {
             dialer,
-            pool: Pool::new(settings.idle_timeout),
-            origin_timeout: settings.origin_timeout,
+            pool: Pool::new(patience.idle),
+            origin_timeout: patience.answer,
             #[cfg(test)]
             simulated: None,
         })))

@@ -10,6 +10,7 @@ mod rule;
 mod set;
 mod settings;
 mod syntax;
+mod verify;
 
 pub use rule::{Draft, UNNAMED};
 pub use set::SetDraft;

@@ -18,7 +18,7 @@ pub enum Listen {
 }
 
 /// Where the origin is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum OriginAddress {
     /// `http://host:port`
     Http {
@@ -233,7 +233,7 @@ pub enum Scheme {
 
 /// The algorithms a token may be signed with, by their names in RFC 7518 §3.1 and RFC 8037 §3.1;
 /// pinned by configuration, never taken from the token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// `HS256`
     Hs256,
@@ -268,6 +268,22 @@ pub enum VerifyKey {
     Secret(Secret<String>),
     /// The text of the PEM file named by `public_key`, read when the file was checked.
     Pem(String),
+    /// `jwks`
+    Jwks(KeySource),
+}
+
+/// Where an issuer publishes his keys.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum KeySource {
+    /// A file that somebody else keeps up to date.
+    File(PathBuf),
+    /// A URL.
+    Url {
+        /// Scheme, host and port.
+        server: OriginAddress,
+        /// Path and query.
+        target: String,
+    },
 }
 
 /// `verify = { … }`
@@ -277,6 +293,10 @@ pub struct VerifySettings {
     pub algorithm: Algorithm,
     /// Checked to fit the algorithm.
     pub key: VerifyKey,
+    /// One of them must be a token's `aud`, or stand in it. None: not asked.
+    pub audience: Vec<String>,
+    /// One of them must be a token's `iss`. None: not asked.
+    pub issuer: Vec<String>,
 }
 
 /// `[identity]`

@@ -8,6 +8,7 @@ use super::redis::{Redis, Way};
 use super::report::Report;
 use super::{RULES, SIDECARS};
 use crate::clock::simulated;
+use crate::jwks::Issuers;
 use crate::key;
 use crate::live::{self, Ground, Live};
 use crate::metrics::Metrics;
@@ -110,6 +111,7 @@ impl Fleet {
             metrics,
             clock: self.clocks[place].clone().into(),
             tasks: TaskTracker::new(),
+            issuers: Issuers::default(),
         };
         let mut live = Live::new(table, ground).expect("nothing to set up");
         live.origin = self.way_to_the_origin(&live.table, &death);

@@ -39,8 +39,17 @@ fn all() -> [(Algorithm, &'static str, VerifyKey); 12] {
     ]
 }
 
+fn of(algorithm: Algorithm, key: VerifyKey) -> VerifySettings {
+    VerifySettings {
+        algorithm,
+        key,
+        audience: Vec::new(),
+        issuer: Vec::new(),
+    }
+}
+
 fn new(algorithm: Algorithm, key: VerifyKey) -> Result<Verifier, String> {
-    Verifier::new(&VerifySettings { algorithm, key }, Duration::ZERO)
+    Verifier::new(&of(algorithm, key), Duration::ZERO, None)
 }
 
 fn hs256() -> Verifier {
@@ -294,11 +303,8 @@ fn a_token_is_early_until_the_second_of_nbf() {
 
 #[test]
 fn leeway_widens_both_bounds_by_itself() {
-    let settings = VerifySettings {
-        algorithm: Algorithm::Hs256,
-        key: secret(SECRET),
-    };
-    let verifier = Verifier::new(&settings, Duration::from_secs(5)).expect("a secret");
+    let settings = of(Algorithm::Hs256, secret(SECRET));
+    let verifier = Verifier::new(&settings, Duration::from_secs(5), None).expect("a secret");
     let token = signed(br#"{"nbf":1000,"exp":2000}"#);
     assert_eq!(
         verifier.verify(&token, 994).err(),
@@ -357,4 +363,85 @@ fn claims_are_text_only_where_their_text_is_certain() {
     }
     assert_eq!(claims.value("i"), Some(&Value::from(-7)));
     assert!(!format!("{claims:?}").contains("last"));
+}
+
+#[test]
+fn a_token_is_for_the_audience_and_of_the_issuer_that_are_asked() {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let settings = VerifySettings {
+        audience: names(&["clinic", "lab"]),
+        issuer: names(&["https://issuer.example"]),
+        ..of(Algorithm::Hs256, secret(SECRET))
+    };
+    let verifier = Verifier::new(&settings, Duration::ZERO, None).expect("a secret");
+    let claims = |aud: &str, iss: &str| format!(r#"{{"aud":{aud},"iss":{iss}}}"#);
+    let iss = r#""https://issuer.example""#;
+    for good in [r#""clinic""#, r#"["other","lab"]"#] {
+        let token = signed(claims(good, iss).as_bytes());
+        assert_eq!(refusal(&verifier, &token), None, "{good}");
+    }
+    for bad in [
+        r#""Clinic""#,
+        "[]",
+        "null",
+        r#"["other"]"#,
+        r#"{"clinic":1}"#,
+        r#"[["clinic"]]"#,
+    ] {
+        let token = signed(claims(bad, iss).as_bytes());
+        assert_eq!(
+            refusal(&verifier, &token),
+            Some(BadToken::Audience),
+            "{bad}"
+        );
+    }
+    for bad in [
+        r#""https://issuer.example/""#,
+        r#"["https://issuer.example"]"#,
+        "null",
+    ] {
+        let token = signed(claims(r#""lab""#, bad).as_bytes());
+        assert_eq!(refusal(&verifier, &token), Some(BadToken::Issuer), "{bad}");
+    }
+    let silent = signed(br#"{"email":"ann@clinic.example"}"#);
+    assert_eq!(refusal(&verifier, &silent), Some(BadToken::Audience));
+}
+
+#[test]
+fn what_a_token_proved_is_remembered_until_it_expires_and_nothing_else_is() {
+    let verifier = hs256();
+    let token = signed(br#"{"email":"ann@clinic.example","nbf":1000,"exp":2000}"#);
+    let forged = format!("{}x", token.trim_end_matches('A'));
+    for _ in 0..3 {
+        assert!(verifier.verify(&token, VALID).is_ok());
+        assert!(verifier.verify(&forged, VALID).is_err());
+    }
+    assert_eq!(verifier.remembered.len(), 1);
+    assert_eq!(
+        refusal_at(&verifier, &token, 999),
+        Some(BadToken::NotYetValid)
+    );
+    assert_eq!(refusal_at(&verifier, &token, 2000), Some(BadToken::Expired));
+    assert_eq!(verifier.remembered.len(), 0);
+    assert_eq!(refusal_at(&verifier, &token, 2000), Some(BadToken::Expired));
+    assert_eq!(
+        verifier.remembered.len(),
+        0,
+        "an expired one is not remembered"
+    );
+}
+
+#[test]
+fn remembered_tokens_are_bounded_however_many_there_are() {
+    let verifier = hs256();
+    for nth in 0..40_000 {
+        let token = signed(format!(r#"{{"email":"{nth}@clinic.example"}}"#).as_bytes());
+        assert!(verifier.verify(&token, VALID).is_ok());
+    }
+    let held = verifier.remembered.len();
+    assert!((1_000..30_000).contains(&held), "{held}");
+}
+
+fn refusal_at(verifier: &Verifier, token: &str, now: u64) -> Option<BadToken> {
+    verifier.verify(token, now).err()
 }

@@ -185,7 +185,7 @@ async fn asked_over_tls(host: &str, trusted: bool) -> Result<String, FailureKind
         port,
     });
     let origin = match trusted {
-        true => Origin::trusting(&settings, roots),
+        true => Origin::trusting(&settings.origin, Patience::of(&settings), roots),
         false => Origin::new(&settings),
     };
     match origin.expect("a name").ask(get()).await {

@@ -1,7 +1,9 @@
 //! The digest of all that decides what an entry of a rule means.
 
 use crate::digest::{Digest, Digester};
-use crate::rules::settings::{IdentitySettings, ProxySettings};
+use crate::rules::settings::{
+    IdentitySettings, KeySource, ProxySettings, VerifyKey, VerifySettings,
+};
 use crate::rules::table::{Rule, Ttl};
 
 /// Two rules with the same fingerprint mean the same by an entry under the same key. How long it
@@ -64,7 +66,9 @@ pub fn fingerprint(
     digester.finish()
 }
 
-fn who(identity: &IdentitySettings) -> String {
+/// Whom a verified claim speaks of. The same e-mail address of another issuer is another person's;
+/// keys come and go, and are no part of it.
+pub fn who(identity: &IdentitySettings) -> String {
     let IdentitySettings {
         token,
         scheme,
@@ -72,6 +76,18 @@ fn who(identity: &IdentitySettings) -> String {
         role,
         leeway: _,
     } = identity;
-    let algorithm = verify.as_ref().map(|verify| verify.algorithm);
-    format!("{token:?} {scheme:?} {algorithm:?} {role:?}")
+    let verified = verify.as_ref().map(|verify| {
+        let VerifySettings {
+            algorithm,
+            key,
+            audience,
+            issuer,
+        } = verify;
+        let published_at = match key {
+            VerifyKey::Jwks(source @ KeySource::Url { .. }) => Some(source),
+            _ => None,
+        };
+        format!("{algorithm:?} {published_at:?} {audience:?} {issuer:?}")
+    });
+    format!("{token:?} {scheme:?} {verified:?} {role:?}")
 }

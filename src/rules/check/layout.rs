@@ -1,5 +1,6 @@
 //! The digest of all that decides which nodes an entry has and which nodes a write drops.
 
+use super::fingerprint::who;
 use crate::digest::{Digest, Digester};
 use crate::rules::settings::{IdentitySettings, ProxySettings};
 use crate::rules::table::{Drop, Rule, Set, Table};
@@ -71,18 +72,7 @@ fn of_proxy(proxy: &ProxySettings) -> String {
 
 /// Without the secret: a token that only others can verify widens the drops that need its claims.
 fn of_identity(identity: Option<&IdentitySettings>) -> String {
-    let Some(IdentitySettings {
-        token,
-        scheme,
-        verify,
-        role,
-        leeway: _,
-    }) = identity
-    else {
-        return "nobody".to_owned();
-    };
-    let algorithm = verify.as_ref().map(|verify| verify.algorithm);
-    format!("{token:?} {scheme:?} {algorithm:?} {role:?}")
+    identity.map_or("nobody".to_owned(), who)
 }
 
 fn of_set(set: &Set) -> String {

@@ -5,12 +5,12 @@ mod store;
 pub use store::store_url;
 
 use crate::rules::problem::Fault;
-use crate::rules::settings::{Listen, OriginAddress, TokenSource};
+use crate::rules::settings::{KeySource, Listen, OriginAddress, TokenSource};
 use hyper::Uri;
 use hyper::header::HeaderName;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 type Parsed<T> = Result<T, Fault>;
 
@@ -84,6 +84,41 @@ pub fn origin(text: &str) -> Parsed<OriginAddress> {
             port: port.unwrap_or(443),
         }),
         _ => refuse(text, "an origin speaks http or https", help),
+    }
+}
+
+/// `https://issuer/path`, or the name of a file; a relative one starts at `base`.
+pub fn key_source(text: &str, base: &Path) -> Parsed<KeySource> {
+    if !text.contains("://") {
+        return Ok(KeySource::File(base.join(text)));
+    }
+    let help = "write `https://host/path`, or the name of a file";
+    let Ok(uri) = text.parse::<Uri>() else {
+        return refuse(text, "this is not the address of a key set", help);
+    };
+    let end = text.len()
+        - uri
+            .path_and_query()
+            .map_or(0, |target| target.as_str().len());
+    let Ok(server) = origin(text.get(..end).unwrap_or(text)) else {
+        return refuse(text, "this is not the address of a key set", help);
+    };
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    Ok(KeySource::Url {
+        server,
+        target: target.to_owned(),
+    })
+}
+
+/// An audience or an issuer.
+pub fn party(text: &str) -> Parsed<String> {
+    match text.is_empty() {
+        true => refuse(
+            text,
+            "an empty name is nobody's",
+            "write it as the tokens do",
+        ),
+        false => Ok(text.to_owned()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `[proxy] [admin] [local] [store] [identity]`, each with its defaults.
 
 use super::kept::field;
-use super::{address, keyfile, limits};
+use super::{address, keyfile, limits, verify};
 use crate::rules::problem::Problem;
 use crate::rules::read::Text;
 use crate::rules::section::Section;
@@ -309,7 +309,8 @@ fn pem_path(
     Some(path)
 }
 
-const PEM_HELP: &str = "name a PEM file; a relative path starts at the rules file's directory";
+/// What to do about a file that is not what its name stands for.
+pub const PEM_HELP: &str = "name a PEM file; a relative path starts at the rules file's directory";
 
 /// `[identity]`, and whether it certainly has no `verify`.
 pub fn identity(s: Section<'_>, base: &Path) -> (IdentitySettings, bool) {
@@ -336,7 +337,7 @@ pub fn identity(s: Section<'_>, base: &Path) -> (IdentitySettings, bool) {
     let scheme = s.choice("scheme", &schemes).unwrap_or(Scheme::Raw);
     let verify = s
         .section("verify", "`verify`")
-        .and_then(|verify| verify_settings(verify, base));
+        .and_then(|verify| verify::settings(verify, base));
     let role = s
         .not_empty("role")
         .map_or_else(|| "role".to_owned(), |text| text.value);
@@ -351,81 +352,4 @@ pub fn identity(s: Section<'_>, base: &Path) -> (IdentitySettings, bool) {
         leeway,
     };
     (settings, !verify_written && !doubts.of("verify"))
-}
-
-const ALGORITHMS: [(&str, Algorithm); 12] = [
-    ("HS256", Algorithm::Hs256),
-    ("HS384", Algorithm::Hs384),
-    ("HS512", Algorithm::Hs512),
-    ("RS256", Algorithm::Rs256),
-    ("RS384", Algorithm::Rs384),
-    ("RS512", Algorithm::Rs512),
-    ("PS256", Algorithm::Ps256),
-    ("PS384", Algorithm::Ps384),
-    ("PS512", Algorithm::Ps512),
-    ("ES256", Algorithm::Es256),
-    ("ES384", Algorithm::Es384),
-    ("EdDSA", Algorithm::EdDsa),
-];
-
-fn verify_settings(s: Section<'_>, base: &Path) -> Option<VerifySettings> {
-    if !s.has("algorithm") {
-        s.missing(
-            "algorithm",
-            "verify = { algorithm = \"HS256\", secret = \"${JWT_SECRET}\" }",
-        );
-    }
-    let algorithm = s.choice("algorithm", &ALGORITHMS);
-    let secret = s.not_empty("secret");
-    let public_key = s.text("public_key");
-    let symmetric = matches!(
-        algorithm,
-        Some(Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512)
-    );
-    let (wanted, other) = if symmetric {
-        ("secret", "public_key")
-    } else {
-        ("public_key", "secret")
-    };
-    if algorithm.is_some() && s.has(other) {
-        let message = format!("this algorithm is verified with `{wanted}`, not `{other}`");
-        s.reader.report(Problem::error(
-            s.span_of(other),
-            message,
-            "does not fit",
-            "",
-        ));
-    }
-    if algorithm.is_some() && !s.has(wanted) && !s.has("jwks") && !s.has(other) {
-        s.missing(wanted, &format!("{wanted} = \"…\""));
-    }
-    let key = algorithm.and_then(|algorithm| match symmetric {
-        true => secret.map(|text| VerifyKey::Secret(Secret::new(text.value))),
-        false => public_key.and_then(|text| pem_key(&s, text, algorithm, base)),
-    });
-    s.finish(&[(
-        "jwks",
-        "write the key to a PEM file and name it with `public_key`",
-    )]);
-    Some(VerifySettings {
-        algorithm: algorithm?,
-        key: key?,
-    })
-}
-
-fn pem_key(s: &Section<'_>, text: Text, algorithm: Algorithm, base: &Path) -> Option<VerifyKey> {
-    let checked = keyfile::read(&base.join(&text.value)).and_then(|pem| {
-        match keyfile::misfit(&pem, algorithm) {
-            Some(message) => Err(message.to_owned()),
-            None => Ok(pem),
-        }
-    });
-    match checked {
-        Ok(pem) => Some(VerifyKey::Pem(pem)),
-        Err(message) => {
-            s.reader
-                .report(Problem::error(text.span, message, "this file", PEM_HELP));
-            None
-        }
-    }
 }

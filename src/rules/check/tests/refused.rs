@@ -131,9 +131,19 @@ fn a_verification_that_verifies_nothing_is_refused() {
             "cannot be read",
         ),
         (
-            "algorithm = \"RS256\", jwks = \"https://x\"",
-            "jwks",
-            "not supported",
+            "algorithm = \"HS256\", jwks = \"https://x\"",
+            "https://x",
+            "not `jwks`",
+        ),
+        (
+            "algorithm = \"RS256\", jwks = \"ftp://x\"",
+            "ftp://x",
+            "not the address of a key set",
+        ),
+        (
+            "algorithm = \"HS256\", secret = \"s\", audience = []",
+            "[]",
+            "names nobody",
         ),
     ];
     for (verify, at, message) in cases {
