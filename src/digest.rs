@@ -24,6 +24,9 @@ impl fmt::Debug for Digest {
     }
 }
 
+/// Bytes of a secret that digests are keyed with, and of one that is derived from it.
+pub const KEY_BYTES: usize = blake3::KEY_LEN;
+
 /// Digests a sequence of parts. Each part is preceded by its length, so two different sequences
 /// never feed the hash the same bytes.
 pub struct Digester(blake3::Hasher);
@@ -32,6 +35,14 @@ impl Digester {
     /// Starts a digest of one kind. `kind` keeps digests made for different purposes apart.
     pub fn new(kind: &str) -> Digester {
         let mut digester = Digester(blake3::Hasher::new());
+        digester.part(kind.as_bytes());
+        digester
+    }
+
+    /// The same under a secret: without it nobody can tell what was digested, nor that two digests
+    /// are of one thing, were they made under two secrets.
+    pub fn keyed(secret: &[u8; KEY_BYTES], kind: &str) -> Digester {
+        let mut digester = Digester(blake3::Hasher::new_keyed(secret));
         digester.part(kind.as_bytes());
         digester
     }
@@ -48,6 +59,11 @@ impl Digester {
         let mut digest = [0; DIGEST_BYTES];
         self.0.finalize_xof().fill(&mut digest);
         Digest(digest)
+    }
+
+    /// The first 256 bits: wide enough for a secret.
+    pub fn derive(&self) -> [u8; KEY_BYTES] {
+        *self.0.finalize().as_bytes()
     }
 }
 

@@ -87,6 +87,7 @@ impl Server {
             settings: &table.store,
             local: &table.local,
             node_ttl: node_ttl(&table),
+            namespace: &table.namespace,
             root: root_of(&table),
             channel: key::drops_channel(&table.namespace),
             clock: clock.clone(),

@@ -17,8 +17,8 @@
 //! body       8 bytes of its length before coding; the coded body is the rest
 //! ```
 //!
-//! The checksum finds damage, not forgery: whoever may write to the store is trusted to write
-//! entries. Bytes that are not exactly this are [`Undecodable`], which the store makes a miss.
+//! The checksum finds damage, not forgery: unless values are sealed, whoever may write to the store is
+//! trusted to write entries. Bytes that are not exactly this are [`Undecodable`], which the store makes a miss.
 
 use super::{Entry, Stale, Version};
 use crate::digest::{DIGEST_BYTES, Digest};

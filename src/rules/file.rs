@@ -7,6 +7,7 @@ mod keyfile;
 mod limits;
 mod route;
 mod rule;
+mod seal;
 mod set;
 mod settings;
 mod syntax;

@@ -189,6 +189,26 @@ pub enum OnDown {
     Refuse,
 }
 
+/// What values in the store are sealed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealSettings {
+    /// `seal`: seals from now on.
+    pub current: Secret<[u8; SEAL_KEY_BYTES]>,
+    /// `seal_previous`: what they sealed still opens. The last one also makes the names of keys, so
+    /// that these stay as they are while a fleet changes over.
+    pub previous: Vec<Secret<[u8; SEAL_KEY_BYTES]>>,
+}
+
+/// Bytes of a sealing key.
+pub const SEAL_KEY_BYTES: usize = 32;
+
+impl SealSettings {
+    /// The key by which names are made.
+    pub fn of_names(&self) -> &Secret<[u8; SEAL_KEY_BYTES]> {
+        self.previous.last().unwrap_or(&self.current)
+    }
+}
+
 /// `[store]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreSettings {
@@ -200,6 +220,8 @@ pub struct StoreSettings {
     pub max_entry: usize,
     /// Default LZ4.
     pub compress: Compress,
+    /// Whether and with what values are sealed and names hidden. A store that is memory shows neither.
+    pub seal: Option<SealSettings>,
     /// Files for `rediss://`.
     pub tls: StoreTls,
     /// How long a write may take to commit and still be safe against the death of its sidecar.

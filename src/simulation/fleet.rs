@@ -98,6 +98,7 @@ impl Fleet {
                 settings: &table.store,
                 local: &table.local,
                 node_ttl: NODE_TTL,
+                namespace: &table.namespace,
                 root: live::root_of(&table),
                 channel: key::drops_channel(&table.namespace),
                 clock: self.clocks[place].clone().into(),

@@ -51,7 +51,7 @@ impl Store {
     pub async fn lock(&self, lock: &str, life: Duration) -> Locked {
         match &self.0.place {
             Place::Memory(_) => Locked::Nobodys,
-            Place::Redis(shared) => match shared.lock(lock, life).await {
+            Place::Redis(shared) => match shared.lock(&self.0.names.one(lock), life).await {
                 Ok(true) => Locked::Ours,
                 Ok(false) => Locked::Others,
                 Err(_) => Locked::Nobodys,
@@ -63,7 +63,7 @@ impl Store {
     pub async fn hold(&self, lock: &str, life: Duration) {
         if let Place::Redis(shared) = &self.0.place {
             // Unheard, the lock ends sooner, and somebody may fetch beside us.
-            let _ = shared.hold(lock, life).await;
+            let _ = shared.hold(&self.0.names.one(lock), life).await;
         }
     }
 
@@ -71,17 +71,18 @@ impl Store {
     pub async fn release(&self, lock: &str) {
         if let Place::Redis(shared) = &self.0.place {
             // Unheard, the lock ends by itself.
-            let _ = shared.release(lock).await;
+            let _ = shared.release(&self.0.names.one(lock)).await;
         }
     }
 
     /// Says for `life` that nobody need wait for the answer that this lock was taken for. One
     /// command; where the store is too full to be told, the lock is released.
     pub async fn restless(&self, lock: &str, life: Duration) {
+        let lock = self.0.names.one(lock);
         if let Place::Redis(shared) = &self.0.place
-            && shared.restless(lock, life).await.is_err()
+            && shared.restless(&lock, life).await.is_err()
         {
-            let _ = shared.release(lock).await;
+            let _ = shared.release(&lock).await;
         }
     }
 }

@@ -18,6 +18,7 @@ mod owed; // deletions that Redis could not be told of
 mod redis;
 mod root; // the node that every entry has, and whose entries live under it
 mod scripts;
+mod seal; // what Redis may not read nor make
 mod shared; // the store that is Redis
 mod tier; // a memory bounded by bytes
 mod warden; // the task that reconnects and pays
@@ -35,6 +36,7 @@ use crate::metrics::Metrics;
 use crate::rules::settings::{LocalSettings, StoreSettings, StoreUrl};
 use bytes::Bytes;
 use memory::Memory;
+use seal::{Names, Seal};
 use shared::Shared;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -101,6 +103,8 @@ pub struct Opening<'s> {
     pub local: &'s LocalSettings,
     /// How long nodes and markers live; longer than any entry.
     pub node_ttl: Duration,
+    /// Begins every name.
+    pub namespace: &'s str,
     /// The node that every entry has, and the layout of the rules in force.
     pub root: Root,
     /// On which the sidecars of a fleet tell each other what they deleted: see [`Store::listen`].
@@ -118,6 +122,9 @@ pub struct Store(Arc<Inner>, Arc<Root>);
 struct Inner {
     place: Place,
     generation: AtomicU64,
+    /// As they stand in Redis. From here on inward nobody knows others: not the debts nor their
+    /// journal, not what is told on the channel.
+    names: Names,
 }
 
 enum Place {
@@ -153,6 +160,7 @@ impl Store {
     /// Must be called within a Tokio runtime if the store is Redis.
     pub fn open(opening: Opening<'_>) -> Result<Store, OpenError> {
         let root = Arc::new(opening.root.clone());
+        let seal = seal(&opening);
         let place = match &opening.settings.url {
             StoreUrl::Memory => {
                 let Opening {
@@ -165,11 +173,11 @@ impl Store {
                 Place::Memory(Memory::new(local.max, node_ttl, metrics))
             }
             StoreUrl::Redis(url) => {
-                let shared = Shared::open(url.reveal(), opening)?;
+                let shared = Shared::open(url.reveal(), seal.clone(), opening)?;
                 Place::Redis(Box::new(shared))
             }
         };
-        Ok(Store::of(place, root))
+        Ok(Store::of(place, seal, root))
     }
 
     /// The same with a simulated Redis, whatever URL the settings name.
@@ -180,12 +188,14 @@ impl Store {
     ) -> Result<Store, OpenError> {
         let address = redis::Address::simulated(server, opening.settings.timeout);
         let root = Arc::new(opening.root.clone());
-        let shared = Shared::at(address, opening)?;
-        Ok(Store::of(Place::Redis(Box::new(shared)), root))
+        let seal = seal(&opening);
+        let shared = Shared::at(address, seal.clone(), opening)?;
+        Ok(Store::of(Place::Redis(Box::new(shared)), seal, root))
     }
 
-    fn of(place: Place, root: Arc<Root>) -> Store {
+    fn of(place: Place, seal: Option<Arc<Seal>>, root: Arc<Root>) -> Store {
         let inner = Inner {
+            names: Names::new(seal, &root),
             place,
             generation: AtomicU64::new(0),
         };
@@ -237,7 +247,19 @@ impl Store {
     pub async fn look(&self, sought: Sought<'_>) -> Result<Look, Down> {
         match &self.0.place {
             Place::Memory(memory) => Ok(memory.look(sought, &self.1)),
-            Place::Redis(shared) => shared.look(sought, &self.1).await,
+            Place::Redis(shared) => {
+                let names = &self.0.names;
+                let marker = sought.marker.map(|marker| names.one(marker));
+                let lock = sought.lock.map(|lock| names.one(lock));
+                let hidden = Sought {
+                    entry: &names.one(sought.entry),
+                    nodes: &names.all(sought.nodes),
+                    marker: marker.as_deref(),
+                    lock: lock.as_deref(),
+                    local_ttl: sought.local_ttl,
+                };
+                shared.look(hidden, &self.1).await
+            }
         }
     }
 
@@ -246,7 +268,7 @@ impl Store {
     pub async fn snapshot(&self, nodes: &[String]) -> Result<Vec<Version>, Down> {
         match &self.0.place {
             Place::Memory(memory) => Ok(memory.snapshot(nodes, &self.1)),
-            Place::Redis(shared) => shared.snapshot(nodes, &self.1).await,
+            Place::Redis(shared) => shared.snapshot(&self.0.names.all(nodes), &self.1).await,
         }
     }
 
@@ -258,7 +280,7 @@ impl Store {
                 memory.keep(key, entry);
                 Ok(())
             }
-            Place::Redis(shared) => shared.keep(key, entry).await,
+            Place::Redis(shared) => shared.keep(&self.0.names.one(key), entry).await,
         }
     }
 
@@ -269,7 +291,7 @@ impl Store {
                 memory.put_marker(key, value);
                 Ok(())
             }
-            Place::Redis(shared) => shared.put_marker(key, value).await,
+            Place::Redis(shared) => shared.put_marker(&self.0.names.one(key), value).await,
         }
     }
 
@@ -282,7 +304,7 @@ impl Store {
         match &self.0.place {
             _ if nodes.is_empty() => Bumped::Done,
             Place::Memory(memory) => memory.bump(nodes, &self.1),
-            Place::Redis(shared) => shared.bump(nodes, &self.1).await,
+            Place::Redis(shared) => shared.bump(&self.0.names.all(nodes), &self.1).await,
         }
     }
 
@@ -303,7 +325,11 @@ impl Store {
     pub async fn lease(&self, nodes: &[String], duration: Duration) -> Leased {
         match &self.0.place {
             Place::Memory(_) => Leased::Needless,
-            Place::Redis(shared) => shared.lease(nodes, duration, &self.1).await,
+            Place::Redis(shared) => {
+                shared
+                    .lease(&self.0.names.all(nodes), duration, &self.1)
+                    .await
+            }
         }
     }
 
@@ -316,11 +342,12 @@ impl Store {
         match (&self.0.place, leased) {
             (Place::Redis(shared), Leased::Granted(lease)) => {
                 self.0.generation.fetch_add(1, SeqCst);
-                shared.settle(lease, bumped, unknown, &self.1).await
+                let bumped = self.0.names.all(bumped);
+                shared.settle(lease, &bumped, unknown, &self.1).await
             }
             (Place::Redis(shared), Leased::Down) => {
                 self.0.generation.fetch_add(1, SeqCst);
-                shared.owe(bumped, &self.1)
+                shared.owe(&self.0.names.all(bumped), &self.1)
             }
             _ => self.bump(bumped).await,
         }
@@ -394,4 +421,10 @@ fn token() -> Version {
     let mut token = Version::default();
     getrandom::fill(&mut token).expect("without the system's randomness nothing here is safe");
     token
+}
+
+/// What seals a store's values, where it is one that others could read.
+fn seal(opening: &Opening<'_>) -> Option<Arc<Seal>> {
+    let settings = opening.settings.seal.as_ref()?;
+    Some(Arc::new(Seal::new(settings, opening.namespace)))
 }

@@ -12,6 +12,7 @@ use super::local::{self, Local};
 use super::owed::Owed;
 use super::redis::{Address, Connection};
 use super::root::Root;
+use super::seal::Seal;
 use super::warden::Warden;
 use super::{Bumped, Lease, Leased, Lock, Look, NodeTtl, Opening, Sought, token};
 use crate::clock::Clock;
@@ -19,6 +20,7 @@ use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
 use crate::rules::settings::Compress;
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,6 +35,7 @@ pub struct Shared {
     known: Arc<Known>,
     channel: Arc<Channel>,
     compress: Compress,
+    seal: Option<Arc<Seal>>,
     timeout: Duration,
     node_ttl: NodeTtl,
     clock: Clock,
@@ -45,17 +48,26 @@ pub struct Shared {
 
 impl Shared {
     /// Checks the address, takes over what the journal says is owed, and begins to connect.
-    pub fn open(url: &str, opening: Opening<'_>) -> Result<Shared, OpenError> {
+    pub fn open(
+        url: &str,
+        seal: Option<Arc<Seal>>,
+        opening: Opening<'_>,
+    ) -> Result<Shared, OpenError> {
         let address = Address::new(url, opening.settings)?;
-        Shared::at(address, opening)
+        Shared::at(address, seal, opening)
     }
 
     /// The same of an address that was checked.
-    pub fn at(address: Address, opening: Opening<'_>) -> Result<Shared, OpenError> {
+    pub fn at(
+        address: Address,
+        seal: Option<Arc<Seal>>,
+        opening: Opening<'_>,
+    ) -> Result<Shared, OpenError> {
         let Opening {
             settings,
             local,
             node_ttl,
+            namespace: _,
             root,
             channel,
             clock,
@@ -89,6 +101,7 @@ impl Shared {
             known,
             channel,
             compress: settings.compress,
+            seal,
             timeout: settings.timeout,
             node_ttl: NodeTtl::new(node_ttl),
             clock,
@@ -159,8 +172,8 @@ impl Shared {
         sight.note(versions.iter().copied());
         // Copied, because a slice would keep the whole read buffer alive.
         let marker = marker
-            .and_then(|_| values.next().flatten())
-            .map(|bytes| Bytes::copy_from_slice(&bytes));
+            .and_then(|marker| Some((marker, values.next().flatten()?)))
+            .and_then(|(marker, value)| Some(self.opened(marker, &value)?.into_owned().into()));
         let lock = Lock::of(values.next().flatten());
         let entry = match local {
             None => self.decoded(key, remote, &versions),
@@ -203,7 +216,7 @@ impl Shared {
         value: Option<Bytes>,
         versions: &[Option<Version>],
     ) -> Option<Arc<Entry>> {
-        match Entry::decode(&value?) {
+        match Entry::decode(&self.opened(key, &value?)?) {
             Ok(entry) => {
                 let entry = Arc::new(entry);
                 if local::matches(&entry, versions) {
@@ -215,6 +228,26 @@ impl Shared {
                 self.foreign(&Fault::new(Kind::Protocol, &undecodable.to_string()));
                 None
             }
+        }
+    }
+
+    /// A value as it was kept. One that the seal does not open is a miss, as any that is not ours.
+    fn opened<'v>(&self, key: &str, value: &'v [u8]) -> Option<Cow<'v, [u8]>> {
+        let Some(seal) = &self.seal else {
+            return Some(Cow::Borrowed(value));
+        };
+        let opened = seal.open(key, value);
+        if opened.is_none() {
+            self.foreign(&Fault::new(Kind::Protocol, "the seal does not open it"));
+        }
+        opened.map(Cow::Owned)
+    }
+
+    /// A value as it is to stand in Redis.
+    fn sealed(&self, key: &str, value: Bytes) -> Result<Bytes, Down> {
+        match &self.seal {
+            None => Ok(value),
+            Some(seal) => seal.seal(key, &value).map(Bytes::from).ok_or(Down),
         }
     }
 
@@ -241,7 +274,7 @@ impl Shared {
     /// See [`super::Store::keep`].
     pub async fn keep(&self, key: &str, entry: Arc<Entry>) -> Result<(), Down> {
         let connection = self.breaker.connection()?;
-        let bytes = Bytes::from(entry.encode(self.compress));
+        let bytes = self.sealed(key, Bytes::from(entry.encode(self.compress)))?;
         let ttl = entry.lifetime();
         // Also of use where Redis is full: its versions are asked for each time.
         self.local.put(key, entry, &self.clock.reading());
@@ -252,6 +285,7 @@ impl Shared {
     /// See [`super::Store::put_marker`].
     pub async fn put_marker(&self, key: &str, value: Bytes) -> Result<(), Down> {
         let connection = self.breaker.connection()?;
+        let value = self.sealed(key, value)?;
         self.breaker.note(
             &connection,
             connection.set(key, value, self.node_ttl.get()).await,

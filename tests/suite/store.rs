@@ -17,7 +17,8 @@ use sidecache::digest::Digest;
 use sidecache::entry::{Entry, Stale, Version};
 use sidecache::metrics::Metrics;
 use sidecache::rules::settings::{
-    Compress, LocalSettings, OnDown, StoreSettings, StoreTls, StoreUrl,
+    Compress, LocalSettings, OnDown, SEAL_KEY_BYTES, SealSettings, StoreSettings, StoreTls,
+    StoreUrl,
 };
 use sidecache::secret::Secret;
 use sidecache::store::{Look, Opening, Root, Sought, Store};
@@ -35,6 +36,7 @@ fn settings(url: StoreUrl) -> StoreSettings {
         timeout: TIMEOUT,
         max_entry: 1 << 20,
         compress: Compress::Lz4,
+        seal: None,
         tls: StoreTls::default(),
         write_lease: Duration::from_secs(35),
         on_down: OnDown::Forward,
@@ -48,6 +50,7 @@ fn open_with(settings: &StoreSettings, metrics: Arc<Metrics>) -> Store {
         settings,
         local: &local,
         node_ttl: NODE_TTL,
+        namespace: "clinic",
         root: root(1),
         channel: "clinic:!drops".to_owned(),
         clock: Clock::default(),
@@ -83,6 +86,18 @@ fn open(url: String) -> Store {
 
 async fn connected(redis: &RedisServer) -> Store {
     let store = open(redis.url());
+    crate::redis::eventually("the store is up", async || store.connected().await).await;
+    store
+}
+
+/// The same, sealing its values.
+async fn sealed(redis: &RedisServer) -> Store {
+    let mut settings = settings(redis_url(redis.url()));
+    settings.seal = Some(SealSettings {
+        current: Secret::new([7; SEAL_KEY_BYTES]),
+        previous: Vec::new(),
+    });
+    let store = open_with(&settings, Arc::new(Metrics::new()));
     crate::redis::eventually("the store is up", async || store.connected().await).await;
     store
 }

@@ -2,7 +2,7 @@
 
 use super::fingerprint::who;
 use crate::digest::{Digest, Digester};
-use crate::rules::settings::{IdentitySettings, ProxySettings};
+use crate::rules::settings::{IdentitySettings, ProxySettings, SealSettings, StoreSettings};
 use crate::rules::table::{Drop, Rule, Set, Table};
 
 /// What of the program decides it beside the file: how values are rendered and nodes named, how a drop
@@ -20,7 +20,7 @@ pub fn layout(table: &Table) -> Digest {
         proxy,
         admin: _,
         local: _,
-        store: _,
+        store,
         identity,
         rules,
         sets,
@@ -35,6 +35,7 @@ pub fn layout(table: &Table) -> Digest {
     };
     part(PROTOCOL.to_owned());
     part(of_proxy(proxy));
+    part(of_store(store));
     part(of_identity(identity.as_ref()));
     for Rule { fingerprint, .. } in rules.iter().map(|rule| &**rule) {
         part(format!("rule {fingerprint}")); // decided there, field by field
@@ -68,6 +69,26 @@ fn of_proxy(proxy: &ProxySettings) -> String {
         cache_control_targets: _,
     } = proxy;
     format!("{hosts:?} {trusted_proxies:?} {routing:?} {max_keyed_body} {auto_invalidate}")
+}
+
+/// Under names made by another key, nobody finds anybody's entries or nodes.
+fn of_store(store: &StoreSettings) -> String {
+    let StoreSettings {
+        url: _,
+        timeout: _,
+        max_entry: _,
+        compress: _,
+        seal,
+        tls: _,
+        write_lease: _,
+        on_down: _,
+        journal: _,
+    } = store;
+    let by = |seal: &SealSettings| {
+        let digester = Digester::keyed(seal.of_names().reveal(), "layout");
+        digester.finish().to_string()
+    };
+    seal.as_ref().map_or("plain".to_owned(), by)
 }
 
 /// Without the secret: a token that only others can verify widens the drops that need its claims.

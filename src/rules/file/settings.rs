@@ -1,7 +1,7 @@
 //! `[proxy] [admin] [local] [store] [identity]`, each with its defaults.
 
 use super::kept::field;
-use super::{address, keyfile, limits, verify};
+use super::{address, keyfile, limits, seal, verify};
 use crate::rules::problem::Problem;
 use crate::rules::read::Text;
 use crate::rules::section::Section;
@@ -203,6 +203,7 @@ pub fn store(section: Option<Section<'_>>, base: &Path, origin_timeout: Duration
         timeout: Duration::from_millis(250),
         max_entry: 1 << 20,
         compress: Compress::Lz4,
+        seal: None,
         tls: StoreTls::default(),
         write_lease: origin_timeout + LEASE_MARGIN,
         on_down: OnDown::Forward,
@@ -226,6 +227,7 @@ pub fn store(section: Option<Section<'_>>, base: &Path, origin_timeout: Duration
     if let Some(compress) = s.choice("compress", &choices) {
         settings.compress = compress;
     }
+    settings.seal = seal::settings(&s);
     settings.tls = store_tls(&s, base);
     let choices = [("forward", OnDown::Forward), ("refuse", OnDown::Refuse)];
     if let Some(on_down) = s.choice("on_down", &choices) {
@@ -233,11 +235,7 @@ pub fn store(section: Option<Section<'_>>, base: &Path, origin_timeout: Duration
     }
     settings.write_lease = write_lease(&s, origin_timeout);
     settings.journal = journal(&s, base, &settings.url);
-    s.finish(&[
-        ("seal", "leave it out: values are kept as they are"),
-        ("seal_previous", "leave it out"),
-        ("budget", "leave it out"),
-    ]);
+    s.finish(&[("budget", "leave it out")]);
     settings
 }
 

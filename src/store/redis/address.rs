@@ -149,6 +149,7 @@ mod tests {
             timeout: Duration::from_millis(250),
             max_entry: 1 << 20,
             compress: Compress::Lz4,
+            seal: None,
             tls,
             write_lease: Duration::from_secs(35),
             on_down: OnDown::Forward,

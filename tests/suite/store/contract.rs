@@ -1,10 +1,10 @@
-//! Promises of every store: each is checked of memory and of Redis.
+//! Promises of every store: each is checked of memory, of Redis, and of Redis with sealed values.
 
 use super::*;
 use sidecache::store::Bumped;
 
-/// Runs one check against both places.
-async fn both(check: impl AsyncFn(&Store)) {
+/// Runs one check against all of them.
+async fn everywhere(check: impl AsyncFn(&Store)) {
     let memory = open_with(&settings(StoreUrl::Memory), Arc::new(Metrics::new()));
     assert!(memory.connected().await && memory.up());
     check(&memory).await;
@@ -12,11 +12,15 @@ async fn both(check: impl AsyncFn(&Store)) {
     let store = connected(&redis).await;
     check(&store).await;
     store.close().await;
+    let redis = RedisServer::start();
+    let store = sealed(&redis).await;
+    check(&store).await;
+    store.close().await;
 }
 
 #[tokio::test]
 async fn an_empty_store_finds_nothing() {
-    both(async |store| {
+    everywhere(async |store| {
         let look = store
             .look(with_marker(&nodes(), "clinic:marker"))
             .await
@@ -29,7 +33,7 @@ async fn an_empty_store_finds_nothing() {
 
 #[tokio::test]
 async fn what_was_kept_under_a_snapshot_is_found_with_it() {
-    both(async |store| {
+    everywhere(async |store| {
         let kept = fill(store, "body").await;
         for _ in 0..3 {
             let look = look(store).await;
@@ -42,7 +46,7 @@ async fn what_was_kept_under_a_snapshot_is_found_with_it() {
 
 #[tokio::test]
 async fn snapshots_agree_until_a_node_is_dropped() {
-    both(async |store| {
+    everywhere(async |store| {
         let first = store.snapshot(&nodes()).await.expect("up");
         assert_ne!(first[0], first[1]);
         assert_eq!(store.snapshot(&nodes()).await.expect("up"), first);
@@ -56,7 +60,7 @@ async fn snapshots_agree_until_a_node_is_dropped() {
 
 #[tokio::test]
 async fn concurrent_snapshots_agree() {
-    both(async |store| {
+    everywhere(async |store| {
         let tasks: Vec<_> = (0..32)
             .map(|_| {
                 let store = store.clone();
@@ -75,7 +79,7 @@ async fn concurrent_snapshots_agree() {
 
 #[tokio::test]
 async fn a_dropped_node_makes_the_entry_a_miss_also_after_it_is_created_again() {
-    both(async |store| {
+    everywhere(async |store| {
         fill(store, "old").await;
         assert!(served(&look(store).await).is_some());
         assert_eq!(store.bump(&nodes()[..1]).await, Bumped::Done);
@@ -91,7 +95,7 @@ async fn a_dropped_node_makes_the_entry_a_miss_also_after_it_is_created_again() 
 
 #[tokio::test]
 async fn a_fill_that_raced_a_write_is_dead_on_arrival() {
-    both(async |store| {
+    everywhere(async |store| {
         let snapshot = store.snapshot(&nodes()).await.expect("up");
         assert_eq!(store.bump(&nodes()).await, Bumped::Done);
         store
@@ -107,7 +111,7 @@ async fn a_fill_that_raced_a_write_is_dead_on_arrival() {
 
 #[tokio::test]
 async fn a_marker_is_read_along() {
-    both(async |store| {
+    everywhere(async |store| {
         store
             .put_marker("clinic:marker", Bytes::from_static(b"origin"))
             .await
@@ -126,7 +130,7 @@ async fn a_marker_is_read_along() {
 
 #[tokio::test]
 async fn every_bump_counts_a_generation_and_an_empty_one_does_no_harm() {
-    both(async |store| {
+    everywhere(async |store| {
         let before = store.generation();
         assert_eq!(store.bump(&nodes()).await, Bumped::Done);
         assert_eq!(store.bump(&[]).await, Bumped::Done);
@@ -138,7 +142,7 @@ async fn every_bump_counts_a_generation_and_an_empty_one_does_no_harm() {
 
 #[tokio::test]
 async fn an_entry_of_no_lifetime_is_not_kept() {
-    both(async |store| {
+    everywhere(async |store| {
         let versions = store.snapshot(&nodes()).await.expect("up");
         let entry = Entry {
             ttl: 0,

@@ -77,7 +77,12 @@ fn settings_that_cannot_be_are_refused_where_they_stand() {
             "cluster",
             "not supported",
         ),
-        ("[store]\nseal = \"x\"", "seal", "not supported"),
+        ("[store]\nseal = \"x\"", "x", "32 bytes"),
+        (
+            "[store]\nseal_previous = [\"x\"]",
+            "[\"x\"]",
+            "without `seal`",
+        ),
         (
             "[store]\nurl = \"redis://me:p@host:notaport\"",
             "notaport",
