@@ -136,6 +136,11 @@ impl Asked {
         }
     }
 
+    /// Whether all of the client's headers go along with a fill.
+    pub fn sends_everything(&self) -> bool {
+        self.rule.forward == Forward::All
+    }
+
     /// Whether the entry is for more people than the one who asks.
     pub fn is_shared(&self) -> bool {
         match self.rule.ttl {

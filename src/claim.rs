@@ -118,7 +118,7 @@ impl Contest<'_> {
         loop {
             sleep(*pause).await;
             *pause = (*pause * 2).min(LONGEST_PAUSE);
-            let Found { place, kept } = look(self.live, self.asked, Some(&self.lock)).await;
+            let Found { place, kept, .. } = look(self.live, self.asked, Some(&self.lock)).await;
             if let Some(entry) = kept.as_ref().and_then(Kept::fresh) {
                 return Some(Claimed::Landed(Landing::Kept(entry.clone())));
             }

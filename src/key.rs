@@ -8,7 +8,7 @@
 mod drops; // which nodes a drop names
 mod value; // how a value stands in a key
 
-pub use drops::{Pattern, dropped_nodes, pattern_nodes, resolve};
+pub use drops::{Pattern, dropped_nodes, nodes_of_rule, pattern_nodes, resolve};
 pub use value::MAX_RENDERED_VALUE;
 
 use crate::digest::{Digest, Digester};
@@ -104,6 +104,12 @@ pub fn root_node(namespace: &str) -> String {
 /// The store key that remembers by which headers a rule's answers vary.
 pub fn vary_marker(namespace: &str, rule: &Rule) -> String {
     format!("{namespace}:!vary:{}:{}", rule.name, rule.fingerprint)
+}
+
+/// The store key that says that a rule is in quarantine. By its name alone: what of a rule is changed
+/// afterwards does not by itself make its answers everybody's.
+pub fn quarantine_flag(namespace: &str, rule: &Rule) -> String {
+    format!("{namespace}:!quarantine:{}", rule.name)
 }
 
 /// Where the sidecars of a namespace tell each other which nodes they deleted.

@@ -34,11 +34,13 @@ pub mod jwks; // keeps the keys of a token's issuer up to date
 
 // -- work --
 pub mod flights; // who fetches and who waits
+pub mod quarantine; // rules that pass everything
 pub mod live; // the rules in force and what they are carried out with
 pub mod asked; // may this request use its rule, and what is the origin asked in its stead
 pub mod look; // one look at the store
 pub mod claim; // one sidecar fetches for the fleet
 pub mod fill; // one fetch per (key, snapshot)
+pub mod audit; // are public answers the same for everybody?
 pub mod write; // forward, bump, only then answer
 pub mod reply; // answers made here
 

@@ -10,8 +10,9 @@ use crate::jwks::Issuers;
 use crate::key;
 use crate::metrics::Metrics;
 use crate::origin::{Failure, Origin};
+use crate::quarantine::Quarantine;
 use crate::rules::settings::{IdentitySettings, VerifyKey};
-use crate::rules::table::{Table, Ttl};
+use crate::rules::table::{Rule, Table, Ttl};
 use crate::store::{Root, Store};
 use crate::vary::LearntVary;
 use hyper::{Request, Response, StatusCode, header};
@@ -30,6 +31,8 @@ pub struct Ground {
     pub clock: Clock,
     /// Work that must finish although its client left: fills and writes.
     pub tasks: TaskTracker,
+    /// The rules that pass everything.
+    pub quarantine: Quarantine,
     /// The keys of those who sign tokens.
     pub issuers: Issuers,
 }
@@ -80,6 +83,16 @@ impl Live {
             table,
             ground,
         })
+    }
+
+    /// Whether answers of a rule are held against what those get who say who they are.
+    pub fn is_audited(&self, rule: &Rule) -> bool {
+        self.table.audit.leak > 0.0 && rule.public
+    }
+
+    /// Whether a rule is to pass everything.
+    pub fn holds(&self, rule: &Rule) -> bool {
+        self.is_audited(rule) && self.ground.quarantine.holds(&rule.name)
     }
 
     /// Asks the origin on behalf of a rule, counted; the answer comes without hop-by-hop headers, but

@@ -4,7 +4,7 @@ use crate::asked::Asked;
 use crate::entry::Entry;
 use crate::flights::Snapshot;
 use crate::freshness::{self, Served};
-use crate::key::CacheKey;
+use crate::key::{self, CacheKey};
 use crate::live::Live;
 use crate::store::{Down, Lock, Look, Sought};
 use crate::vary::{self, Vary};
@@ -16,6 +16,8 @@ pub struct Found {
     pub place: Place,
     /// The answer that is kept, unless something dropped it.
     pub kept: Option<Kept>,
+    /// The rule is to pass everything.
+    pub is_quarantined: bool,
 }
 
 /// Where an answer to a request is kept.
@@ -51,23 +53,29 @@ impl Kept {
 pub async fn look(live: &Live, asked: &Asked, lock: Option<&str>) -> Found {
     let learnt = &live.vary[asked.rule.index];
     let mut vary = learnt.known(&asked.place);
+    let audit = live.is_audited(&asked.rule);
     loop {
         let key = asked.key(&live.table.namespace, &vary.names);
         let marker = (!vary.seen).then(|| asked.vary_marker(&live.table.namespace));
+        let flag = audit.then(|| key::quarantine_flag(&live.table.namespace, &asked.rule));
         let sought = Sought {
             entry: &key.entry,
             nodes: &key.nodes,
             marker: marker.as_deref(),
             lock,
+            flag: flag.as_deref(),
             local_ttl: asked.rule.local_ttl,
         };
         let seen = match live.ground.store.look(sought).await {
             Ok(seen) => seen,
-            Err(Down) => return down(live, key, vary),
+            Err(Down) => return down(live, asked, key, vary),
         };
+        if audit {
+            quarantine(live, asked, &seen);
+        }
         match taught(live, asked, &vary, &seen) {
             Some(learnt) => vary = learnt, // others know more headers that answers vary by
-            None => return judge(live, key, vary, seen).await,
+            None => return judge(live, asked, key, vary, seen).await,
         }
     }
 }
@@ -80,7 +88,18 @@ fn taught(live: &Live, asked: &Asked, known: &Arc<Vary>, seen: &Look) -> Option<
     (learnt.names != known.names).then_some(learnt)
 }
 
-async fn judge(live: &Live, key: CacheKey, vary: Arc<Vary>, seen: Look) -> Found {
+/// Takes over what the store says of the rule, and says it where it is news.
+fn quarantine(live: &Live, asked: &Asked, seen: &Look) {
+    let rule = &asked.rule.name;
+    if live.ground.quarantine.learn(rule, seen.is_flagged) {
+        match seen.is_flagged {
+            true => tracing::error!(rule, "in quarantine: it passes everything"),
+            false => tracing::warn!(rule, "no longer in quarantine"),
+        }
+    }
+}
+
+async fn judge(live: &Live, asked: &Asked, key: CacheKey, vary: Arc<Vary>, seen: Look) -> Found {
     let now = live.ground.clock.now_ms();
     let judged = |entry: Arc<Entry>| {
         let served = freshness::judge_entry(&entry, &seen.versions, &key.binding, now);
@@ -101,12 +120,13 @@ async fn judge(live: &Live, key: CacheKey, vary: Arc<Vary>, seen: Look) -> Found
                 lock: seen.lock,
             },
             kept,
+            is_quarantined: live.holds(&asked.rule),
         },
-        Err(Down) => down(live, key, vary),
+        Err(Down) => down(live, asked, key, vary),
     }
 }
 
-fn down(live: &Live, key: CacheKey, vary: Arc<Vary>) -> Found {
+fn down(live: &Live, asked: &Asked, key: CacheKey, vary: Arc<Vary>) -> Found {
     Found {
         place: Place {
             key,
@@ -115,5 +135,6 @@ fn down(live: &Live, key: CacheKey, vary: Arc<Vary>) -> Found {
             lock: Lock::Free,
         },
         kept: None,
+        is_quarantined: live.holds(&asked.rule),
     }
 }

@@ -43,6 +43,13 @@ struct Set {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Audited {
+    rule: String,
+    kind: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LeaseResult {
     result: &'static str,
 }
@@ -95,6 +102,7 @@ pub struct Metrics {
     local_evictions: Counter,
     fills_in_flight: Gauge,
     collapsed: Family<Rule, Counter>,
+    audits: Family<Audited, Counter>,
     rules_loaded: Gauge<f64, AtomicU64>,
     rules_reload_failures: Counter,
 }
@@ -130,6 +138,7 @@ impl Metrics {
             local_evictions: Counter::default(),
             fills_in_flight: Gauge::default(),
             collapsed: Family::default(),
+            audits: Family::default(),
             rules_loaded: Gauge::default(),
             rules_reload_failures: Counter::default(),
         };
@@ -225,6 +234,7 @@ impl Metrics {
             &self.fills_in_flight,
         );
         names.add("collapsed", "Requests that shared a fill", &self.collapsed);
+        names.add("audit", "Audits, by what they found", &self.audits);
         names.add(
             "rules_loaded_timestamp_seconds",
             "When rules were loaded",
@@ -351,6 +361,16 @@ impl Metrics {
         self.collapsed
             .get_or_create(&Rule { rule: rule.into() })
             .inc();
+    }
+
+    /// An answer of a rule was audited.
+    pub fn audited(&self, rule: &str, kind: &'static str, result: &'static str) {
+        let labels = Audited {
+            rule: rule.into(),
+            kind,
+            result,
+        };
+        self.audits.get_or_create(&labels).inc();
     }
 
     /// Rules were loaded at this Unix time, in milliseconds.

@@ -107,6 +107,8 @@ pub enum Detail {
     Range,
     /// The rule is only observed.
     Observe,
+    /// The rule's answers were seen to differ by who asks.
+    Quarantined,
     /// The origin could not be reached.
     OriginUnreachable,
     /// The origin did not answer in time.
@@ -154,6 +156,7 @@ impl Detail {
             Detail::Truncated => "truncated",
             Detail::Range => "range",
             Detail::Observe => "observe",
+            Detail::Quarantined => "quarantined",
             Detail::OriginUnreachable => "origin-unreachable",
             Detail::OriginTimeout => "origin-timeout",
             Detail::OriginBroken => "origin-broken",

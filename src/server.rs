@@ -19,6 +19,7 @@ use crate::key;
 use crate::live::{Ground, Live, root_of};
 use crate::metrics::Metrics;
 use crate::proxy;
+use crate::quarantine::Quarantine;
 use crate::rules;
 use crate::rules::settings::{ClientLimits, VerifyKey};
 use crate::rules::table::Table;
@@ -111,6 +112,7 @@ impl Server {
             metrics,
             clock,
             tasks: TaskTracker::new(),
+            quarantine: Quarantine::default(),
             issuers: Issuers::default(),
         };
         let admin_settings = table.admin.clone();

@@ -6,7 +6,10 @@
 //! | `GET /readyz` | ready: rules loaded, listening, not draining; the store's state is reported | no |
 //! | `GET /metrics` | OpenMetrics text | no |
 //! | `POST /api/purge` | drops by hand | yes |
+//! | `GET /api/audit` | what audits found | yes |
+//! | `POST /api/release` | ends a quarantine | yes |
 
+mod findings;
 mod purge;
 
 use crate::body::{self, Body, Read};
@@ -27,6 +30,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Bytes of a request that the door reads: some thousand patterns.
 const MAX_REQUEST: usize = 256 * 1024;
+
+/// The routes that change something.
+const CHANGING: [&str; 2] = ["/api/purge", "/api/release"];
 
 /// What stands behind the door.
 pub struct Door {
@@ -62,9 +68,20 @@ impl Door {
             }
             (&Method::GET | &Method::HEAD, "/readyz") => Ok(self.ready()),
             (&Method::GET | &Method::HEAD, "/metrics") => Ok(self.metrics()),
-            (&Method::POST, "/api/purge") => self.purge(request).await,
-            (_, "/healthz" | "/readyz" | "/metrics") => Err(only("GET")),
-            (_, "/api/purge") => Err(only("POST")),
+            (&Method::POST, "/api/purge") => {
+                let body = self.read(request).await?;
+                purge::purge(&self.live.load_full(), &body).await
+            }
+            (&Method::POST, "/api/release") => {
+                let body = self.read(request).await?;
+                findings::release(&self.live.load_full(), &body).await
+            }
+            (&Method::GET | &Method::HEAD, "/api/audit") => {
+                self.admit(request.headers())?;
+                findings::all(&self.live.load_full()).await
+            }
+            (_, "/healthz" | "/readyz" | "/metrics" | "/api/audit") => Err(only("GET")),
+            (_, path) if CHANGING.contains(&path) => Err(only("POST")),
             (_, path) => Err(Denied(
                 StatusCode::NOT_FOUND,
                 format!("there is no {path} here"),
@@ -94,17 +111,17 @@ impl Door {
         response
     }
 
-    async fn purge(&self, request: Request<Incoming>) -> Answer {
+    /// The body of a request from somebody who may come in.
+    async fn read(&self, request: Request<Incoming>) -> Result<Bytes, Denied> {
         self.admit(request.headers())?;
-        let Read::Whole(bytes) =
-            body::read_up_to(Body::client(request.into_body()), MAX_REQUEST).await
-        else {
-            return Err(Denied(
+        let body = Body::client(request.into_body());
+        match body::read_up_to(body, MAX_REQUEST).await {
+            Read::Whole(bytes) => Ok(bytes),
+            Read::Longer(_) | Read::Broken(_) => Err(Denied(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!("at most {MAX_REQUEST} bytes are read"),
-            ));
-        };
-        purge::purge(&self.live.load_full(), &bytes).await
+            )),
+        }
     }
 
     /// Lets in whoever has the token; without one set, whoever talks to this machine by its own
@@ -158,7 +175,7 @@ fn is_loopback_name(host: &str) -> bool {
 fn owed_with(status: StatusCode, path: &str) -> Option<(HeaderName, HeaderValue)> {
     let (name, value) = match status {
         StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Bearer"),
-        StatusCode::METHOD_NOT_ALLOWED if path.starts_with("/api/") => (header::ALLOW, "POST"),
+        StatusCode::METHOD_NOT_ALLOWED if CHANGING.contains(&path) => (header::ALLOW, "POST"),
         StatusCode::METHOD_NOT_ALLOWED => (header::ALLOW, "GET, HEAD"),
         _ => return None,
     };

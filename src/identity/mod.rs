@@ -87,6 +87,32 @@ pub fn any_credential(settings: Option<&IdentitySettings>, headers: &HeaderMap) 
         }
 }
 
+/// The headers in which credentials are carried, as [`any_credential`] counts them.
+pub fn carrier_names(settings: Option<&IdentitySettings>) -> Vec<HeaderName> {
+    let named = settings.iter().flat_map(|settings| &settings.token);
+    let headers = named.filter_map(|source| match source {
+        TokenSource::Header(name) => Some(name.clone()),
+        TokenSource::Cookie(_) => None,
+    });
+    let mut names = vec![AUTHORIZATION, COOKIE];
+    names.extend(headers);
+    names
+}
+
+/// All lines of those headers, whatever they are worth: what the origin would see of who asks.
+pub fn credentials(settings: Option<&IdentitySettings>, headers: &HeaderMap) -> HeaderMap {
+    let mut credentials = HeaderMap::new();
+    for name in carrier_names(settings) {
+        if credentials.contains_key(&name) {
+            continue;
+        }
+        for value in headers.get_all(&name) {
+            credentials.append(name.clone(), value.clone());
+        }
+    }
+    credentials
+}
+
 /// A fill would not carry such a header, although the origin may answer by it.
 fn unnamed_authorization(settings: &IdentitySettings, headers: &HeaderMap) -> bool {
     let named = |source: &TokenSource| *source == TokenSource::Header(AUTHORIZATION);

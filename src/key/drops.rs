@@ -3,7 +3,7 @@
 use super::node_name;
 use super::value::rendered;
 use crate::inputs::{Inputs, Value};
-use crate::rules::table::{Drop, Table};
+use crate::rules::table::{Drop, Rule, Table};
 use crate::rules::template::{Part, Placeholder, Segment, Source, Template};
 use std::collections::BTreeSet;
 
@@ -150,4 +150,17 @@ pub fn pattern_nodes(
         .iter()
         .map(|(_, at)| node_name(&table.namespace, &pattern.segments, *at));
     nodes.collect()
+}
+
+/// The store keys of nodes under which everything falls that a rule keeps.
+pub fn nodes_of_rule(table: &Table, rule: &Rule) -> BTreeSet<String> {
+    let literal = |segment: &Segment| match segment.parts.as_slice() {
+        [Part::Literal(text)] => Some(text.clone()),
+        _ => None,
+    };
+    let pattern = Pattern {
+        segments: rule.key.segments.iter().map_while(literal).collect(),
+        wildcard: true,
+    };
+    pattern_nodes(table, &pattern, Some(&[rule.index]))
 }

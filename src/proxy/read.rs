@@ -2,6 +2,7 @@
 
 use super::{Answer, Exchange};
 use crate::asked::Asked;
+use crate::audit;
 use crate::claim::{self, Claimed};
 use crate::entry::Entry;
 use crate::fill::{Fill, Filled};
@@ -51,6 +52,9 @@ impl Exchange {
         let arrival = self.live.fills.arrival();
         for turn in 0..MAX_TURNS {
             let found = look(&self.live, &asked, None).await;
+            if found.is_quarantined {
+                return self.bypass(&asked.rule, Detail::Quarantined).await;
+            }
             if let Some(answer) = self.kept_answer(&asked, &found) {
                 return answer;
             }
@@ -92,7 +96,7 @@ impl Exchange {
     }
 
     async fn take_turn(&self, asked: &Arc<Asked>, found: Found, wish: Wish) -> Waited {
-        let Found { place, kept } = found;
+        let Found { place, kept, .. } = found;
         let Wish {
             coalesce,
             arrival,
@@ -240,6 +244,13 @@ impl Exchange {
         let rule = Some(asked.rule.clone());
         let store_down = matches!(fill.snapshot, Snapshot::Unknown(_)).then_some(Detail::StoreDown);
         let forwarded = why(kept.as_ref());
+        audit::consider(
+            &fill.live,
+            &asked,
+            &self.parts.headers,
+            &fill.forwarding,
+            &fill.vary.names,
+        );
         match (fill.begin(lead).await, kept) {
             (
                 Ok(Ok(Filled::Answered {

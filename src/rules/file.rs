@@ -20,7 +20,7 @@ use super::problem::Problem;
 use super::read::{Env, Reader};
 use super::section::Section;
 use super::settings::{
-    AdminSettings, IdentitySettings, LocalSettings, ProxySettings, StoreSettings,
+    AdminSettings, AuditSettings, IdentitySettings, LocalSettings, ProxySettings, StoreSettings,
 };
 use super::template::{LITERAL_SIGNS, is_literal_char};
 use std::path::Path;
@@ -45,6 +45,8 @@ pub struct File {
     pub local: LocalSettings,
     /// `[store]`
     pub store: StoreSettings,
+    /// `[audit]`
+    pub audit: AuditSettings,
     /// `[identity]`
     pub identity: Option<IdentitySettings>,
     /// `[[cache]]`
@@ -104,6 +106,7 @@ fn tables(root: Section<'_>, base: &Path) -> File {
     let admin = settings::admin(root.section("admin", "[admin]"));
     let local = settings::local(root.section("local", "[local]"));
     let store = settings::store(root.section("store", "[store]"), base, proxy.origin_timeout);
+    let audit = settings::audit(root.section("audit", "[audit]"));
     let identity = root.section("identity", "[identity]");
     let identity = identity.map(|section| settings::identity(section, base));
     let caches = root.sections("cache", "[[cache]]");
@@ -112,7 +115,7 @@ fn tables(root: Section<'_>, base: &Path) -> File {
     let sets: Vec<SetDraft> = sets.into_iter().map(set::set).collect();
     let broken = root.reader.broken;
     let none = "leave the table out";
-    let doubts = root.finish(&[("limit", none), ("alerts", none), ("audit", none)]);
+    let doubts = root.finish(&[("limit", none), ("alerts", none)]);
     let lacks = |table| !broken && !doubts.of(table);
     let lacks_identity = identity.is_none() && lacks("identity");
     let lacks = Lacks {
@@ -130,6 +133,7 @@ fn tables(root: Section<'_>, base: &Path) -> File {
         admin,
         local,
         store,
+        audit,
         identity: identity.map(|(settings, _)| settings),
         caches,
         sets,

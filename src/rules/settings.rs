@@ -233,6 +233,14 @@ pub struct StoreSettings {
     pub journal: Option<PathBuf>,
 }
 
+/// `[audit]`
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct AuditSettings {
+    /// The share of fetches of public rules, for clients with a credential, after which the origin is
+    /// asked again with and without it. From 0 to 1, default 0.
+    pub leak: f64,
+}
+
 /// Where a token is looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenSource {

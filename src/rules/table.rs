@@ -3,7 +3,7 @@
 use super::pattern::{Captures, Pattern};
 use super::router::{Router, Target, captures};
 use super::settings::{
-    AdminSettings, IdentitySettings, LocalSettings, ProxySettings, StoreSettings,
+    AdminSettings, AuditSettings, IdentitySettings, LocalSettings, ProxySettings, StoreSettings,
 };
 use super::template::Template;
 use crate::digest::Digest;
@@ -262,6 +262,8 @@ pub struct Table {
     pub store: StoreSettings,
     /// `[identity]`
     pub identity: Option<IdentitySettings>,
+    /// `[audit]`
+    pub audit: AuditSettings,
     /// `[[cache]]`
     pub rules: Vec<Arc<Rule>>,
     /// `[[invalidate]]`

@@ -13,6 +13,7 @@ use crate::key;
 use crate::live::{self, Ground, Live};
 use crate::metrics::Metrics;
 use crate::origin;
+use crate::quarantine::Quarantine;
 use crate::rules::check;
 use crate::rules::table::Table;
 use crate::store::{Opening, Store};
@@ -112,6 +113,7 @@ impl Fleet {
             metrics,
             clock: self.clocks[place].clone().into(),
             tasks: TaskTracker::new(),
+            quarantine: Quarantine::default(),
             issuers: Issuers::default(),
         };
         let mut live = Live::new(table, ground).expect("nothing to set up");

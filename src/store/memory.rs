@@ -7,7 +7,8 @@ use super::{Bumped, Lock, Look, NodeTtl, Root, Sought, token};
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
 use bytes::Bytes;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -45,6 +46,8 @@ pub struct Memory {
     /// Held while absent nodes are created, so that two snapshots agree on them.
     creating: Mutex<()>,
     node_ttl: NodeTtl,
+    /// Never evicted.
+    flags: Mutex<HashMap<String, Bytes>>,
 }
 
 impl Memory {
@@ -54,12 +57,32 @@ impl Memory {
             items: Tier::new(max, metrics),
             creating: Mutex::new(()),
             node_ttl: NodeTtl::new(node_ttl),
+            flags: Mutex::default(),
         }
     }
 
     /// See [`super::Store::renew`].
     pub fn renew(&self, node_ttl: Duration) {
         self.node_ttl.set(node_ttl);
+    }
+
+    fn flags(&self) -> MutexGuard<'_, HashMap<String, Bytes>> {
+        self.flags.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// See [`super::Store::put_flag`].
+    pub fn put_flag(&self, flag: &str, value: Bytes) {
+        self.flags().insert(flag.to_owned(), value);
+    }
+
+    /// See [`super::Store::flag`].
+    pub fn flag(&self, flag: &str) -> Option<Bytes> {
+        self.flags().get(flag).cloned()
+    }
+
+    /// See [`super::Store::lower_flag`].
+    pub fn lower_flag(&self, flag: &str) {
+        self.flags().remove(flag);
     }
 
     /// See [`super::Store::look`].
@@ -79,6 +102,7 @@ impl Memory {
             versions,
             marker,
             lock: Lock::Free,
+            is_flagged: sought.flag.is_some_and(|flag| self.flag(flag).is_some()),
         }
     }
 
@@ -179,6 +203,7 @@ mod tests {
             nodes: &nodes,
             marker: Some("marker"),
             lock: None,
+            flag: None,
         };
         let root = Root::new("root".into(), Digest([0; 16]));
         let versions = memory.snapshot(&nodes, &root);

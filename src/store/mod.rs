@@ -8,6 +8,7 @@
 mod breaker; // whether Redis may be asked, and what it is owed
 mod channel; // how sidecars tell each other what they deleted
 mod fault; // what can go wrong, as callers and metrics see it
+mod flags; // what stands until somebody takes it away
 mod journal; // those deletions in a file
 mod known; // the versions of nodes that this process need not ask for
 mod listener; // the task that hears what others deleted
@@ -53,6 +54,8 @@ pub struct Sought<'s> {
     pub marker: Option<&'s str>,
     /// A lock to be read along with them.
     pub lock: Option<&'s str>,
+    /// A flag to be read along with them.
+    pub flag: Option<&'s str>,
     /// How long ago its versions may have been asked for at most, where the entry is in this process's
     /// memory and no marker is sought; zero asks each time. A store that is memory has no need of it.
     pub local_ttl: Duration,
@@ -69,6 +72,9 @@ pub struct Look {
     pub marker: Option<Bytes>,
     /// The lock, if one was asked for.
     pub lock: Lock,
+    /// Whether the flag is raised, if one was asked for. An answer from this process's memory alone was
+    /// kept, and not dropped since, while it was not.
+    pub is_flagged: bool,
 }
 
 impl Look {
@@ -79,6 +85,7 @@ impl Look {
             versions: entry.versions.iter().copied().map(Some).collect(),
             marker: None,
             lock: Lock::Free,
+            is_flagged: false,
         }
     }
 }
@@ -251,11 +258,13 @@ impl Store {
                 let names = &self.0.names;
                 let marker = sought.marker.map(|marker| names.one(marker));
                 let lock = sought.lock.map(|lock| names.one(lock));
+                let flag = sought.flag.map(|flag| names.one(flag));
                 let hidden = Sought {
                     entry: &names.one(sought.entry),
                     nodes: &names.all(sought.nodes),
                     marker: marker.as_deref(),
                     lock: lock.as_deref(),
+                    flag: flag.as_deref(),
                     local_ttl: sought.local_ttl,
                 };
                 shared.look(hidden, &self.1).await

@@ -1,6 +1,7 @@
 //! The store that is Redis, shared by a fleet: the calls of [`super::Store`] in terms of commands,
 //! with the local tier before it.
 
+mod flags; // what stands until somebody takes it away
 mod locks; // one sidecar fetches for the fleet
 
 use super::breaker::Breaker;
@@ -138,6 +139,7 @@ impl Shared {
             nodes,
             marker,
             lock,
+            flag,
             local_ttl,
         } = sought;
         let connection = self.breaker.connection()?;
@@ -156,6 +158,7 @@ impl Shared {
             .chain(nodes.iter().map(String::as_str))
             .chain(marker)
             .chain(lock)
+            .chain(flag)
             .collect();
         let values = connection.mget(keys, by).await;
         let mut values = self.breaker.note(&connection, values)?.into_iter();
@@ -174,7 +177,8 @@ impl Shared {
         let marker = marker
             .and_then(|marker| Some((marker, values.next().flatten()?)))
             .and_then(|(marker, value)| Some(self.opened(marker, &value)?.into_owned().into()));
-        let lock = Lock::of(values.next().flatten());
+        let lock = lock.map_or(Lock::Free, |_| Lock::of(values.next().flatten()));
+        let is_flagged = values.next().flatten().is_some();
         let entry = match local {
             None => self.decoded(key, remote, &versions),
             Some(entry) if local::matches(&entry, &versions) => Some(entry),
@@ -187,6 +191,7 @@ impl Shared {
             versions,
             marker,
             lock,
+            is_flagged,
         })
     }
 

@@ -10,6 +10,7 @@ mod reads; // hits, misses, what is not keyed
 mod identity; // whose answer it is, by keys that an issuer publishes
 mod writes; // what a write forgets, and what raced it
 mod writes_leased; // writes that cannot be finished, or told
+mod leak; // public answers that turn out to have owners
 mod sealed; // what Redis may not read nor make
 mod unkeyed; // answers that no key may share, drops that no key may escape
 mod outage; // Redis goes away under whole sidecars

@@ -65,6 +65,7 @@ fn sought(nodes: &[String]) -> Sought<'_> {
         nodes,
         marker: None,
         lock: None,
+        flag: None,
         local_ttl: Duration::ZERO,
     }
 }

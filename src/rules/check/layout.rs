@@ -21,6 +21,7 @@ pub fn layout(table: &Table) -> Digest {
         admin: _,
         local: _,
         store,
+        audit: _,
         identity,
         rules,
         sets,

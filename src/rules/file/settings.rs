@@ -196,6 +196,16 @@ pub fn local(section: Option<Section<'_>>) -> LocalSettings {
     }
 }
 
+/// `[audit]`
+pub fn audit(section: Option<Section<'_>>) -> AuditSettings {
+    let Some(s) = section else {
+        return AuditSettings::default();
+    };
+    let leak = s.factor("leak", 1.0).unwrap_or_default();
+    s.finish(&[("verify", "leave it out")]);
+    AuditSettings { leak }
+}
+
 /// `[store]`
 pub fn store(section: Option<Section<'_>>, base: &Path, origin_timeout: Duration) -> StoreSettings {
     let mut settings = StoreSettings {

@@ -1,0 +1,69 @@
+//! What audits found: `GET /api/audit`, and `POST /api/release {"rule": "doctor-list"}`.
+
+use super::{Answer, Denied};
+use crate::audit::{self, Evidence, LEAK};
+use crate::live::Live;
+use crate::reply;
+use crate::rules::table::Rule;
+use crate::store::Down;
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Release {
+    rule: String,
+}
+
+/// Every rule that is in quarantine, and why: one command for each rule that is audited.
+pub(super) async fn all(live: &Live) -> Answer {
+    let mut findings = Vec::new();
+    for rule in live.table.rules.iter().filter(|rule| live.is_audited(rule)) {
+        if let Some(evidence) = audit::evidence(live, rule).await.map_err(not_now)? {
+            findings.push(shown(rule, &evidence));
+        }
+    }
+    Ok(reply::json(
+        StatusCode::OK,
+        &json!({ "findings": findings }),
+    ))
+}
+
+fn shown(rule: &Rule, evidence: &Evidence) -> Json {
+    let advice = format!(
+        "answers of `{0}` differ by who asks: take `public = true` away and key it by its owner, \
+         then POST /api/release {{\"rule\": \"{0}\"}}",
+        rule.name
+    );
+    json!({
+        "kind": LEAK,
+        "rule": rule.name,
+        "write": null,
+        "drop": null,
+        "evidence": evidence,
+        "advice": advice,
+    })
+}
+
+/// Ends a quarantine in the whole fleet.
+pub(super) async fn release(live: &Live, body: &[u8]) -> Answer {
+    let wanted: Release = serde_json::from_slice(body).map_err(|error| {
+        let why = format!("the body is to be {{\"rule\": \"NAME\"}}: {error}");
+        Denied(StatusCode::BAD_REQUEST, why)
+    })?;
+    let named = |rule: &&Arc<Rule>| rule.name == wanted.rule;
+    let Some(rule) = live.table.rules.iter().find(named) else {
+        let why = format!("there is no rule `{}`", wanted.rule);
+        return Err(Denied(StatusCode::NOT_FOUND, why));
+    };
+    let was_held = audit::release(live, rule).await.map_err(not_now)?;
+    let answer = json!({ "rule": rule.name, "released": was_held });
+    Ok(reply::json(StatusCode::OK, &answer))
+}
+
+fn not_now(_: Down) -> Denied {
+    let why = "the store, where quarantines stand, cannot be asked now; nothing was changed";
+    Denied(StatusCode::SERVICE_UNAVAILABLE, why.into())
+}

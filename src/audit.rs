@@ -1,0 +1,248 @@
+//! The leak guard: is what a public rule keeps really the same for everybody?
+//!
+//! A public answer is fetched without the credential of whoever asked. Now and then, after such a
+//! fetch, the origin is asked again in the background: with the credential, without it, and, where the
+//! two answers differ, once more each. Where both are equal to themselves and not to each other, the
+//! answer has an owner, and the rule keeps what it must not: it is put in **quarantine**.
+//!
+//! Only successes are compared. To refuse a stranger's bad credential on an open route is no leak,
+//! and must not become a way to switch a cache off.
+
+use crate::asked::Asked;
+use crate::body::{self, Body, Read};
+use crate::digest::{Digest, Digester};
+use crate::headers::Forwarding;
+use crate::identity;
+use crate::key;
+use crate::live::Live;
+use crate::rules::table::Rule;
+use crate::store::{Bumped, Down};
+use bytes::Bytes;
+use hyper::header::HeaderName;
+use hyper::{HeaderMap, Request, Response};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The kind of finding, as metrics and `/api/audit` call it.
+pub const LEAK: &str = "leak";
+
+/// What is known of a quarantine, as the store holds it: nothing personal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Milliseconds of Unix time.
+    pub at: u64,
+    /// Status of the answer with a credential, and of the one without.
+    pub status: (u16, u16),
+    /// Their lengths in bytes.
+    pub length: (usize, usize),
+}
+
+/// What asking again came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Same,
+    Differs,
+    /// An answer that is no success, is too long or broke off, or differs from itself.
+    Unclear,
+}
+
+impl Found {
+    fn word(self) -> &'static str {
+        match self {
+            Found::Same => "same",
+            Found::Differs => "differs",
+            Found::Unclear => "unclear",
+        }
+    }
+}
+
+/// An answer, as far as it is compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Answered {
+    status: u16,
+    length: usize,
+    digest: Digest,
+}
+
+/// Audits a fetch that was just made for a client, if it is one of the share that are: in the background,
+/// unless enough audits are under way.
+pub fn consider(
+    live: &Arc<Live>,
+    asked: &Arc<Asked>,
+    client: &HeaderMap,
+    forwarding: &Forwarding,
+    vary: &[HeaderName],
+) {
+    let draw = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
+    if !live.is_audited(&asked.rule) || draw >= live.table.audit.leak {
+        return;
+    }
+    let settings = live.table.identity.as_ref();
+    if !identity::any_credential(settings, client) {
+        return;
+    }
+    let Some(leave) = live.ground.quarantine.audit() else {
+        return;
+    };
+    let audit = Audit {
+        live: live.clone(),
+        asked: asked.clone(),
+        credentials: identity::credentials(settings, client),
+        carriers: identity::carrier_names(settings),
+        forwarding: forwarding.clone(),
+        vary: vary.to_vec(),
+    };
+    live.ground.tasks.spawn(async move {
+        audit.run().await;
+        drop(leave);
+    });
+}
+
+struct Audit {
+    live: Arc<Live>,
+    asked: Arc<Asked>,
+    credentials: HeaderMap,
+    carriers: Vec<HeaderName>,
+    forwarding: Forwarding,
+    vary: Vec<HeaderName>,
+}
+
+impl Audit {
+    async fn run(self) {
+        let rule = &self.asked.rule;
+        let (found, evidence) = self.find().await;
+        let metrics = &self.live.ground.metrics;
+        metrics.audited(&rule.name, LEAK, found.word());
+        if let (Found::Differs, Some(evidence)) = (found, evidence) {
+            quarantine(&self.live, rule, &evidence).await;
+        }
+    }
+
+    /// With and without in turn, so that a change at the origin meanwhile makes one differ from itself.
+    async fn find(&self) -> (Found, Option<Evidence>) {
+        let Some((with, without)) = self.pair().await else {
+            return (Found::Unclear, None);
+        };
+        if with == without {
+            return (Found::Same, None);
+        }
+        let evidence = Evidence {
+            at: self.live.ground.clock.now_ms(),
+            status: (with.status, without.status),
+            length: (with.length, without.length),
+        };
+        let again = self.pair().await;
+        match again == Some((with, without)) {
+            true => (Found::Differs, Some(evidence)),
+            false => (Found::Unclear, None),
+        }
+    }
+
+    async fn pair(&self) -> Option<(Answered, Answered)> {
+        Some((self.ask(true).await?, self.ask(false).await?))
+    }
+
+    async fn ask(&self, with_credential: bool) -> Option<Answered> {
+        let (mut request, _) = self.asked.fill(&self.vary, None);
+        self.credential_onto(&mut request, with_credential);
+        self.forwarding.onto_fill(request.headers_mut());
+        let response = self.live.ask(request, &self.asked.rule.name).await.ok()?;
+        self.answered(response).await
+    }
+
+    /// A fill carries none, unless the rule lets everything through; one that its key names stays.
+    fn credential_onto(&self, request: &mut Request<Body>, with_credential: bool) {
+        let sent = request.headers_mut();
+        if with_credential || self.asked.sends_everything() {
+            for name in &self.carriers {
+                sent.remove(name);
+            }
+        }
+        if with_credential {
+            sent.extend(self.credentials.clone());
+        }
+    }
+
+    async fn answered(&self, response: Response<Body>) -> Option<Answered> {
+        let table = &self.live.table;
+        let status = response.status();
+        if !status.is_success() {
+            return None;
+        }
+        let (limit, patience) = (table.store.max_entry, table.proxy.origin_timeout);
+        match body::read_in_time(response.into_body(), limit, patience).await {
+            Read::Whole(bytes) => Some(Answered {
+                status: status.as_u16(),
+                length: bytes.len(),
+                digest: Digester::new("audit").part(&bytes).finish(),
+            }),
+            Read::Longer(_) | Read::Broken(_) => None,
+        }
+    }
+}
+
+/// Has the whole fleet pass the rule's requests, and forgets what it keeps. The flag comes first: a fetch
+/// that begins after the drop has seen it.
+async fn quarantine(live: &Live, rule: &Rule, evidence: &Evidence) {
+    let ground = &live.ground;
+    ground.quarantine.learn(&rule.name, true);
+    let flag = key::quarantine_flag(&live.table.namespace, rule);
+    let value = serde_json::to_vec(evidence).unwrap_or_default();
+    let told = ground.store.put_flag(&flag, Bytes::from(value)).await;
+    let nodes: Vec<String> = key::nodes_of_rule(&live.table, rule).into_iter().collect();
+    let bumped = ground.store.bump(&nodes).await;
+    tracing::error!(
+        rule = rule.name,
+        status = ?evidence.status,
+        length = ?evidence.length,
+        fleet_told = told.is_ok(),
+        forgotten = bumped != Bumped::Owed,
+        "answers of this public rule differ by who asks: it is in quarantine and passes everything; \
+         take `public = true` away and key it by its owner, then POST /api/release"
+    );
+}
+
+/// The rule's quarantine, if it is in one, as the store holds it.
+///
+/// # Errors
+/// The store cannot be asked.
+pub async fn evidence(live: &Live, rule: &Rule) -> Result<Option<Evidence>, Down> {
+    let flag = key::quarantine_flag(&live.table.namespace, rule);
+    let value = live.ground.store.flag(&flag).await?;
+    let unknown = Evidence {
+        at: 0,
+        status: (0, 0),
+        length: (0, 0),
+    };
+    Ok(value.map(|value| serde_json::from_slice(&value).unwrap_or(unknown)))
+}
+
+/// Ends a quarantine in the whole fleet: says whether there was one.
+///
+/// # Errors
+/// The store cannot be asked; the quarantine stays.
+pub async fn release(live: &Live, rule: &Rule) -> Result<bool, Down> {
+    let was_held = evidence(live, rule).await?.is_some();
+    let flag = key::quarantine_flag(&live.table.namespace, rule);
+    live.ground.store.lower_flag(&flag).await?;
+    let was_known = live.ground.quarantine.learn(&rule.name, false);
+    tracing::warn!(rule = rule.name, "released from quarantine");
+    Ok(was_held || was_known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_is_read_as_it_was_written() {
+        let evidence = Evidence {
+            at: 5,
+            status: (200, 200),
+            length: (17, 4),
+        };
+        let written = serde_json::to_vec(&evidence).expect("plain data");
+        let read: Evidence = serde_json::from_slice(&written).expect("as written");
+        assert_eq!(read, evidence);
+    }
+}

@@ -1,0 +1,35 @@
+//! Flags in terms of commands.
+
+use super::Shared;
+use crate::store::fault::Down;
+use crate::store::flags::FLAG_LIFE;
+use bytes::Bytes;
+
+impl Shared {
+    /// See [`crate::store::Store::put_flag`].
+    pub async fn put_flag(&self, flag: &str, value: Bytes) -> Result<(), Down> {
+        let connection = self.breaker.connection()?;
+        let value = self.sealed(flag, value)?;
+        let raised = connection.set(flag, value, FLAG_LIFE).await;
+        self.breaker.note(&connection, raised)
+    }
+
+    /// See [`crate::store::Store::flag`]. A flag that is no value of ours is raised all the same.
+    pub async fn flag(&self, flag: &str) -> Result<Option<Bytes>, Down> {
+        let connection = self.breaker.connection()?;
+        let values = connection.mget(vec![flag], connection.deadline()).await;
+        let value = self.breaker.note(&connection, values)?.pop().flatten();
+        let opened = |value: Bytes| match self.opened(flag, &value) {
+            Some(opened) => Bytes::copy_from_slice(&opened),
+            None => Bytes::new(),
+        };
+        Ok(value.map(opened))
+    }
+
+    /// See [`crate::store::Store::lower_flag`].
+    pub async fn lower_flag(&self, flag: &str) -> Result<(), Down> {
+        let connection = self.breaker.connection()?;
+        let lowered = connection.delete(flag).await;
+        self.breaker.note(&connection, lowered)
+    }
+}
