@@ -4,6 +4,7 @@
 //! server may always ignore (§14.2).
 
 use crate::digest::Digester;
+use crate::headers;
 use bytes::{Bytes, BytesMut};
 use hyper::HeaderMap;
 use hyper::header::{
@@ -33,16 +34,12 @@ pub enum Wanted {
 
 /// What a GET asks of a whole body of `length` bytes that came with these headers.
 pub fn wanted(request: &HeaderMap, kept: &HeaderMap, length: usize) -> Wanted {
-    let mut lines = request.get_all(RANGE).iter();
-    let (Some(line), None) = (lines.next(), lines.next()) else {
+    let Some((specs, _)) = asked(request) else {
         return Wanted::Whole;
     };
     if !still_holds(request, kept) {
         return Wanted::Whole;
     }
-    let Some(specs) = line.to_str().ok().and_then(specs) else {
-        return Wanted::Whole;
-    };
     let parts: Vec<_> = specs.iter().filter_map(|spec| spec.of(length)).collect();
     let asked: usize = parts.iter().map(Range::len).sum();
     match parts.len() {
@@ -52,9 +49,19 @@ pub fn wanted(request: &HeaderMap, kept: &HeaderMap, length: usize) -> Wanted {
     }
 }
 
+/// What a request asks for, as its line says it, if that is one range of bytes.
+pub fn single(request: &HeaderMap) -> Option<(Spec, &HeaderValue)> {
+    let (specs, line) = asked(request)?;
+    let [only] = specs[..] else {
+        return None;
+    };
+    Some((only, line))
+}
+
 /// The body of a 206 and, in `headers`, what describes it: one part as it is, several as
 /// `multipart/byteranges` (§15.3.7).
 pub fn part(body: &Bytes, parts: &[Range<usize>], headers: &mut HeaderMap) -> Bytes {
+    *headers = headers::without_content(headers);
     let cut = match parts {
         [only] => {
             headers.insert(CONTENT_RANGE, content_range(only, body.len()));
@@ -79,8 +86,9 @@ pub fn unsatisfied(length: usize) -> HeaderValue {
 }
 
 /// One range as it was asked for.
-enum Spec {
-    /// From here, to there or to the end.
+#[derive(Clone, Copy, Debug)]
+pub enum Spec {
+    /// From here, to there (inclusive) or to the end.
     From(u64, Option<u64>),
     /// So many bytes from the end.
     Last(u64),
@@ -88,7 +96,7 @@ enum Spec {
 
 impl Spec {
     /// What it is of so many bytes; `None` where it lies behind their end.
-    fn of(&self, length: usize) -> Option<Range<usize>> {
+    pub fn of(&self, length: usize) -> Option<Range<usize>> {
         let whole = length as u64;
         let (from, to) = match *self {
             Spec::From(from, last) => {
@@ -99,6 +107,15 @@ impl Spec {
         };
         (from < to).then_some(from as usize..to as usize) // both at most `length`
     }
+}
+
+/// The ranges of a request and the one line that they stand in.
+fn asked(request: &HeaderMap) -> Option<(Vec<Spec>, &HeaderValue)> {
+    let mut lines = request.get_all(RANGE).iter();
+    let (line, None) = (lines.next()?, lines.next()) else {
+        return None;
+    };
+    Some((specs(line.to_str().ok()?)?, line))
 }
 
 /// The ranges of `bytes=…` (§14.1.2); `None` for other units and what is malformed.
@@ -158,7 +175,8 @@ fn still_holds(request: &HeaderMap, kept: &HeaderMap) -> bool {
             .is_ok_and(|since| since >= STRONG_AFTER)
 }
 
-fn content_range(part: &Range<usize>, length: usize) -> HeaderValue {
+/// `Content-Range` of a part, which is not empty, of so many bytes.
+pub fn content_range(part: &Range<usize>, length: usize) -> HeaderValue {
     let text = format!("bytes {}-{}/{length}", part.start, part.end - 1);
     HeaderValue::try_from(text).expect("digits are visible ASCII")
 }

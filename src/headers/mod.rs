@@ -71,6 +71,14 @@ static OF_THE_BODY: [HeaderName; 3] = [
     header::CONTENT_RANGE,
 ];
 
+/// What describes the content of one message, and so neither the whole's nor another part's.
+static OF_THE_CONTENT: [HeaderName; 4] = [
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+];
+
 /// Request headers by which some origins replace the method: such a request is not what it seems.
 pub static METHOD_OVERRIDES: [HeaderName; 3] = [
     HeaderName::from_static("x-http-method"),
@@ -177,6 +185,12 @@ pub fn updated(kept: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
         updated.append(name.clone(), value.clone());
     }
     updated
+}
+
+/// The headers of an answer without what describes the content of the one message that they came with:
+/// to be said anew of another part of the same answer.
+pub fn without_content(headers: &HeaderMap) -> HeaderMap {
+    filtered(headers, |name| !OF_THE_CONTENT.contains(name))
 }
 
 /// The `Age` that an answer carries, seconds: the first where several are given, 0 where it is
