@@ -80,6 +80,11 @@ impl Entry {
         Duration::from_millis(self.ttl.saturating_add(self.stale.kept))
     }
 
+    /// Whether it is a part of an answer: see [`crate::part`].
+    pub fn is_part(&self) -> bool {
+        self.status == StatusCode::PARTIAL_CONTENT
+    }
+
     /// Whether its freshness is over at `now`, milliseconds of Unix time.
     pub fn expired(&self, now: u64) -> bool {
         now >= self.kept_at.saturating_add(self.ttl)

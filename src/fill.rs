@@ -10,6 +10,7 @@
 
 mod copy; // a body, while it streams
 mod fetch; // asks the origin, and judges what it says
+mod parts; // parts of an answer, and what completes them
 
 use crate::asked::Asked;
 use crate::body::Body;
@@ -22,6 +23,7 @@ use crate::key::{self, CacheKey};
 use crate::live::Live;
 use crate::origin::Failure;
 use crate::outcome::Detail;
+use crate::part::{self, Part, Single};
 use crate::rules::table::Rule;
 use crate::vary::Vary;
 use bytes::Bytes;
@@ -29,7 +31,7 @@ use copy::{Copied, relay, take_copy};
 use fetch::Fetched;
 use hyper::body::{Body as _, Frame};
 use hyper::http::response::Parts;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -45,6 +47,10 @@ pub struct Fill {
     pub snapshot: Snapshot,
     /// What was kept under those versions when they were looked up: it is validated, if it can be.
     pub kept: Option<Arc<Entry>>,
+    /// What of it was: it is completed, if it can be.
+    pub part: Option<Part>,
+    /// The one range that is asked for, where not all is.
+    pub range: Option<Single>,
     /// The statuses for which, as for no answer at all, what is kept stands in; none where it may not.
     pub stands_in_for: &'static [u16],
     /// Whose request it is, for the forwarding headers.
@@ -141,10 +147,10 @@ impl Fill {
     }
 
     /// Says that nobody need wait for the next answer to this key, in this process or in others. What
-    /// an answer to one client's conditions came to says nothing of the next.
+    /// an answer to one client's conditions, or a range, came to says nothing of the next.
     fn each_for_himself(&mut self, key: &CacheKey) {
         let now = self.live.ground.clock.now_ms();
-        if !self.asked.is_conditional() {
+        if !self.asked.is_conditional() && self.range.is_none() {
             self.live.fills.restless(&key.entry, now);
         }
         if let Some(claim) = self.claim.take() {
@@ -177,12 +183,16 @@ impl Fill {
         let (max, stall) = (table.store.max_entry, table.proxy.origin_timeout);
         match take_copy(&mut body, &sender, max, stall).await {
             Copied::Whole { bytes, last } => {
-                match freshness::judge_body(&self.rule().store_if, &bytes) {
-                    Ok(()) => {
+                let judged = freshness::judge_body(&self.rule().store_if, &bytes);
+                match (head.status, judged) {
+                    (StatusCode::PARTIAL_CONTENT, _) => {
+                        self.keep_part(&key, &head, bytes, &terms, times).await;
+                    }
+                    (_, Ok(())) => {
                         let entry = self.entry(&key, &head, bytes, &terms, times);
                         self.keep(&key, entry, &lead).await;
                     }
-                    Err(detail) => self.not_kept(&key, &lead, detail),
+                    (_, Err(detail)) => self.not_kept(&key, &lead, detail),
                 }
                 let _ = last.map(|chunk| sender.send_now(Frame::data(chunk)));
                 sender.finish();
@@ -228,7 +238,10 @@ impl Fill {
                 || terms.stripped.iter().any(|field| field == name)
         };
         Arc::new(Entry {
-            binding: key.binding,
+            binding: match head.status {
+                StatusCode::PARTIAL_CONTENT => part::binding(key.binding),
+                _ => key.binding,
+            },
             versions: match &self.snapshot {
                 Snapshot::Known(versions) => versions.clone(),
                 Snapshot::Unknown(_) => Vec::new(),

@@ -24,6 +24,7 @@ pub mod entry; // a kept answer and its bytes
 pub mod freshness; // may it be kept? may it be served?
 pub mod vary; // the headers that a rule's answers were seen to vary by
 pub mod ranges; // parts of a kept whole
+pub mod part; // a kept part of a whole
 pub mod refuse; // what is too ambiguous to go on
 
 // -- places: I/O begins --

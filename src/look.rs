@@ -1,11 +1,13 @@
 //! One look at the store: the entry and the versions of its nodes, in one round trip.
 
 use crate::asked::Asked;
+use crate::digest::Digest;
 use crate::entry::Entry;
 use crate::flights::Snapshot;
 use crate::freshness::{self, Served};
 use crate::key::{self, CacheKey};
 use crate::live::Live;
+use crate::part::{self, Part};
 use crate::store::{Down, Lock, Look, Sought};
 use crate::vary::{self, Vary};
 use std::sync::Arc;
@@ -18,6 +20,8 @@ pub struct Found {
     pub kept: Option<Kept>,
     /// The rule is to pass everything.
     pub is_quarantined: bool,
+    /// What is kept of it where not all is, unless something dropped that.
+    pub part: Option<KeptPart>,
 }
 
 /// Where an answer to a request is kept.
@@ -46,6 +50,15 @@ impl Kept {
     pub fn fresh(&self) -> Option<&Arc<Entry>> {
         matches!(self.served, Served::Fresh { .. }).then_some(&self.entry)
     }
+}
+
+/// A kept part, of which the same is true.
+#[derive(Clone)]
+pub struct KeptPart {
+    /// The part.
+    pub part: Part,
+    /// Fresh or stale, never gone.
+    pub served: Served,
 }
 
 /// Looks a request up, and `lock` along with it. Waits for the store once: one that does not answer
@@ -101,11 +114,23 @@ fn quarantine(live: &Live, asked: &Asked, seen: &Look) {
 
 async fn judge(live: &Live, asked: &Asked, key: CacheKey, vary: Arc<Vary>, seen: Look) -> Found {
     let now = live.ground.clock.now_ms();
-    let judged = |entry: Arc<Entry>| {
-        let served = freshness::judge_entry(&entry, &seen.versions, &key.binding, now);
-        (!matches!(served, Served::Gone(_))).then_some(Kept { entry, served })
+    let judged = |entry: &Entry, binding: &Digest| {
+        let served = freshness::judge_entry(entry, &seen.versions, binding, now);
+        (!matches!(served, Served::Gone(_))).then_some(served)
     };
-    let kept = seen.entry.and_then(judged);
+    let (mut kept, mut part) = (None, None);
+    match seen.entry {
+        // A part is bound as one, so that neither can be taken for the other.
+        Some(entry) if entry.is_part() => {
+            let served = judged(&entry, &part::binding(key.binding));
+            part = served.and_then(|served| Some((Part::read(entry)?, served)));
+        }
+        Some(entry) => {
+            let served = judged(&entry, &key.binding);
+            kept = served.map(|served| Kept { entry, served });
+        }
+        None => {}
+    }
     let known: Option<Vec<_>> = seen.versions.into_iter().collect();
     let versions = match known {
         Some(versions) => Ok(versions),
@@ -121,6 +146,7 @@ async fn judge(live: &Live, asked: &Asked, key: CacheKey, vary: Arc<Vary>, seen:
             },
             kept,
             is_quarantined: live.holds(&asked.rule),
+            part: part.map(|(part, served)| KeptPart { part, served }),
         },
         Err(Down) => down(live, asked, key, vary),
     }
@@ -136,5 +162,6 @@ fn down(live: &Live, asked: &Asked, key: CacheKey, vary: Arc<Vary>) -> Found {
         },
         kept: None,
         is_quarantined: live.holds(&asked.rule),
+        part: None,
     }
 }

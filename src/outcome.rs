@@ -177,6 +177,8 @@ pub enum Why {
     Stale,
     /// The request wants a fresher answer than the one that is kept.
     Request,
+    /// Not all of what is asked for was kept.
+    Partial,
 }
 
 /// What a request's end is told as.
@@ -223,6 +225,7 @@ impl Verdict {
                 Why::Miss => "sidecache; fwd=miss",
                 Why::Stale => "sidecache; fwd=stale",
                 Why::Request => "sidecache; fwd=request",
+                Why::Partial => "sidecache; fwd=partial",
             },
             Outcome::Revalidated => match self.forwarded {
                 Why::Request => "sidecache; fwd=request; fwd-status=304",

@@ -1,5 +1,6 @@
 //! One request, start to finish: hit | fill | write | pass.
 
+mod part; // what it answers to a range
 mod read; // what a rule answers
 
 use crate::asked::{Asked, Identities};

@@ -4,6 +4,7 @@ use crate::body::Body;
 use crate::entry::Entry;
 use crate::freshness;
 use crate::outcome::Detail;
+use crate::part::Part;
 use crate::ranges::{self, Wanted};
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -32,6 +33,24 @@ pub fn kept(entry: &Entry, age: u64, client: &Parts) -> Response<Body> {
         cut(&mut response, &entry.body, &client.headers);
     }
     response
+}
+
+/// What this client asks of a kept part, if that holds it: as [`kept`] cuts it from a whole.
+pub fn of_part(part: &Part, age: u64, client: &Parts) -> Option<Response<Body>> {
+    let (bytes, headers) = part.answer(&client.headers)?;
+    let mut whole = Response::new(Body::empty());
+    *whole.headers_mut() = part.entry().headers.clone();
+    whole.headers_mut().remove(header::CONTENT_RANGE);
+    let mut response = conditional(whole, client);
+    if response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        *response.headers_mut() = headers;
+        *response.body_mut() = Body::full(bytes);
+    }
+    response
+        .headers_mut()
+        .insert(header::AGE, HeaderValue::from(age));
+    Some(response)
 }
 
 /// Turns a 200 into a 304 where the client has it (RFC 9110 §13.1.2, §13.1.3).

@@ -9,6 +9,7 @@ use crate::headers;
 use crate::key::CacheKey;
 use crate::origin::{Failure, UntilClose};
 use crate::outcome::Detail;
+use crate::part::Single;
 use hyper::header;
 use hyper::{Response, StatusCode};
 use std::sync::Arc;
@@ -43,11 +44,11 @@ pub(super) struct Fetched {
 }
 
 /// One answer.
-struct Heard {
-    response: Response<Body>,
-    validated: Option<Arc<Entry>>,
-    whose: Whose,
-    times: Times,
+pub(super) struct Heard {
+    pub(super) response: Response<Body>,
+    pub(super) validated: Option<Arc<Entry>>,
+    pub(super) whose: Whose,
+    pub(super) times: Times,
 }
 
 impl Fill {
@@ -83,7 +84,10 @@ impl Fill {
     /// Asks whether what is kept still holds, if anything is; without a condition where the answer to
     /// that is about something else.
     async fn hear(&mut self) -> Result<Heard, Failure> {
-        let heard = self.ask().await?;
+        if let Some(heard) = self.complete().await? {
+            return Ok(heard);
+        }
+        let heard = self.ask(None).await?;
         let Some(entry) = &heard.validated else {
             return Ok(heard);
         };
@@ -95,11 +99,12 @@ impl Fill {
             return Ok(still_holding(heard));
         }
         self.kept = None;
-        self.ask().await
+        self.ask(None).await
     }
 
-    async fn ask(&mut self) -> Result<Heard, Failure> {
-        let (request, validates) = match self.own.take() {
+    /// Asks for all of it, for the range that the client wishes, or for the `rest`.
+    pub(super) async fn ask(&mut self, rest: Option<&Single>) -> Result<Heard, Failure> {
+        let (mut request, validates) = match self.own.take() {
             Some(mut own) => {
                 self.forwarding.onto(own.headers_mut());
                 (own, false)
@@ -111,6 +116,9 @@ impl Fill {
                 (fill, validates)
             }
         };
+        if let Some(range) = rest.or(self.range.as_ref()) {
+            range.onto(request.headers_mut());
+        }
         let whose = self.asked.whose(request.headers());
         let asked_ms = self.live.ground.clock.now_ms();
         let response = self.live.ask(request, &self.rule().name).await?;
@@ -137,6 +145,9 @@ impl Fill {
             asked_at_s: heard.times.asked_ms / 1000,
             arrived_at_s: heard.times.arrived_ms / 1000,
         };
+        if response.status() == StatusCode::PARTIAL_CONTENT {
+            return self.part_terms(heard, &arrived);
+        }
         freshness::terms(&self.keep_rules(response.status()), heard.whose, &arrived)
     }
 
@@ -160,7 +171,7 @@ impl Fill {
         Ok(())
     }
 
-    fn keep_rules(&self, status: StatusCode) -> KeepRules<'_> {
+    pub(super) fn keep_rules(&self, status: StatusCode) -> KeepRules<'_> {
         let rule = self.rule();
         KeepRules {
             ttl: rule.ttl_of(status.as_u16()),

@@ -19,7 +19,7 @@ pub use head::{KeepRules, judge_head};
 pub use lifetime::Arrived;
 pub use serving::{Use, is_due, may_stand_in, use_of};
 pub use store_if::judge_body;
-pub use terms::{Terms, Whose, terms};
+pub use terms::{Terms, Whose, part_terms, terms};
 pub use validators::{condition, is_about, not_modified};
 
 use crate::digest::Digest;

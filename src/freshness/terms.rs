@@ -8,8 +8,8 @@ use super::lifetime::{self, Arrived};
 use crate::entry::Stale;
 use crate::outcome::Detail;
 use crate::rules::table::{LONGEST_ORIGIN_STALE, LONGEST_ORIGIN_TTL, Ttl, VALIDATED_FOR};
-use hyper::HeaderMap;
 use hyper::header::{ETAG, HeaderName, LAST_MODIFIED};
+use hyper::{HeaderMap, StatusCode};
 use std::time::Duration;
 
 /// What of a request decides whether its answer may be kept.
@@ -74,6 +74,27 @@ pub fn terms(rules: &KeepRules<'_>, whose: Whose, arrived: &Arrived) -> Result<T
         initial_age: u32::try_from(age).unwrap_or(u32::MAX),
         stripped: said.no_cache_fields,
     })
+}
+
+/// The terms for a part of an answer (RFC 9111 §3.3): those for the whole, but that it has to say itself
+/// how long it is fresh, and is so when it comes.
+///
+/// # Errors
+/// Why it is not kept.
+pub fn part_terms(rules: &KeepRules<'_>, whose: Whose, arrived: &Arrived) -> Result<Terms, Detail> {
+    let whole = Arrived {
+        status: StatusCode::OK,
+        ..*arrived
+    };
+    let whose = Whose {
+        is_get: false, // what is no GET has to say it itself too, and is not validated either
+        ..whose
+    };
+    let terms = terms(rules, whose, &whole)?;
+    match terms.ttl > 0 {
+        true => Ok(terms),
+        false => Err(Detail::NotFresh),
+    }
 }
 
 /// RFC 9111 §3, §3.5, as far as a shared cache is asked for more than a time of ours asks.

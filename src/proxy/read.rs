@@ -1,5 +1,6 @@
 //! A request that may use its rule: answered from what is kept, or by a fill.
 
+use super::part::completable;
 use super::{Answer, Exchange};
 use crate::asked::Asked;
 use crate::audit;
@@ -58,11 +59,14 @@ impl Exchange {
             if let Some(answer) = self.kept_answer(&asked, &found) {
                 return answer;
             }
+            if let Some(answer) = self.part_answer(&asked, &found) {
+                return answer;
+            }
             if asked.demand.only_if_cached {
                 return Answer::nothing_kept(asked.rule.clone());
             }
             if asked.wants_part {
-                return self.bypass(&asked.rule, Detail::Range).await;
+                return self.fetch_part(&asked, found).await;
             }
             let wish = Wish {
                 coalesce: match turn + 1 == MAX_TURNS {
@@ -96,7 +100,9 @@ impl Exchange {
     }
 
     async fn take_turn(&self, asked: &Arc<Asked>, found: Found, wish: Wish) -> Waited {
-        let Found { place, kept, .. } = found;
+        let Found {
+            place, kept, part, ..
+        } = found;
         let Wish {
             coalesce,
             arrival,
@@ -106,6 +112,7 @@ impl Exchange {
         let fills = &self.live.fills;
         let whose = fills.turn(&place.key.entry, &place.snapshot, coalesce, arrival, now);
         let mut fill = self.fill(asked, &place, kept.as_ref());
+        fill.part = part.and_then(|part| completable(asked, part));
         let waited = match whose {
             Turn::Alone => Waited::AskYourself,
             Turn::Wait(waiting) => self.wait(asked, &kept, waiting, patience).await,
@@ -134,13 +141,15 @@ impl Exchange {
         }
     }
 
-    fn fill(&self, asked: &Arc<Asked>, place: &Place, kept: Option<&Kept>) -> Fill {
+    pub(super) fn fill(&self, asked: &Arc<Asked>, place: &Place, kept: Option<&Kept>) -> Fill {
         Fill {
             live: self.live.clone(),
             asked: asked.clone(),
             vary: place.vary.clone(),
             snapshot: place.snapshot.clone(),
             kept: kept.map(|kept| kept.entry.clone()),
+            part: None,
+            range: None,
             stands_in_for: kept.map_or(&[], |kept| stands_in_for(asked, kept)),
             forwarding: self.forwarding.clone(),
             own: None,
@@ -212,20 +221,7 @@ impl Exchange {
     }
 
     fn hit(&self, asked: &Asked, kept: &Kept) -> Answer {
-        let (verdict, age) = match kept.served {
-            Served::Stale { by_ms, age_s } => {
-                let stale_s = i64::try_from(by_ms / 1000).unwrap_or(i64::MAX);
-                let verdict = Verdict::because(Outcome::Stale, Detail::Stale);
-                let ttl = Some(-stale_s);
-                (Verdict { ttl, ..verdict }, age_s)
-            }
-            Served::Fresh { ttl_left_s, age_s } => {
-                let ttl = Some(ttl_left_s);
-                let verdict = Verdict::plain(Outcome::Hit);
-                (Verdict { ttl, ..verdict }, age_s)
-            }
-            Served::Gone(_) => unreachable!("what is gone was not found: see `Kept::served`"),
-        };
+        let (verdict, age) = told(kept.served);
         Answer {
             response: reply::kept(&kept.entry, age, &self.parts),
             verdict,
@@ -233,7 +229,7 @@ impl Exchange {
         }
     }
 
-    async fn miss(
+    pub(super) async fn miss(
         &self,
         fill: Fill,
         lead: Option<Lead>,
@@ -243,7 +239,6 @@ impl Exchange {
         let asked = fill.asked.clone();
         let rule = Some(asked.rule.clone());
         let store_down = matches!(fill.snapshot, Snapshot::Unknown(_)).then_some(Detail::StoreDown);
-        let forwarded = why(kept.as_ref());
         audit::consider(
             &fill.live,
             &asked,
@@ -251,6 +246,10 @@ impl Exchange {
             &fill.forwarding,
             &fill.vary.names,
         );
+        let forwarded = match fill.part {
+            Some(_) => Why::Partial,
+            None => why(kept.as_ref()),
+        };
         match (fill.begin(lead).await, kept) {
             (
                 Ok(Ok(Filled::Answered {
@@ -343,6 +342,24 @@ impl Exchange {
             verdict,
             rule: Some(rule.clone()),
         }))
+    }
+}
+
+/// How what is served is told, and its age.
+pub(super) fn told(served: Served) -> (Verdict, u64) {
+    match served {
+        Served::Stale { by_ms, age_s } => {
+            let stale_s = i64::try_from(by_ms / 1000).unwrap_or(i64::MAX);
+            let verdict = Verdict::because(Outcome::Stale, Detail::Stale);
+            let ttl = Some(-stale_s);
+            (Verdict { ttl, ..verdict }, age_s)
+        }
+        Served::Fresh { ttl_left_s, age_s } => {
+            let ttl = Some(ttl_left_s);
+            let verdict = Verdict::plain(Outcome::Hit);
+            (Verdict { ttl, ..verdict }, age_s)
+        }
+        Served::Gone(_) => unreachable!("what is gone was not found: see `Kept::served`"),
     }
 }
 

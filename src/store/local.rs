@@ -43,7 +43,8 @@ impl Local {
         Some(entry)
     }
 
-    /// Keeps an entry that came at `now`. One that ends later than a clock can show is not kept.
+    /// Keeps an entry that came at `now`. One that ends later than a clock can show is not kept, nor a
+    /// part: in Redis another sidecar may have put the whole in its place.
     pub fn put(&self, key: &str, entry: Arc<Entry>, now: &Reading) {
         let left = entry
             .kept_at
@@ -51,8 +52,8 @@ impl Local {
             .saturating_sub(now.unix_ms());
         let left = Duration::from_millis(left.min(entry.ttl));
         match now.monotonic().checked_add(left) {
-            Some(ends) => self.0.put(key, Kept { entry, ends }),
-            None => self.0.remove(key),
+            Some(ends) if !entry.is_part() => self.0.put(key, Kept { entry, ends }),
+            _ => self.0.remove(key),
         }
     }
 

@@ -228,6 +228,7 @@ impl Got {
             ("fwd-status=304", "revalidated"),
             ("fwd=stale", "miss"),
             ("fwd=request", "miss"),
+            ("fwd=partial", "miss"),
             ("collapsed", "collapsed"),
             ("fwd=miss", "miss"),
             ("fwd=bypass", "bypass"),

@@ -175,17 +175,16 @@ impl Program {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("rules.toml");
         let shipped = std::fs::read_to_string(Path::new(ROOT).join("rules.toml"));
-        let rules =
-            changes
-                .iter()
-                .fold(shipped.expect("the shipped rules"), |rules, (old, new)| {
-                    assert!(
-                        rules.contains(old),
-                        "the shipped rules do not contain {old:?}"
-                    );
-                    rules.replace(old, new)
-                })
-                .replace("leak = 0.01", "leak = 0");
+        let rules = changes
+            .iter()
+            .fold(shipped.expect("the shipped rules"), |rules, (old, new)| {
+                assert!(
+                    rules.contains(old),
+                    "the shipped rules do not contain {old:?}"
+                );
+                rules.replace(old, new)
+            })
+            .replace("leak = 0.01", "leak = 0");
         std::fs::write(&file, rules).expect("a rules file");
         let own = std::env::var("SIDECACHE_BIN"); // another build, to measure it
         let path = own.unwrap_or(env!("CARGO_BIN_EXE_sidecache").to_owned());

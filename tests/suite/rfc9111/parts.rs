@@ -68,21 +68,3 @@ async fn what_lies_behind_the_end_is_416_and_conditions_come_first() {
     assert_eq!(head.status, 200);
     assert_eq!(cache.origin.count(), 1);
 }
-
-#[tokio::test]
-async fn a_range_of_nothing_kept_passes_and_its_answer_is_not_kept() {
-    let cache = Cache::before(|asked, _| match asked.header("range") {
-        Some(_) => Reply::of(206, "text/plain", "01")
-            .header("content-range", "bytes 0-1/20")
-            .header("cache-control", "max-age=3600"),
-        None => Reply::of(200, "text/plain", BODY).header("cache-control", "max-age=3600"),
-    })
-    .await;
-    for _ in 0..2 {
-        let part = cache.get_with("/a", &[("range", "bytes=0-1")]).await;
-        assert_eq!((part.status, part.detail()), (206, Some("range")));
-    }
-    assert_eq!(cache.get("/a").await.text(), BODY);
-    let part = cache.get_with("/a", &[("range", "bytes=0-1")]).await;
-    assert_eq!((part.status, part.outcome()), (206, "hit"));
-}
