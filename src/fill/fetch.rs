@@ -148,6 +148,9 @@ impl Fill {
         if response.status() == StatusCode::PARTIAL_CONTENT {
             return self.part_terms(heard, &arrived);
         }
+        if !self.is_of_what_was_asked(response) {
+            return Err(Detail::Range);
+        }
         freshness::terms(&self.keep_rules(response.status()), heard.whose, &arrived)
     }
 

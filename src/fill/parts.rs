@@ -16,6 +16,7 @@ use crate::outcome::Detail;
 use crate::part::{Joined, Part, Piece, Single};
 use bytes::Bytes;
 use hyper::body::Body as _;
+use hyper::header::CONTENT_RANGE;
 use hyper::http::response::Parts;
 use hyper::{Response, StatusCode};
 
@@ -33,8 +34,8 @@ impl Fill {
         let heard = self.ask(Some(&rest)).await?;
         match heard.response.status() {
             StatusCode::PARTIAL_CONTENT => Ok(self.completed(&part, &rest, heard).await),
-            StatusCode::RANGE_NOT_SATISFIABLE => Ok(None),
-            _ => Ok(Some(heard)), // it changed, or fails
+            _ if is_whole(&heard.response) => Ok(Some(heard)), // it changed
+            _ => Ok(None),
         }
     }
 
@@ -59,6 +60,11 @@ impl Fill {
         let mut response = Response::new(Body::full(joined.body.clone()));
         *response.headers_mut() = joined.describe(&part.headers_with(&anew));
         Some(Heard { response, ..heard })
+    }
+
+    /// Whether an answer is one to what was asked: what is said to a range may be of that alone.
+    pub(super) fn is_of_what_was_asked(&self, response: &Response<Body>) -> bool {
+        self.range.is_none() || is_whole(response)
     }
 
     /// The terms for a 206 to the range that was asked for. It is judged as the whole that it is of.
@@ -118,4 +124,9 @@ impl Fill {
         // A store that refuses is counted there; the next reader asks again.
         let _ = self.live.ground.store.keep(&key.entry, entry).await;
     }
+}
+
+/// Whether an answer to a request for a range is the whole, by all that it says.
+fn is_whole(response: &Response<Body>) -> bool {
+    response.status() == StatusCode::OK && !response.headers().contains_key(CONTENT_RANGE)
 }

@@ -56,21 +56,19 @@ pub struct Single {
 }
 
 impl Single {
-    /// What a GET with these headers wants, if that is one range of bytes on no condition but
-    /// `If-Range`: whatever comes of that one, the answer is one that others can be given.
+    /// What a GET with these headers wants, if that is one range of bytes on no condition. To one with
+    /// `If-Range` the origin need not say what the client knows already (RFC 9110 §15.3.7), and others
+    /// do not.
     pub fn of(request: &HeaderMap) -> Option<Single> {
-        if request.contains_key(IF_NONE_MATCH) || request.contains_key(IF_MODIFIED_SINCE) {
+        let conditions = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_RANGE];
+        if conditions.iter().any(|name| request.contains_key(name)) {
             return None;
         }
-        let mut conditions = request.get_all(IF_RANGE).iter();
-        let (if_range, None) = (conditions.next(), conditions.next()) else {
-            return None;
-        };
         let (spec, line) = ranges::single(request)?;
         Some(Single {
             spec,
             line: line.clone(),
-            if_range: if_range.cloned(),
+            if_range: None,
         })
     }
 

@@ -102,6 +102,42 @@ async fn a_206_that_nobody_asked_for_is_passed_on_and_never_kept() {
     }
 }
 
+#[tokio::test]
+async fn what_else_is_said_to_a_range_is_not_kept_for_those_who_ask_for_all() {
+    for status in [200, 400, 403, 404, 410, 416, 501] {
+        for rest in [false, true] {
+            let said = tagged(Reply::of(status, "text/plain", "x"));
+            let said = said.header("content-range", "bytes */20");
+            let cache = Cache::before(move |asked, nth| match asked.header("range") {
+                Some(_) if nth > usize::from(rest) => said.clone(),
+                _ => document(asked, TEXT, &owned(TAGGED)),
+            })
+            .await;
+            if rest {
+                assert_eq!(cache.range("bytes=0-4").await.status, 206);
+            } else {
+                let got = cache.range("bytes=0-4").await;
+                assert_eq!((got.status, got.detail()), (status, Some("range")));
+            }
+            let whole = cache.get("/a").await;
+            assert_eq!((whole.status, &*whole.text()), (200, TEXT), "{status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_if_range_is_not_kept_for_those_who_know_nothing_yet() {
+    let cache = Cache::before(|_, _| {
+        let terse = part(TEXT, 0..=4).header("cache-control", "max-age=3600");
+        terse.header("etag", "\"a\"")
+    })
+    .await;
+    let theirs = [("range", "bytes=0-4"), ("if-range", "\"a\"")];
+    let got = cache.get_with("/a", &theirs).await;
+    assert_eq!((got.status, got.outcome()), (206, "bypass"));
+    assert!(!cache.holds(0..=4).await);
+}
+
 /// An origin that says the same to everybody, and then closes.
 async fn closing(said: String) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
