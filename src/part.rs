@@ -174,7 +174,8 @@ impl Joined {
         }
     }
 
-    /// Whether it is no more than may be kept: so many bytes, in no more than [`MAX_SPANS`].
+    /// Whether it is no more than may be kept: so many bytes, in no more spans than
+    /// are kept of one answer.
     pub fn fits(&self, max: usize) -> bool {
         self.body.len() <= max && self.spans.len() <= MAX_SPANS
     }

@@ -12,6 +12,7 @@ mod invalidation; // §4.4: what other methods make forgotten
 mod parts; // RFC 9110 §14: parts of a kept whole
 mod partial; // §3.3: kept parts
 mod partial_hostile; // parts that are not what they seem
+mod partial_writes; // what writes make of parts
 mod storing; // §3: which answers are kept, and for whom
 mod validation; // §4.3: asking whether a kept answer still holds
 mod variants; // §4.1: Vary

@@ -1,9 +1,6 @@
 use super::document::{TAGGED, TEXT, cache, document, part};
 use super::world::{Cache, Lines, owned};
-use crate::world::{Asked, Origin, Reply};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use tokio::sync::Semaphore;
+use crate::world::{Origin, Reply};
 
 /// A cache that asked for these ranges of `/a`, each of which came with lines of its own.
 async fn after(asked: Vec<(&'static str, Vec<(&'static str, &'static str)>)>) -> Cache {
@@ -145,21 +142,16 @@ async fn a_whole_is_completed_by_asking_for_the_rest() {
 
 #[tokio::test]
 async fn what_is_completed_is_as_fresh_as_the_rest_says() {
-    let rows: [(Lines, bool, &str); 4] = [
-        (
-            &[("cache-control", "max-age=60"), ("age", "50")],
-            true,
-            "50",
-        ),
-        (&[("cache-control", "max-age=60"), ("age", "70")], false, ""),
-        (&[("cache-control", "no-store")], false, ""),
+    let rows: [(Lines, bool); 4] = [
+        (&[("cache-control", "max-age=60"), ("age", "50")], true),
+        (&[("cache-control", "max-age=60"), ("age", "70")], false),
+        (&[("cache-control", "no-store")], false),
         (
             &[("cache-control", "max-age=60"), ("set-cookie", "a=b")],
             false,
-            "",
         ),
     ];
-    for (lines, is_hit, age) in rows {
+    for (lines, is_hit) in rows {
         let (first, rest) = (owned(TAGGED), owned(&[lines, &TAGGED[1..]].concat()));
         let cache = Cache::before(move |asked, nth| match nth {
             1 => document(asked, TEXT, &first),
@@ -173,7 +165,9 @@ async fn what_is_completed_is_as_fresh_as_the_rest_says() {
         assert_eq!(whole.header("set-cookie"), cookie.map(|(_, value)| *value));
         let again = cache.get("/a").await;
         assert_eq!(again.outcome() == "hit", is_hit, "{lines:?}");
-        assert!(!is_hit || again.header("age") == Some(age), "{lines:?}");
+        // A second may pass meanwhile, not ten: it is counted from what the rest said.
+        let age = again.header("age").and_then(|age| age.parse().ok());
+        assert!(!is_hit || (50..60).contains(&age.unwrap_or(0)), "{lines:?}");
     }
 }
 
@@ -244,92 +238,6 @@ async fn no_more_is_kept_than_max_entry_and_eight_spans() {
     assert!(cache.holds(0..=0).await && cache.holds(14..=14).await);
     cache.range("bytes=16-16").await;
     assert!(cache.holds(16..=16).await && !cache.holds(0..=0).await);
-}
-
-#[tokio::test]
-async fn a_write_parts_what_was_before_it_from_what_comes_after() {
-    let cache = cache(TAGGED).await; // an origin that forgets to change its tag
-    cache.range("bytes=0-9").await;
-    assert!(cache.holds(0..=9).await);
-    cache.sidecar.ask("POST", "/a", &[], "x").await;
-    assert!(!cache.holds(0..=9).await);
-    cache.range("bytes=10-").await;
-    assert!(cache.holds(10..=19).await && !cache.holds(0..=9).await);
-    cache.sidecar.ask("POST", "/a", &[], "x").await;
-    cache.get("/a").await;
-    assert_eq!(cache.origin.last().header("range"), None);
-}
-
-/// An origin that has changed by the time a write is answered, and whose tag has not. It holds back
-/// what it says of the range that begins with the tenth byte until it is let go.
-async fn held_back() -> (Cache, Arc<Semaphore>) {
-    let (gate, written) = (
-        Arc::new(Semaphore::new(0)),
-        Arc::new(AtomicBool::new(false)),
-    );
-    let waits = gate.clone();
-    let origin = Origin::start(move |asked: Asked| {
-        let (gate, written) = (waits.clone(), written.clone());
-        async move {
-            if asked.method == "POST" {
-                written.store(true, SeqCst);
-                return Reply::of(200, "text/plain", "done");
-            }
-            let text = match written.load(SeqCst) {
-                false => TEXT.to_owned(),
-                true => TEXT.to_lowercase(),
-            };
-            let reply = document(&asked, &text, &owned(TAGGED));
-            if asked.header("range") == Some("bytes=10-") {
-                gate.acquire().await.expect("never closed").forget();
-            }
-            reply
-        }
-    })
-    .await;
-    let sidecar = Cache::sidecar(&origin, |text| text).await;
-    (Cache { origin, sidecar }, gate)
-}
-
-#[tokio::test]
-async fn what_a_write_overtook_is_joined_to_nothing() {
-    let completing: Lines = &[];
-    let ranging: Lines = &[("range", "bytes=10-")];
-    for lines in [completing, ranging] {
-        let (cache, gate) = held_back().await;
-        cache.range("bytes=0-9").await;
-        let write = async {
-            crate::world::eventually("the rest is asked for", async || cache.origin.count() == 2)
-                .await;
-            cache.sidecar.ask("POST", "/a", &[], "x").await;
-            // After it: nothing of what was kept or is on its way.
-            let first = cache.range("bytes=0-9").await;
-            assert_eq!(first.outcome(), "miss");
-            gate.add_permits(1);
-        };
-        let (overtaken, ()) = tokio::join!(cache.get_with("/a", lines), write);
-        assert!(overtaken.text().ends_with("ABCDEFGHIJ"), "it began before");
-        gate.add_permits(1);
-        let whole = cache.get("/a").await;
-        assert_eq!(whole.text(), TEXT.to_lowercase(), "{lines:?}");
-        let part = cache.range("bytes=10-").await;
-        assert_eq!(part.text(), "abcdefghij");
-    }
-}
-
-#[tokio::test]
-async fn a_part_never_takes_the_place_of_a_whole_that_came_meanwhile() {
-    let (cache, gate) = held_back().await;
-    let whole = async {
-        crate::world::eventually("the range is asked for", async || cache.origin.count() == 1)
-            .await;
-        assert_eq!(cache.get("/a").await.text(), TEXT);
-        gate.add_permits(1);
-    };
-    let (part, ()) = tokio::join!(cache.range("bytes=10-"), whole);
-    assert_eq!(part.text(), "ABCDEFGHIJ");
-    assert_eq!(cache.get("/a").await.outcome(), "hit");
-    assert_eq!(cache.origin.count(), 2);
 }
 
 #[tokio::test]

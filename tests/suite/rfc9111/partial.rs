@@ -115,7 +115,9 @@ async fn a_request_says_what_it_takes_of_a_part_and_whether_its_own_is_kept() {
     assert_eq!(ask("/a", "no-store").await.status, 206);
     assert_eq!(ask("/a", "only-if-cached").await.status, 504);
     ask("/a", "max-age=3600").await;
-    assert_eq!(ask("/a", "max-age=200").await.header("age"), Some("100"));
+    let hit = ask("/a", "max-age=200").await;
+    let age: u64 = hit.header("age").expect("an age").parse().expect("seconds");
+    assert!((100..=200).contains(&age), "{age}");
     for (demand, asks) in [("max-age=99", 1), ("min-fresh=3599", 1), ("no-cache", 1)] {
         let before = cache.origin.count();
         assert_eq!(ask("/a", demand).await.status, 206);
