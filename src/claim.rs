@@ -174,14 +174,14 @@ impl Claim {
         self
     }
 
-    /// The answer was kept under this key. One command.
+    /// The answer was kept under this key, after a fetch under this snapshot. One command.
     ///
     /// The claim lingers: a reader who looked just before the answer was there finds the claim taken,
     /// and then the answer. Not for long: a fetch from before a write may yet put its dead answer in
     /// the place of this one, and who comes then would wait for nobody. If the answer turned out to
     /// be for another variant, whoever waits for this one has to know at once.
-    pub async fn kept(mut self, key: &str, entry: &Entry) {
-        if lock_name(key, entry.binding, &entry.versions) != self.lock {
+    pub async fn kept(mut self, key: &str, entry: &Entry, snapshot: &[Version]) {
+        if lock_name(key, entry.binding, snapshot) != self.lock {
             return; // released by being dropped
         }
         let lock = self.settle();

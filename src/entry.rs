@@ -16,8 +16,11 @@ pub struct Entry {
     /// What it may be served as: digest of store key, node names and rule definition. An entry
     /// found under another key or under other rules is a miss.
     pub binding: Digest,
-    /// The versions of its nodes before its fill asked the origin, in the rule's order.
+    /// The versions of its nodes before its fill asked the origin, in the rule's order, then those of
+    /// its groups.
     pub versions: Vec<Version>,
+    /// The digests of its groups' names (RFC 9875), sorted; each has a node of its own.
+    pub groups: Vec<Digest>,
     /// When it was kept, milliseconds of Unix time.
     pub kept_at: u64,
     /// How long it is fresh from then, milliseconds; perhaps not at all.
@@ -72,6 +75,7 @@ impl Entry {
         ENTRY_OVERHEAD
             + self.body.len()
             + self.versions.len() * size_of::<Version>()
+            + self.groups.len() * size_of::<Digest>()
             + self.headers.iter().map(header).sum::<usize>()
     }
 

@@ -18,6 +18,7 @@ use crate::claim::Claim;
 use crate::entry::Entry;
 use crate::flights::{Landing, Lead, Snapshot};
 use crate::freshness::{self, Terms};
+use crate::groups::Groups;
 use crate::headers::{self, Forwarding};
 use crate::key::{self, CacheKey};
 use crate::live::Live;
@@ -167,7 +168,12 @@ impl Fill {
         lead: Option<Lead>,
         answer: Answer,
     ) {
-        let Fetched { response, key, .. } = fetched;
+        let Fetched {
+            response,
+            key,
+            groups,
+            ..
+        } = fetched;
         let (head, mut body) = response.into_parts();
         let length = body.size_hint().exact();
         let (sender, copy) = Body::channel(length);
@@ -185,11 +191,13 @@ impl Fill {
             Copied::Whole { bytes, last } => {
                 let judged = freshness::judge_body(&self.rule().store_if, &bytes);
                 match (head.status, judged) {
-                    (StatusCode::PARTIAL_CONTENT, _) => {
+                    // A part is of no group: joined with others it would be of theirs too.
+                    (StatusCode::PARTIAL_CONTENT, _) if groups.names.is_empty() => {
                         self.keep_part(&key, &head, bytes, &terms, times).await;
                     }
+                    (StatusCode::PARTIAL_CONTENT, _) => self.not_kept(&key, &lead, Detail::Range),
                     (_, Ok(())) => {
-                        let entry = self.entry(&key, &head, bytes, &terms, times);
+                        let entry = self.entry(&key, &head, bytes, groups, &terms, times);
                         self.keep(&key, entry, &lead).await;
                     }
                     (_, Err(detail)) => self.not_kept(&key, &lead, detail),
@@ -219,8 +227,11 @@ impl Fill {
         let body = fetched.validated.map(|entry| entry.body.clone());
         let (head, _) = fetched.response.into_parts();
         let body = body.unwrap_or_default();
-        let entry = self.entry(&fetched.key, &head, body, &terms, fetched.times);
-        self.keep(&fetched.key, entry.clone(), lead).await;
+        let Fetched {
+            key, groups, times, ..
+        } = fetched;
+        let entry = self.entry(&key, &head, body, groups, &terms, times);
+        self.keep(&key, entry.clone(), lead).await;
         entry
     }
 
@@ -229,6 +240,7 @@ impl Fill {
         key: &CacheKey,
         head: &Parts,
         body: Bytes,
+        groups: Groups,
         terms: &Terms,
         times: fetch::Times,
     ) -> Arc<Entry> {
@@ -243,9 +255,13 @@ impl Fill {
                 _ => key.binding,
             },
             versions: match &self.snapshot {
-                Snapshot::Known(versions) => versions.clone(),
+                Snapshot::Known(versions) => {
+                    let own = &versions[..key.nodes.len()];
+                    [own, &groups.versions].concat()
+                }
                 Snapshot::Unknown(_) => Vec::new(),
             },
+            groups: groups.names,
             kept_at: times.arrived_ms,
             ttl: terms.ttl,
             stale: terms.stale,
@@ -268,12 +284,12 @@ impl Fill {
             self.each_for_himself(key);
             land(lead, Landing::NotKept);
         }
-        if let Snapshot::Known(_) = self.snapshot {
+        if let Snapshot::Known(versions) = &self.snapshot {
             // A store that refuses is counted there; the next reader fetches again.
             let kept = self.live.ground.store.keep(&key.entry, entry.clone()).await;
             if let Some(claim) = self.claim.take() {
                 match kept {
-                    Ok(()) => claim.kept(&key.entry, &entry).await,
+                    Ok(()) => claim.kept(&key.entry, &entry, versions).await,
                     Err(_) => claim.restless(),
                 }
             }

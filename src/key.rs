@@ -112,6 +112,16 @@ pub fn quarantine_flag(namespace: &str, rule: &Rule) -> String {
     format!("{namespace}:!quarantine:{}", rule.name)
 }
 
+/// The store key of a group's node (RFC 9875).
+pub fn group_node(namespace: &str, group: &Digest) -> String {
+    format!("{}:{group}", any_group_node(namespace))
+}
+
+/// The store key of the node that is dropped along with whichever group is.
+pub fn any_group_node(namespace: &str) -> String {
+    format!("{namespace}:!group")
+}
+
 /// Where the sidecars of a namespace tell each other which nodes they deleted.
 pub fn drops_channel(namespace: &str) -> String {
     format!("{namespace}:!drops")

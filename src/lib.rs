@@ -38,6 +38,7 @@ pub mod flights; // who fetches and who waits
 pub mod quarantine; // rules that pass everything
 pub mod live; // the rules in force and what they are carried out with
 pub mod asked; // may this request use its rule, and what is the origin asked in its stead
+pub mod groups; // answers that fall together, by the origin's word
 pub mod look; // one look at the store
 pub mod claim; // one sidecar fetches for the fleet
 pub mod fill; // one fetch per (key, snapshot)

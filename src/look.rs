@@ -5,6 +5,7 @@ use crate::digest::Digest;
 use crate::entry::Entry;
 use crate::flights::Snapshot;
 use crate::freshness::{self, Served};
+use crate::groups;
 use crate::key::{self, CacheKey};
 use crate::live::Live;
 use crate::part::{self, Part};
@@ -71,7 +72,10 @@ pub async fn look(live: &Live, asked: &Asked, lock: Option<&str>) -> Found {
         let key = asked.key(&live.table.namespace, &vary.names);
         let marker = (!vary.seen).then(|| asked.vary_marker(&live.table.namespace));
         let flag = audit.then(|| key::quarantine_flag(&live.table.namespace, &asked.rule));
+        let any_group = groups::any_node(&live.table);
         let sought = Sought {
+            namespace: &live.table.namespace,
+            any_group: any_group.as_ref(),
             entry: &key.entry,
             nodes: &key.nodes,
             marker: marker.as_deref(),
@@ -88,7 +92,7 @@ pub async fn look(live: &Live, asked: &Asked, lock: Option<&str>) -> Found {
         }
         match taught(live, asked, &vary, &seen) {
             Some(learnt) => vary = learnt, // others know more headers that answers vary by
-            None => return judge(live, asked, key, vary, seen).await,
+            None => return judge(live, asked, (key, any_group), vary, seen).await,
         }
     }
 }
@@ -112,7 +116,13 @@ fn quarantine(live: &Live, asked: &Asked, seen: &Look) {
     }
 }
 
-async fn judge(live: &Live, asked: &Asked, key: CacheKey, vary: Arc<Vary>, seen: Look) -> Found {
+async fn judge(
+    live: &Live,
+    asked: &Asked,
+    (key, any_group): (CacheKey, Option<String>),
+    vary: Arc<Vary>,
+    seen: Look,
+) -> Found {
     let now = live.ground.clock.now_ms();
     let judged = |entry: &Entry, binding: &Digest| {
         let served = freshness::judge_entry(entry, &seen.versions, binding, now);
@@ -131,10 +141,16 @@ async fn judge(live: &Live, asked: &Asked, key: CacheKey, vary: Arc<Vary>, seen:
         }
         None => {}
     }
-    let known: Option<Vec<_>> = seen.versions.into_iter().collect();
+    let own = seen.versions.into_iter().take(key.nodes.len());
+    let known: Option<Vec<_>> = own
+        .chain(any_group.iter().map(|_| seen.any_group))
+        .collect();
     let versions = match known {
         Some(versions) => Ok(versions),
-        None => live.ground.store.snapshot(&key.nodes).await,
+        None => {
+            let nodes: Vec<String> = key.nodes.iter().cloned().chain(any_group).collect();
+            live.ground.store.snapshot(&nodes).await
+        }
     };
     match versions {
         Ok(versions) => Found {

@@ -5,6 +5,7 @@ mod read; // what a rule answers
 
 use crate::asked::{Asked, Identities};
 use crate::body::{self, Body, Read};
+use crate::groups;
 use crate::headers::{self, Forwarding};
 use crate::live::Live;
 use crate::outcome::{Detail, Outcome, Verdict};
@@ -89,6 +90,7 @@ impl Exchange {
         }
     }
 
+    /// The rarer ways are set apart on the heap, so that a request on the usual ones stays small.
     async fn answer(mut self) -> Answer {
         if self.ends_here {
             return self.end_here();
@@ -102,15 +104,15 @@ impl Exchange {
         match matched {
             Some(matched) if self.methods.len() == 1 => match self.ask_of(&matched).await {
                 Ok(asked) if asked.rule.stage == Stage::Observe => {
-                    self.observe(Arc::new(asked)).await
+                    Box::pin(self.observe(Arc::new(asked))).await
                 }
                 Ok(asked) => self.read(Arc::new(asked)).await,
-                Err(detail) => self.bypass(matched.what, detail).await,
+                Err(detail) => Box::pin(self.bypass(matched.what, detail)).await,
             },
             _ if write::concerns(&live.table, &self.methods, &path) => {
                 self.write(Outcome::Write).await
             }
-            Some(matched) => self.bypass(matched.what, Detail::UnkeyedHeader).await,
+            Some(matched) => Box::pin(self.bypass(matched.what, Detail::UnkeyedHeader)).await,
             None if write::may_change(&self.methods) => self.write(Outcome::Pass).await,
             None => self.forward(None, Verdict::plain(Outcome::Pass)).await,
         }
@@ -224,6 +226,9 @@ impl Exchange {
         let answer = self.live.ask(request, label).await;
         if write::may_change(&self.methods) {
             write::heed_others(&self.live, &answer).await;
+        }
+        if let Ok(answer) = &answer {
+            Box::pin(groups::heed(&self.live, &self.methods, answer)).await;
         }
         match answer {
             Ok(response) => Answer {

@@ -113,6 +113,15 @@ ttl = "1h"
 local_ttl = "200ms"
 public = true
 
+[[cache]]
+name = "grouped"
+match = "GET /grouped/{register}"
+key = "grouped:{register}"
+query = []
+ttl = "1h"
+local_ttl = "200ms"
+public = true
+
 [[invalidate]]
 name = "raised"
 on = "PATCH /raise/{register}"
@@ -291,6 +300,11 @@ fn a_protocol_that_bumps_too_early_or_not_at_all_is_found() {
 #[test]
 fn versions_that_come_back_are_found() {
     assert_ne!(found(Sabotage::VersionsComeBack), None);
+}
+
+#[test]
+fn groups_whose_drops_leave_no_trace_for_fills_under_way_are_found() {
+    assert_ne!(found(Sabotage::GroupsUnseen), None);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! whole of it runs in a task of its own: a client that leaves does not cancel the bump.
 
 use crate::body::{self, Body, Read};
+use crate::groups::{self, GROUPS};
 use crate::headers::Forwarding;
 use crate::identity::{self, Claims, Presented};
 use crate::inputs::{Inputs, Query};
@@ -143,6 +144,7 @@ impl Write {
                 let (response, answered) = self.read_answer(response).await;
                 let mut nodes = drops.named(Settled::Answered(status), answered.as_ref());
                 nodes.extend(drops.located(status, response.headers()));
+                nodes.extend(drops.grouped(status, response.headers()));
                 (Ok(response), nodes, false)
             }
             Err(failure) if failure.may_have_acted => {
@@ -343,6 +345,16 @@ impl Drops<'_> {
             .filter(|uri| self.is_same_origin(uri))
             .flat_map(|uri| self.kept_at(uri.path(), |_| true))
             .collect()
+    }
+
+    /// The nodes of the groups that the origin says are to be forgotten (RFC 9875).
+    fn grouped(&self, status: u16, answered: &HeaderMap) -> BTreeSet<String> {
+        let write = self.write;
+        let nodes = groups::dropped(&write.live.table, &write.methods, status, answered);
+        if !nodes.is_empty() {
+            write.live.ground.metrics.invalidated(GROUPS);
+        }
+        nodes
     }
 
     /// The host of the request, or one whose answers are the same.

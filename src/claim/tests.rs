@@ -46,6 +46,7 @@ fn entry(ttl: Duration) -> Entry {
     Entry {
         binding: BINDING,
         versions: vec![[2; 16]],
+        groups: Vec::new(),
         kept_at: 0,
         ttl: ttl.as_millis() as u64,
         stale: Default::default(),
@@ -75,19 +76,20 @@ async fn a_claim_that_is_dropped_is_released_and_renewed_no_more() {
 
 #[tokio::test]
 async fn a_claim_whose_answer_is_kept_lingers_and_is_not_released_beside_that() {
-    let kept = told(async |claim| claim.kept("ns:a", &entry(LIFE)).await).await;
+    let kept = told(async |claim| claim.kept("ns:a", &entry(LIFE), &[[2; 16]]).await).await;
     assert_eq!(kept, (0, false));
 }
 
 #[tokio::test]
 async fn a_claim_whose_answer_is_kept_elsewhere_is_released() {
-    let variant = told(async |claim| claim.kept("ns:a#variant", &entry(LIFE)).await).await;
+    let variant =
+        told(async |claim| claim.kept("ns:a#variant", &entry(LIFE), &[[2; 16]]).await).await;
     assert_eq!(variant, (1, false));
     let wider = Entry {
         binding: Digest([9; 16]),
         ..entry(LIFE)
     };
-    let headers_more = told(async |claim| claim.kept("ns:a", &wider).await).await;
+    let headers_more = told(async |claim| claim.kept("ns:a", &wider, &[[2; 16]]).await).await;
     assert_eq!(headers_more, (1, false));
 }
 

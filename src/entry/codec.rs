@@ -1,7 +1,7 @@
 //! An entry's bytes in the store.
 //!
 //! ```text
-//! format     1 byte    2
+//! format     1 byte    3
 //! checksum   8 bytes   XXH3-64 of all that follows; integers are little-endian
 //! coding     1 byte    of the body: 0 as it is, 1 LZ4 block, 2 Zstandard
 //! status     2 bytes
@@ -13,6 +13,7 @@
 //! took       4 bytes
 //! binding   16 bytes
 //! versions   2 bytes, then 16 each
+//! groups     2 bytes, then 16 each
 //! headers    2 bytes, then each: 2 + name, 4 + value; a repeated name stands repeatedly
 //! body       8 bytes of its length before coding; the coded body is the rest
 //! ```
@@ -20,7 +21,7 @@
 //! The checksum finds damage, not forgery: unless values are sealed, whoever may write to the store is
 //! trusted to write entries. Bytes that are not exactly this are [`Undecodable`], which the store makes a miss.
 
-use super::{Entry, Stale, Version};
+use super::{Entry, Stale};
 use crate::digest::{DIGEST_BYTES, Digest};
 use crate::rules::settings::Compress;
 use bytes::Bytes;
@@ -32,7 +33,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Another layout gets another number, so that sidecars of two releases can share a store: each
 /// takes the other's entries for misses.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// Format number and checksum.
 const FRAME_BYTES: usize = 1 + 8;
@@ -86,6 +87,8 @@ impl Entry {
         bytes.extend_from_slice(&self.binding.0);
         bytes.extend_from_slice(&short(self.versions.len()));
         bytes.extend(self.versions.iter().flatten());
+        bytes.extend_from_slice(&short(self.groups.len()));
+        bytes.extend(self.groups.iter().flat_map(|group| group.0));
         put_headers(&mut bytes, &self.headers);
         bytes.extend_from_slice(&(self.body.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&body);
@@ -109,7 +112,8 @@ impl Entry {
             initial_age: u32::from_le_bytes(rest.array()?),
             took: u32::from_le_bytes(rest.array()?),
             binding: Digest(rest.array::<DIGEST_BYTES>()?),
-            versions: versions(&mut rest)?,
+            versions: sixteens(&mut rest)?,
+            groups: sixteens(&mut rest)?.into_iter().map(Digest).collect(),
             headers: headers(&mut rest)?,
             body: uncode(coding, u64::from_le_bytes(rest.array()?), rest.0)?,
         })
@@ -209,10 +213,11 @@ fn uncode(coding: u8, length: u64, coded: &[u8]) -> Result<Bytes, Undecodable> {
     }
 }
 
-fn versions(rest: &mut Rest<'_>) -> Result<Vec<Version>, Undecodable> {
+/// Versions, or digests, which are as wide.
+fn sixteens(rest: &mut Rest<'_>) -> Result<Vec<[u8; DIGEST_BYTES]>, Undecodable> {
     let count = usize::from(u16::from_le_bytes(rest.array()?));
-    let (versions, _) = rest.take(count * size_of::<Version>())?.as_chunks();
-    Ok(versions.to_vec())
+    let (sixteens, _) = rest.take(count * DIGEST_BYTES)?.as_chunks();
+    Ok(sixteens.to_vec())
 }
 
 fn headers(rest: &mut Rest<'_>) -> Result<HeaderMap, Undecodable> {

@@ -18,6 +18,7 @@ fn entry(body: impl Into<Bytes>) -> Entry {
     Entry {
         binding: Digest([7; 16]),
         versions: vec![[1; 16], [2; 16]],
+        groups: vec![Digest([3; 16]), Digest([4; 16]), Digest([5; 16])],
         kept_at: 1_700_000_000_123,
         ttl: 300_000,
         stale: Stale {
@@ -37,7 +38,7 @@ fn entry(body: impl Into<Bytes>) -> Entry {
 
 /// Bytes with a right format number and checksum, whatever they hold.
 fn framed(payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![2];
+    let mut bytes = vec![3];
     bytes.extend_from_slice(&xxh3_64(payload).to_le_bytes());
     bytes.extend_from_slice(payload);
     bytes

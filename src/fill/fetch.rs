@@ -5,6 +5,7 @@ use crate::body::Body;
 use crate::entry::Entry;
 use crate::flights::Snapshot;
 use crate::freshness::{self, Arrived, KeepRules, Terms, Whose};
+use crate::groups::{self, Groups};
 use crate::headers;
 use crate::key::CacheKey;
 use crate::origin::{Failure, UntilClose};
@@ -40,6 +41,7 @@ pub(super) struct Fetched {
     pub(super) validated: Option<Arc<Entry>>,
     pub(super) key: CacheKey,
     pub(super) terms: Result<Terms, Detail>,
+    pub(super) groups: Groups,
     pub(super) times: Times,
 }
 
@@ -71,14 +73,28 @@ impl Fill {
             }
             heard = self.hear().await?;
         }
-        let terms = keepable.and_then(|()| self.terms(&heard));
+        let mut terms = keepable.and_then(|()| self.terms(&heard));
+        let mut groups = Groups::default();
+        if terms.is_ok() {
+            match self.groups(&heard).await {
+                Ok(of_answer) => groups = of_answer,
+                Err(detail) => terms = Err(detail),
+            }
+        }
         Ok(Fetched {
             key: self.asked.key(&self.live.table.namespace, &self.vary.names),
             response: heard.response,
             validated: heard.validated,
             terms,
+            groups,
             times: heard.times,
         })
+    }
+
+    async fn groups(&self, heard: &Heard) -> Result<Groups, Detail> {
+        let validated = heard.validated.as_deref();
+        let said = heard.response.headers();
+        Box::pin(groups::of(&self.live, &self.snapshot, said, validated)).await
     }
 
     /// Asks whether what is kept still holds, if anything is; without a condition where the answer to
@@ -120,9 +136,11 @@ impl Fill {
             range.onto(request.headers_mut());
         }
         let whose = self.asked.whose(request.headers());
+        let method = request.method().clone();
         let asked_ms = self.live.ground.clock.now_ms();
         let response = self.live.ask(request, &self.rule().name).await?;
         let arrived_ms = self.live.ground.clock.now_ms();
+        Box::pin(groups::heed(&self.live, &[method], &response)).await; // a POST that a rule reads by is unsafe still
         Ok(Heard {
             response,
             validated: self.kept.clone().filter(|_| validates),

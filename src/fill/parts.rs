@@ -8,6 +8,7 @@ use super::Fill;
 use super::fetch::{Heard, Times};
 use crate::body::{self, Body, Read};
 use crate::freshness::{self, Arrived, Terms};
+use crate::groups::Groups;
 use crate::headers;
 use crate::key::CacheKey;
 use crate::look::{KeptPart, look};
@@ -120,7 +121,7 @@ impl Fill {
         if joined.is_whole {
             head.status = StatusCode::OK;
         }
-        let entry = self.entry(key, &head, joined.body, terms, times);
+        let entry = self.entry(key, &head, joined.body, Groups::default(), terms, times);
         // A store that refuses is counted there; the next reader asks again.
         let _ = self.live.ground.store.keep(&key.entry, entry).await;
     }

@@ -115,6 +115,7 @@ mod tests {
         Entry {
             binding: BINDING,
             versions: vec![A, B],
+            groups: Vec::new(),
             kept_at: KEPT_AT,
             ttl: 5_000,
             stale: Stale::default(),
@@ -186,6 +187,7 @@ mod tests {
     fn an_entry_that_nothing_can_drop_is_never_served() {
         let entry = Entry {
             versions: Vec::new(),
+            groups: Vec::new(),
             ..entry()
         };
         assert_eq!(judge(&entry, &[], KEPT_AT), Served::Gone(Gone::Dropped));

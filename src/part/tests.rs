@@ -15,6 +15,7 @@ fn entry(ranges: &[&str], body: &'static [u8]) -> Arc<Entry> {
     Arc::new(Entry {
         binding: binding(Digest([7; 16])),
         versions: Vec::new(),
+        groups: Vec::new(),
         kept_at: 0,
         ttl: 0,
         stale: Stale::default(),

@@ -66,7 +66,7 @@ impl Exchange {
                 return Answer::nothing_kept(asked.rule.clone());
             }
             if asked.wants_part {
-                return self.fetch_part(&asked, found).await;
+                return Box::pin(self.fetch_part(&asked, found)).await;
             }
             let wish = Wish {
                 coalesce: match turn + 1 == MAX_TURNS {
@@ -118,7 +118,9 @@ impl Exchange {
             Turn::Wait(waiting) => self.wait(asked, &kept, waiting, patience).await,
             Turn::Queue(waiting) => queue(waiting, patience).await,
             Turn::Lead(lead) => {
-                match claim::claim(&self.live, asked, &place.key, &place.snapshot, patience).await {
+                let claimed =
+                    claim::claim(&self.live, asked, &place.key, &place.snapshot, patience);
+                match Box::pin(claimed).await {
                     Claimed::Fetch(claim) => {
                         fill.claim = claim;
                         let answer = self.miss(fill, Some(lead), Outcome::Miss, kept).await;

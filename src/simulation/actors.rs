@@ -1,5 +1,6 @@
 //! Those who read and those who write.
 
+use super::checker::Promise;
 use super::dice::Dice;
 use super::fleet::{Fleet, Sidecar};
 use super::history::Fault;
@@ -97,10 +98,17 @@ pub enum Route {
     Page,
     All,
     Spoken,
+    Grouped,
 }
 
 impl Route {
-    pub const ALL: [Route; 4] = [Route::One, Route::Page, Route::All, Route::Spoken];
+    pub const ALL: [Route; 5] = [
+        Route::One,
+        Route::Page,
+        Route::All,
+        Route::Spoken,
+        Route::Grouped,
+    ];
 
     /// As [`RULES`](super::RULES) say.
     pub fn ttl(self) -> Duration {
@@ -110,11 +118,14 @@ impl Route {
         }
     }
 
-    /// The same, and for how long it may be answered from memory.
-    fn lives(self) -> (Duration, Duration) {
-        match self {
-            Route::Spoken => (self.ttl(), super::LOCAL_TTL),
-            _ => (self.ttl(), Duration::ZERO),
+    fn promise(self) -> Promise {
+        Promise {
+            ttl: self.ttl(),
+            local_ttl: match self {
+                Route::Spoken | Route::Grouped => super::LOCAL_TTL,
+                _ => Duration::ZERO,
+            },
+            is_leased: self != Route::Grouped,
         }
     }
 
@@ -124,6 +135,7 @@ impl Route {
             Route::Page => format!("/page/{register}?p={page}"),
             Route::All => "/all".into(),
             Route::Spoken => format!("/spoken/{register}"),
+            Route::Grouped => format!("/grouped/{register}"),
         }
     }
 }
@@ -183,7 +195,7 @@ async fn read_once(
 ) -> Option<Read> {
     fleet.settle_accounts();
     let begun = fleet.history.now();
-    let floor = fleet.checker.floor(sidecar.number, wish.route.lives());
+    let floor = fleet.checker.floor(sidecar.number, wish.route.promise());
     let got = sidecar.ask(wish.request(), manners).await;
     let Got::Answer(head, body) = got else {
         return None;

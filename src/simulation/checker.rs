@@ -6,7 +6,8 @@
 //! - a write that nobody was told of (its sidecar was killed, its client left, it was answered 502 or
 //!   504): at the deadline of its lease;
 //! - through other sidecars so much later as the rule allows to answer from memory unasked;
-//! - where it has no lease, because Redis was away or lost it: when what was kept before has expired.
+//! - where it has no lease, because Redis was away or lost it, or because what it drops stands in the
+//!   origin's answer (groups): when what was kept before has expired.
 
 use super::history::{At, History};
 use super::{LONGEST_FILL, LONGEST_WRITE, REGISTERS};
@@ -35,6 +36,17 @@ struct Write {
 struct Lease {
     deadline: At,
     lost: bool,
+}
+
+/// What is promised of some answers.
+#[derive(Clone, Copy)]
+pub struct Promise {
+    /// For how long they are kept.
+    pub ttl: Duration,
+    /// For how long they may be answered from memory.
+    pub local_ttl: Duration,
+    /// Whether what drops them is known before the origin answers.
+    pub is_leased: bool,
 }
 
 /// What every read is held against.
@@ -144,20 +156,13 @@ impl Checker {
         ours.for_each(|write| write.owed = false);
     }
 
-    /// The least that a read may return which begins now, for each register; of answers that are kept
-    /// for `ttl` and may be answered from memory for `local_ttl`.
-    pub fn floor(
-        &self,
-        through: usize,
-        (ttl, local_ttl): (Duration, Duration),
-    ) -> [u64; REGISTERS] {
+    /// The least that a read may return which begins now, for each register.
+    pub fn floor(&self, through: usize, promise: Promise) -> [u64; REGISTERS] {
         let now = self.history.now();
         let mut floor = [0; REGISTERS];
         for write in self.writes().values() {
             if let Some((_, value)) = write.commit
-                && write
-                    .due(through, ttl, local_ttl)
-                    .is_some_and(|due| due <= now)
+                && write.due(through, promise).is_some_and(|due| due <= now)
             {
                 floor[write.register] = value.max(floor[write.register]);
             }
@@ -182,11 +187,16 @@ impl Checker {
 }
 
 impl Write {
-    fn due(&self, through: usize, ttl: Duration, local_ttl: Duration) -> Option<At> {
+    fn due(&self, through: usize, promise: Promise) -> Option<At> {
+        let Promise {
+            ttl,
+            local_ttl,
+            is_leased,
+        } = promise;
         let (committed, _) = self.commit?;
         let expired = committed + ttl + LONGEST_FILL;
         let is_own = through == self.through;
-        match (self.told, self.lease) {
+        match (self.told, self.lease.filter(|_| is_leased)) {
             (Some(told), _) if told >= committed && is_own => Some(told),
             (Some(told), _) if told >= committed && !self.owed => Some(told + local_ttl),
             (_, Some(lease)) if !lease.lost && lease.deadline >= committed => {

@@ -144,6 +144,10 @@ impl Origin {
         let can_be_validated = request.uri().query() == Some(VALIDATED);
         let head = match path.starts_with("/spoken/") {
             true => head.header("vary", "accept-language"),
+            false if path.starts_with("/grouped/") => {
+                let register = path.rsplit('/').next().unwrap_or_default();
+                head.header("cache-groups", format!("\"{register}\", \"all\""))
+            }
             false if can_be_validated => head.header("etag", &tag),
             false => head,
         };
@@ -198,7 +202,9 @@ impl Origin {
             (_, Some(Fault::FailedAfterCommit)) => 500,
             _ => 200,
         };
-        let head = Response::builder().header("content-type", "application/json");
+        let head = Response::builder()
+            .header("content-type", "application/json")
+            .header("cache-group-invalidation", format!("\"{register}\""));
         let text = format!("{{\"n\":{value},\"register\":\"{register}\"}}");
         Ok(sent(head.status(status), text, &plan, death))
     }

@@ -1,5 +1,6 @@
 //! What would be wrong with the protocol: each way of it must be found.
 
+use crate::key;
 use crate::store::simulated::{self, Keys, Reply};
 use bytes::Bytes;
 
@@ -14,6 +15,8 @@ pub enum Sabotage {
     OneSettlesAll,
     /// A lease is not registered at all.
     NoLease,
+    /// The node that is dropped with whichever group is stays.
+    GroupsUnseen,
     /// A node that comes back has the version that it had before.
     VersionsComeBack,
 }
@@ -37,6 +40,9 @@ impl Sabotage {
                 keys.carry_out(words, now)
             }
             (Sabotage::NoLease, "LEASE") => Reply::Number(0),
+            (Sabotage::GroupsUnseen, "SETTLE" | "UNLINK") => {
+                keys.carry_out(&without_any_group(words), now)
+            }
             (Sabotage::VersionsComeBack, "SNAPSHOT") => keys.carry_out(&unchanging(words), now),
             _ => keys.carry_out(words, now),
         }
@@ -62,6 +68,18 @@ fn unbumped(words: &[Bytes]) -> Vec<Bytes> {
     let with_root = 2 * number(&args[1]) + 1;
     let count = Bytes::from(with_root.to_string());
     [&words[..2], &[count], &words[3..3 + with_root], args].concat()
+}
+
+/// The same settlement or deletion without the node that falls with every group.
+fn without_any_group(words: &[Bytes]) -> Vec<Bytes> {
+    let any_group = key::any_group_node("sim");
+    let mut rest = words.to_vec();
+    rest.retain(|word| *word != any_group.as_bytes());
+    if simulated::name(words) == "SETTLE" {
+        let count = number(&words[2]) - (words.len() - rest.len());
+        rest[2] = Bytes::from(count.to_string());
+    }
+    rest
 }
 
 /// The same snapshot, offering for each node what its name comes to.

@@ -134,21 +134,22 @@ impl Known {
         within: Duration,
         now: &Reading,
     ) -> bool {
-        let era = self.era.load(SeqCst);
         let holds = |(node, version): (&String, &Version)| {
-            let Some(seen) = self.seen.get(node.as_str()) else {
-                return false;
-            };
-            let stripe = self.stripe(node).load(SeqCst);
-            seen.version == *version
-                && seen.stamp == Stamp { era, stripe }
-                && now.is_within(within, &seen.at)
+            self.version(node, within, now).as_ref() == Some(version)
         };
-        is_heard(era)
-            && !within.is_zero()
-            && !nodes.is_empty()
-            && nodes.len() == versions.len()
-            && nodes.iter().zip(versions).all(holds)
+        !nodes.is_empty() && nodes.len() == versions.len() && nodes.iter().zip(versions).all(holds)
+    }
+
+    /// The version that a node is believed to have, by a look less than `within` before `now`.
+    pub fn version(&self, node: &str, within: Duration, now: &Reading) -> Option<Version> {
+        let era = self.era.load(SeqCst);
+        if !is_heard(era) || within.is_zero() {
+            return None;
+        }
+        let seen = self.seen.get(node)?;
+        let stripe = self.stripe(node).load(SeqCst);
+        let is_believed = seen.stamp == Stamp { era, stripe } && now.is_within(within, &seen.at);
+        is_believed.then_some(seen.version)
     }
 
     fn stripe(&self, node: &str) -> &AtomicU64 {

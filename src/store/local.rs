@@ -65,7 +65,12 @@ impl Local {
 
 /// Whether the entry was kept under exactly these versions, all present.
 pub fn matches(entry: &Entry, versions: &[Option<Version>]) -> bool {
-    entry.versions.len() == versions.len()
+    entry.versions.len() == versions.len() && begins_with(entry, versions)
+}
+
+/// Whether these versions, all present, are the first of those that the entry was kept under.
+pub fn begins_with(entry: &Entry, versions: &[Option<Version>]) -> bool {
+    entry.versions.len() >= versions.len()
         && entry
             .versions
             .iter()
@@ -85,6 +90,7 @@ mod tests {
         Arc::new(Entry {
             binding: Digest([7; 16]),
             versions: Vec::new(),
+            groups: Vec::new(),
             kept_at,
             ttl,
             stale: Default::default(),

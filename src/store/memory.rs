@@ -95,11 +95,12 @@ impl Memory {
             Some(Value::Marker(bytes)) => Some(bytes),
             _ => None,
         };
-        let nodes = sought.nodes.iter();
-        let versions = nodes.map(|node| self.version(node, root)).collect();
+        let nodes = sought.nodes_of(entry.as_deref(), |name| name);
+        let versions = nodes.iter().map(|node| self.version(node, root));
         Look {
+            versions: versions.collect(),
             entry,
-            versions,
+            any_group: sought.any_group.and_then(|node| self.version(node, root)),
             marker,
             lock: Lock::Free,
             is_flagged: sought.flag.is_some_and(|flag| self.flag(flag).is_some()),
@@ -198,12 +199,10 @@ mod tests {
         let memory = Memory::new(1 << 20, Duration::from_secs(60), Arc::new(Metrics::new()));
         let nodes = ["node".to_owned()];
         let sought = Sought {
-            local_ttl: Duration::ZERO,
             entry: "entry",
             nodes: &nodes,
             marker: Some("marker"),
-            lock: None,
-            flag: None,
+            ..Sought::default()
         };
         let root = Root::new("root".into(), Digest([0; 16]));
         let versions = memory.snapshot(&nodes, &root);

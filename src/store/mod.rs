@@ -33,23 +33,29 @@ pub use root::{MAX_LAYOUTS, Root};
 
 use crate::clock::Clock;
 use crate::entry::{Entry, Version};
+use crate::key;
 use crate::metrics::Metrics;
 use crate::rules::settings::{LocalSettings, StoreSettings, StoreUrl};
 use bytes::Bytes;
 use memory::Memory;
 use seal::{Names, Seal};
 use shared::Shared;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 /// What a look asks for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Sought<'s> {
+    /// The namespace, in which the nodes of an entry's groups have their names.
+    pub namespace: &'s str,
     /// The key of the entry.
     pub entry: &'s str,
-    /// Its nodes.
+    /// Its nodes, but for those of its groups.
     pub nodes: &'s [String],
+    /// The node that is dropped along with whichever group is, to be read along with them.
+    pub any_group: Option<&'s String>,
     /// A marker to be read along with them.
     pub marker: Option<&'s str>,
     /// A lock to be read along with them.
@@ -61,13 +67,35 @@ pub struct Sought<'s> {
     pub local_ttl: Duration,
 }
 
+impl Sought<'_> {
+    /// The nodes of an entry: its own, then those of its groups, which stand in the store as `named`.
+    fn nodes_of(
+        &self,
+        entry: Option<&Entry>,
+        named: impl Fn(String) -> String,
+    ) -> Cow<'_, [String]> {
+        let groups = entry.map_or(&[][..], |entry| &entry.groups);
+        if groups.is_empty() {
+            return Cow::Borrowed(self.nodes);
+        }
+        let groups = groups
+            .iter()
+            .map(|group| named(key::group_node(self.namespace, group)));
+        Cow::Owned(self.nodes.iter().cloned().chain(groups).collect())
+    }
+}
+
 /// What a look found.
 #[derive(Clone, Debug)]
 pub struct Look {
     /// The entry, whether or not its versions are the present ones: that is for the caller to judge.
     pub entry: Option<Arc<Entry>>,
-    /// The present version of each node asked for, in that order; `None` where it is absent.
+    /// The present version of each node asked for, in that order, then of each of the entry's groups;
+    /// `None` where it is absent. Those of the groups are left out where the others show already that
+    /// the entry was dropped.
     pub versions: Vec<Option<Version>>,
+    /// The version of [`Sought::any_group`], if that was asked for and is there.
+    pub any_group: Option<Version>,
     /// The marker, if one was asked for and is there.
     pub marker: Option<Bytes>,
     /// The lock, if one was asked for.
@@ -79,10 +107,11 @@ pub struct Look {
 
 impl Look {
     /// An entry whose versions are known to be the present ones.
-    fn remembered(entry: &Arc<Entry>) -> Look {
+    fn remembered(entry: &Arc<Entry>, any_group: Option<Version>) -> Look {
         Look {
             entry: Some(entry.clone()),
             versions: entry.versions.iter().copied().map(Some).collect(),
+            any_group,
             marker: None,
             lock: Lock::Free,
             is_flagged: false,
@@ -250,7 +279,8 @@ impl Store {
     /// The entry, the versions of its nodes, marker and lock. No command where [`Sought::local_ttl`]
     /// allows it. Else one MGET; without the entry where
     /// the body is in local memory, and one GET more where that body was kept under other versions than
-    /// the present ones. Waits no longer than `[store] timeout`.
+    /// the present ones. Another MGET where the entry came from Redis and has groups: which, nobody
+    /// knows before. Waits no longer than `[store] timeout`.
     pub async fn look(&self, sought: Sought<'_>) -> Result<Look, Down> {
         match &self.0.place {
             Place::Memory(memory) => Ok(memory.look(sought, &self.1)),
@@ -259,7 +289,10 @@ impl Store {
                 let marker = sought.marker.map(|marker| names.one(marker));
                 let lock = sought.lock.map(|lock| names.one(lock));
                 let flag = sought.flag.map(|flag| names.one(flag));
+                let any_group = sought.any_group.map(|node| names.one(node).into_owned());
                 let hidden = Sought {
+                    namespace: sought.namespace,
+                    any_group: any_group.as_ref(),
                     entry: &names.one(sought.entry),
                     nodes: &names.all(sought.nodes),
                     marker: marker.as_deref(),

@@ -62,7 +62,7 @@ impl Seal {
     }
 
     /// The name that stands for `name` in the store.
-    fn name(&self, name: &str) -> String {
+    pub fn name(&self, name: &str) -> String {
         let mut digester = Digester::keyed(&self.names, "name");
         let digest = digester.part(name.as_bytes()).finish();
         format!("{}:{digest}", self.namespace)

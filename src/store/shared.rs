@@ -3,19 +3,20 @@
 
 mod flags; // what stands until somebody takes it away
 mod locks; // one sidecar fetches for the fleet
+mod look; // an entry and the versions that it depends on
 
 use super::breaker::Breaker;
 use super::channel::Channel;
 use super::fault::{Down, Fault, Kind, OpenError};
 use super::known::Known;
 use super::listener::Listener;
-use super::local::{self, Local};
+use super::local::Local;
 use super::owed::Owed;
-use super::redis::{Address, Connection};
+use super::redis::Address;
 use super::root::Root;
 use super::seal::Seal;
 use super::warden::Warden;
-use super::{Bumped, Lease, Leased, Lock, Look, NodeTtl, Opening, Sought, token};
+use super::{Bumped, Lease, Leased, NodeTtl, Opening, token};
 use crate::clock::Clock;
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
@@ -26,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Redis and what stands before it.
@@ -130,110 +131,6 @@ impl Shared {
     /// See [`super::Store::listen`].
     pub fn listen(&self, is_used: bool) {
         self.channel.set_used(is_used);
-    }
-
-    /// See [`super::Store::look`].
-    pub async fn look(&self, sought: Sought<'_>, root: &Root) -> Result<Look, Down> {
-        let Sought {
-            entry: key,
-            nodes,
-            marker,
-            lock,
-            flag,
-            local_ttl,
-        } = sought;
-        let connection = self.breaker.connection()?;
-        let by = connection.deadline();
-        let now = self.clock.reading();
-        let local = self.local.get(key, &now);
-        if marker.is_none()
-            && let Some(entry) = &local
-            && self.known.vouches(nodes, &entry.versions, local_ttl, &now)
-        {
-            return Ok(Look::remembered(entry));
-        }
-        let sight = self.known.sight(nodes, now);
-        let asked = local.is_none().then_some(key).into_iter();
-        let keys = asked
-            .chain(nodes.iter().map(String::as_str))
-            .chain(marker)
-            .chain(lock)
-            .chain(flag)
-            .collect();
-        let values = connection.mget(keys, by).await;
-        let mut values = self.breaker.note(&connection, values)?.into_iter();
-        let remote = if local.is_none() {
-            values.next().flatten()
-        } else {
-            None
-        };
-        let versions: Vec<_> = nodes
-            .iter()
-            .zip(values.by_ref().take(nodes.len()))
-            .map(|(node, value)| root.version_of(node, &value?))
-            .collect();
-        sight.note(versions.iter().copied());
-        // Copied, because a slice would keep the whole read buffer alive.
-        let marker = marker
-            .and_then(|marker| Some((marker, values.next().flatten()?)))
-            .and_then(|(marker, value)| Some(self.opened(marker, &value)?.into_owned().into()));
-        let lock = lock.map_or(Lock::Free, |_| Lock::of(values.next().flatten()));
-        let is_flagged = values.next().flatten().is_some();
-        let entry = match local {
-            None => self.decoded(key, remote, &versions),
-            Some(entry) if local::matches(&entry, &versions) => Some(entry),
-            // Nothing in Redis can match an absent node either.
-            Some(entry) if versions.contains(&None) => Some(entry),
-            Some(_) => self.newer(&connection, key, &versions, by).await?,
-        };
-        Ok(Look {
-            entry,
-            versions,
-            marker,
-            lock,
-            is_flagged,
-        })
-    }
-
-    /// The entry in Redis, where the local one was kept under other versions than the present.
-    async fn newer(
-        &self,
-        connection: &Arc<Connection>,
-        key: &str,
-        versions: &[Option<Version>],
-        by: Instant,
-    ) -> Result<Option<Arc<Entry>>, Down> {
-        self.local.remove(key);
-        let value = match connection.get(key, by).await {
-            Err(fault) if fault.kind == Kind::Protocol => {
-                self.foreign(&fault);
-                return Ok(None);
-            }
-            other => self.breaker.note(connection, other)?,
-        };
-        Ok(self.decoded(key, value, versions))
-    }
-
-    /// A value that is not an entry is a miss: another release's, or damaged.
-    fn decoded(
-        &self,
-        key: &str,
-        value: Option<Bytes>,
-        versions: &[Option<Version>],
-    ) -> Option<Arc<Entry>> {
-        match Entry::decode(&self.opened(key, &value?)?) {
-            Ok(entry) => {
-                let entry = Arc::new(entry);
-                if local::matches(&entry, versions) {
-                    self.local.put(key, entry.clone(), &self.clock.reading());
-                }
-                Some(entry)
-            }
-            Err(undecodable) => {
-                self.foreign(&Fault::new(Kind::Protocol, &undecodable.to_string()));
-                None
-            }
-        }
     }
 
     /// A value as it was kept. One that the seal does not open is a miss, as any that is not ours.

@@ -36,7 +36,7 @@ async fn metric(sidecar: &Sidecar, name: &str) -> i64 {
 }
 
 /// Waits until the sidecar hears the others, or does not.
-async fn hears(sidecar: &Sidecar, heard: bool) {
+pub async fn hears(sidecar: &Sidecar, heard: bool) {
     eventually("the subscription is up or down", async || {
         metric(sidecar, "subscription_up").await == i64::from(heard)
     })

@@ -63,10 +63,7 @@ fn sought(nodes: &[String]) -> Sought<'_> {
     Sought {
         entry: KEY,
         nodes,
-        marker: None,
-        lock: None,
-        flag: None,
-        local_ttl: Duration::ZERO,
+        ..Sought::default()
     }
 }
 
@@ -119,6 +116,7 @@ fn entry(versions: Vec<Version>, body: impl Into<Bytes>) -> Arc<Entry> {
     Arc::new(Entry {
         binding: Digest([9; 16]),
         versions,
+        groups: Vec::new(),
         kept_at: now_ms(),
         ttl: 60_000,
         stale: Stale::default(),

@@ -8,7 +8,7 @@ use crate::rules::table::{Drop, Rule, Set, Table};
 /// What of the program decides it beside the file: how values are rendered and nodes named, how a drop
 /// is resolved, what stands in the store. A release that changes any of it takes the next number, and
 /// is then to releases before it like a sidecar with other rules.
-const PROTOCOL: &str = "1";
+const PROTOCOL: &str = "2";
 
 /// Two sidecars with the same layout find each other's entries, and each drops for a write what the
 /// other would. How long entries live and what rules and sets are called is no part of it, nor what is
