@@ -21,7 +21,7 @@ use crate::freshness::{self, Terms};
 use crate::groups::Groups;
 use crate::headers::{self, Forwarding};
 use crate::key::{self, CacheKey};
-use crate::live::Live;
+use crate::live::{Live, OnBehalf};
 use crate::origin::Failure;
 use crate::outcome::Detail;
 use crate::part::{self, Part, Single};
@@ -60,6 +60,8 @@ pub struct Fill {
     pub own: Option<Request<Body>>,
     /// That this process fetches for the fleet.
     pub claim: Option<Claim>,
+    /// Whose client counts as there while it is under way.
+    pub on_behalf: Option<OnBehalf>,
 }
 
 /// What a fill came to, as its beginner gets it.

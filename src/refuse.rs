@@ -21,11 +21,15 @@ const CONTINUE: &[u8] = b"100-continue";
 #[derive(Clone, Copy)]
 pub struct Doubtful;
 
+/// Rides on a request whose connection has begun more than it may: nothing of this one is begun.
+#[derive(Clone, Copy)]
+pub struct Crowded;
+
 /// Why a request goes no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// 400 for what is ambiguous, 501 for methods that nobody here has, 413 and 417 for what is too
-    /// much.
+    /// much, 503 for who asks too much at a time.
     pub status: StatusCode,
     /// For a person.
     pub why: &'static str,
@@ -60,6 +64,10 @@ pub fn admit<B: HttpBody>(
 ) -> Result<Request<B>, Refusal> {
     if request.extensions().get::<Doubtful>().is_some() {
         return Err(ambiguous("where the request ends is in doubt"));
+    }
+    if request.extensions().get::<Crowded>().is_some() {
+        let why = "what this connection has asked for before is still being carried out";
+        return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, why));
     }
     if request.method() == Method::CONNECT {
         return Err(unknown("CONNECT is not supported"));

@@ -1,11 +1,13 @@
 //! Listeners, reload, drain: one process from start to end.
 
+mod answering; // an answer's body on its way
 mod connection; // one connection, from its first byte to its last
 mod exchanges; // the requests under way on a connection
 mod gate; // a listener and its connections
 mod parting; // a last answer to who never asked
 mod preface; // HTTP/1 or HTTP/2
 mod room; // how many connections there may be
+mod streams; // HTTP/2's, each in a task
 mod tunnel; // connections that changed their protocol
 mod watched; // HTTP/1 connections whose heads are followed
 

@@ -1,21 +1,24 @@
 //! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, and whatever protocol it
 //! changes to.
 
-use super::exchanges::{Answering, Exchanges};
+use super::answering::Answering;
+use super::exchanges::{Exchanges, UnderWay};
 use super::preface::{self, Protocol, Rewound};
 use super::room::Place;
+use super::streams::Streams;
 use super::tunnel;
 use super::watched::Watched;
 use crate::metrics::Metrics;
-use crate::refuse::Doubtful;
+use crate::refuse::{Crowded, Doubtful};
 use crate::rules::settings::ClientLimits;
 use hyper::body::{Body as HttpBody, Incoming};
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
+use hyper::http::Extensions;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
-use hyper::{Request, Response, StatusCode, Version};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
@@ -47,6 +50,12 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// that we may have to refuse, before the connection is closed.
 const MAX_RESETS: usize = 20;
 const MAX_REFUSED_STREAMS: usize = 256;
+
+/// Requests of one connection of which something may be carried out at a time. A client may give up
+/// what it has asked for and ask for more (CVE-2023-44487), but a write that the origin has, and a
+/// fetch that others may wait for, go on; whoever gives up twice as many as there may be is told 503
+/// before anything of the next is begun.
+const MAX_UNFINISHED: usize = 2 * MAX_STREAMS as usize;
 
 /// How often a silent HTTP/2 client is asked whether it is there, and how long it may take to say so.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -154,7 +163,10 @@ where
     B::Error: std::error::Error + Send + Sync,
 {
     let limits = service.manners.limits;
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let mut builder = http2::Builder::new(Streams {
+        patience: limits.idle_timeout,
+        metrics: service.manners.metrics.clone(),
+    });
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
@@ -189,12 +201,11 @@ impl<H> Service<H> {
     where
         H: Fn(Option<IpAddr>, Request<Incoming>) -> F,
         F: Future<Output = Response<B>> + Send + 'static,
+        B: HttpBody<Data = bytes::Bytes> + Unpin,
     {
         let under_way = self.exchanges.begin();
-        let version = request.version();
-        if self.exchanges.is_doubtful() {
-            request.extensions_mut().insert(Doubtful);
-        }
+        let (version, method) = (request.version(), request.method().clone());
+        self.tell(request.extensions_mut());
         let client = request.extensions_mut().remove::<OnUpgrade>();
         let answer = (self.handler)(self.peer, request);
         let (exchanges, manners) = (self.exchanges.clone(), self.manners.clone());
@@ -209,16 +220,50 @@ impl<H> Service<H> {
                 let join = tunnel::join(client, origin, closing, place);
                 manners.tunnels.spawn(join);
             }
-            if version == Version::HTTP_2 {
-                response.headers_mut().remove(CONNECTION); // it has none (RFC 9113 §8.2.2)
-            } else if under_way.is_coming() {
-                // Answered before the request's body has come: nobody waits for the rest of it.
-                response.headers_mut().insert(CONNECTION, CLOSE);
-            }
-            Ok(response.map(|body| Answering {
-                body,
-                _under_way: under_way,
-            }))
+            Ok(match version {
+                Version::HTTP_2 => http2_answer(response, under_way, &method),
+                _ => http1_answer(response, under_way),
+            })
         }
     }
+
+    /// Tells a request what its connection knows of it.
+    fn tell(&self, extensions: &mut Extensions) {
+        if self.exchanges.is_doubtful() {
+            extensions.insert(Doubtful);
+        }
+        if self.exchanges.unfinished() >= MAX_UNFINISHED {
+            extensions.insert(Crowded);
+        }
+        let place = self.manners.place.clone();
+        extensions.insert(self.exchanges.carry_out(place));
+    }
+}
+
+fn http1_answer<B>(mut response: Response<B>, under_way: UnderWay) -> Response<Answering<B>> {
+    if under_way.is_coming() {
+        // Answered before the request's body has come: nobody waits for the rest of it.
+        response.headers_mut().insert(CONNECTION, CLOSE);
+    }
+    response.map(|body| Answering::whole(body, under_way))
+}
+
+/// An answer as HTTP/2 has it: there is no `Connection` (RFC 9113 §8.2.2), and that the answer to HEAD
+/// has no body is left to us.
+fn http2_answer<B: HttpBody>(
+    mut response: Response<B>,
+    under_way: UnderWay,
+    method: &Method,
+) -> Response<Answering<B>> {
+    response.headers_mut().remove(CONNECTION);
+    let is_head = *method == Method::HEAD;
+    let length = response.body().size_hint().exact();
+    if let Some(length) = length.filter(|length| is_head && *length > 0) {
+        let headers = response.headers_mut();
+        headers.entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    response.map(|body| match is_head {
+        true => Answering::none(under_way),
+        false => Answering::in_pieces(body, under_way),
+    })
 }

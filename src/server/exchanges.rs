@@ -1,12 +1,11 @@
 //! The requests under way on one connection, and what else its stream and its requests have to know
 //! of each other.
 
-use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use std::pin::Pin;
+use super::room::Place;
+use crate::live::OnBehalf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use tokio::time::{Duration, Instant, sleep_until};
 
 /// What is under way on a connection.
@@ -16,6 +15,8 @@ pub(super) struct Exchanges {
     ended: AtomicUsize,
     /// When the last one ended, milliseconds after `opened`.
     last_end: AtomicU64,
+    /// Of how many requests something is still being carried out, whether or not anybody waits for it.
+    unfinished: AtomicUsize,
     /// Of which request the body is still coming; 0 for none.
     receiving: AtomicUsize,
     is_doubtful: AtomicBool,
@@ -31,6 +32,7 @@ impl Exchanges {
             begun: AtomicUsize::new(0),
             ended: AtomicUsize::new(0),
             last_end: AtomicU64::new(0),
+            unfinished: AtomicUsize::new(0),
             receiving: AtomicUsize::new(0),
             is_doubtful: AtomicBool::new(false),
             is_tunnel: AtomicBool::new(false),
@@ -44,6 +46,21 @@ impl Exchanges {
             number: self.begun.fetch_add(1, Relaxed) + 1,
             exchanges: self.clone(),
         }
+    }
+
+    /// Something is carried out for a request until what this returns is dropped; the connection's
+    /// place is taken as long.
+    pub(super) fn carry_out(self: &Arc<Exchanges>, place: Arc<Place>) -> OnBehalf {
+        self.unfinished.fetch_add(1, Relaxed);
+        OnBehalf(Arc::new(Unfinished {
+            exchanges: self.clone(),
+            _place: place,
+        }))
+    }
+
+    /// Of how many requests something is.
+    pub(super) fn unfinished(&self) -> usize {
+        self.unfinished.load(Relaxed)
     }
 
     /// The body of this request, counted from 1, is still coming; of none where it is 0.
@@ -103,6 +120,18 @@ impl Exchanges {
     }
 }
 
+/// One request of which something is being carried out.
+struct Unfinished {
+    exchanges: Arc<Exchanges>,
+    _place: Arc<Place>,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.exchanges.unfinished.fetch_sub(1, Relaxed);
+    }
+}
+
 /// One request under way, for as long as it lives.
 pub(super) struct UnderWay {
     number: usize,
@@ -124,31 +153,5 @@ impl Drop for UnderWay {
         if let Some(waker) = self.exchanges.waiting().take() {
             waker.wake();
         }
-    }
-}
-
-/// An answer's body, whose request is under way until it is dropped.
-pub(super) struct Answering<B> {
-    pub(super) body: B,
-    pub(super) _under_way: UnderWay,
-}
-
-impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Answering<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -1,5 +1,6 @@
 //! What a connection carries, byte for byte: protocols, limits, tunnels, what is said between.
 
+mod floods; // HTTP/2 that never ends, or is never read
 mod flow; // bodies on their way: order, pace, ends
 mod h2c; // HTTP/2 with prior knowledge
 mod hops; // Max-Forwards, absolute targets, old clients

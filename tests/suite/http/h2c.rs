@@ -5,7 +5,7 @@ use crate::raw::until;
 use crate::world::{Asked, Origin, Reply, Sidecar, eventually};
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Frame;
+use hyper::body::{Body as _, Frame};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -90,6 +90,29 @@ async fn a_client_that_knows_speaks_http2_where_others_speak_http1() {
     let asked = origin.last();
     assert_eq!(asked.header("host"), Some("api.test"));
     assert_eq!(asked.header("via"), Some("2.0 sidecache"));
+}
+
+#[tokio::test]
+async fn an_answer_to_head_has_a_length_and_no_body() {
+    let origin = hello().await;
+    let sidecar = Sidecar::start(&origin, "memory:", RULES).await;
+    let (mut sender, _) = http2(&sidecar).await;
+    let get = sender.send_request(request("GET", "/kept", "")).await;
+    assert_eq!(text(get.expect("an answer")).await, "hello");
+    // Kept, passed, refused here.
+    for (target, host, status) in [
+        ("/kept", "api.test", 200),
+        ("/p", "api.test", 200),
+        ("/p", "other.test", 400),
+    ] {
+        let mut asking = request("HEAD", target, "");
+        let host = host.parse().expect("a value");
+        asking.headers_mut().insert("host", host);
+        let answer = sender.send_request(asking).await.expect("an answer");
+        assert_eq!(answer.status(), status);
+        assert!(answer.headers().contains_key("content-length"), "{target}");
+        assert!(answer.body().is_end_stream(), "{target}: a body follows");
+    }
 }
 
 #[tokio::test]
