@@ -109,6 +109,8 @@ pub enum Detail {
     Observe,
     /// The rule's answers were seen to differ by who asks.
     Quarantined,
+    /// There are as many connections to the origin as there may be.
+    OriginBusy,
     /// The origin could not be reached.
     OriginUnreachable,
     /// The origin did not answer in time.
@@ -157,6 +159,7 @@ impl Detail {
             Detail::Range => "range",
             Detail::Observe => "observe",
             Detail::Quarantined => "quarantined",
+            Detail::OriginBusy => "origin-busy",
             Detail::OriginUnreachable => "origin-unreachable",
             Detail::OriginTimeout => "origin-timeout",
             Detail::OriginBroken => "origin-broken",

@@ -137,6 +137,10 @@ pub fn origin_failed(detail: Detail) -> Response<Body> {
             StatusCode::GATEWAY_TIMEOUT,
             "the origin did not answer in time",
         ),
+        Detail::OriginBusy => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many requests are at the origin already",
+        ),
         Detail::OriginUnreachable => (StatusCode::BAD_GATEWAY, "the origin cannot be reached"),
         Detail::ClientGone => (StatusCode::BAD_REQUEST, "the request body broke off"),
         Detail::ClientSlow => (

@@ -1,7 +1,8 @@
 //! The way to the origin: TCP, TLS over it, or a Unix socket.
 
+use super::OriginError;
+use super::pool::{Connection, Slot};
 use super::wire::Stream;
-use super::{OriginError, pool::Connection};
 use crate::rules::settings::OriginAddress;
 use std::io;
 use std::net::SocketAddr;
@@ -47,11 +48,12 @@ impl Dialer {
         })
     }
 
-    /// Opens a connection, within the time for connecting.
-    pub(super) async fn dial(&self) -> io::Result<Connection> {
+    /// Opens a connection where there is room for it, within the time for connecting.
+    pub(super) async fn dial(&self, slot: Slot) -> io::Result<Connection> {
         let opening = async {
             let stream = self.stream().await?;
-            Connection::open(stream).await.map_err(io::Error::other)
+            let opened = Connection::open(stream, Some(slot)).await;
+            opened.map_err(io::Error::other)
         };
         match timeout(self.connect_timeout, opening).await {
             Ok(opened) => opened,

@@ -8,6 +8,8 @@ use std::fmt;
 /// What went wrong between us and the origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
+    /// There were as many connections as there may be.
+    Busy,
     /// No connection came about.
     Connect,
     /// No answer's head came in time.
@@ -24,6 +26,7 @@ impl FailureKind {
     /// One word for logs.
     pub fn word(self) -> &'static str {
         match self {
+            FailureKind::Busy => "busy",
             FailureKind::Connect => "connect",
             FailureKind::Timeout => "timeout",
             FailureKind::Closed => "closed",
@@ -37,6 +40,7 @@ impl Failure {
     /// The word that clients, logs and metrics get.
     pub fn detail(&self) -> Detail {
         match self.kind {
+            FailureKind::Busy => Detail::OriginBusy,
             FailureKind::Connect => Detail::OriginUnreachable,
             FailureKind::Timeout => Detail::OriginTimeout,
             FailureKind::Closed | FailureKind::Malformed => Detail::OriginBroken,

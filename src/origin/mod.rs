@@ -18,12 +18,13 @@ pub use failure::{Failure, FailureKind, OriginError};
 pub use pool::{MAX_ANSWER_HEAD, MAX_ANSWER_HEADERS};
 
 use crate::body::{AtEnd, Body};
-use crate::rules::settings::{OriginAddress, ProxySettings};
+use crate::rules::settings::{ClientLimits, OriginAddress, ProxySettings};
 use connect::Dialer;
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::client::conn::http1::SendRequest;
 use hyper::{Method, Request, Response, StatusCode, header};
-use pool::{Connection, Pool};
+use pool::{Connection, MAX_IDLE, Pool, Slots};
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -67,6 +68,9 @@ impl Patience {
     }
 }
 
+/// What a request is told that got no connection.
+const NO_ROOM: &str = "max_connections to the origin are open";
+
 /// The way to the origin; clones share their connections.
 #[derive(Clone)]
 pub struct Origin(Arc<Parts>);
@@ -74,6 +78,10 @@ pub struct Origin(Arc<Parts>);
 struct Parts {
     dialer: Dialer,
     pool: Arc<Pool>,
+    /// For as many connections as clients may have, and as many idle ones as are kept: one client may
+    /// have many requests under way over HTTP/2, and left others behind.
+    slots: Slots,
+    connect_timeout: Duration,
     origin_timeout: Duration,
     /// Answers in the network's place.
     #[cfg(test)]
@@ -98,17 +106,44 @@ struct Broken {
     is_silent: bool,
 }
 
+impl Parts {
+    /// `most` connections are used at a time.
+    fn new(
+        address: &OriginAddress,
+        patience: Patience,
+        most: usize,
+        roots: RootCertStore,
+    ) -> Result<Parts, OriginError> {
+        let slots = Slots::new(most + MAX_IDLE);
+        Ok(Parts {
+            dialer: Dialer::new(address, patience.connect, roots)?,
+            pool: Pool::new(patience.idle, slots.clone()),
+            slots,
+            connect_timeout: patience.connect,
+            origin_timeout: patience.answer,
+            #[cfg(test)]
+            simulated: None,
+        })
+    }
+}
+
+/// The public authorities.
+fn web_roots() -> RootCertStore {
+    webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()
+}
+
 impl Origin {
     /// A client for the origin of these settings. Connects to nothing yet. An `https` origin is
     /// trusted by the compiled-in web roots.
     pub fn new(settings: &ProxySettings) -> Result<Origin, OriginError> {
-        Origin::at(&settings.origin, Patience::of(settings))
+        let (patience, most) = (Patience::of(settings), settings.limits.max_connections);
+        let parts = Parts::new(&settings.origin, patience, most, web_roots())?;
+        Ok(Origin(Arc::new(parts)))
     }
 
     /// A client for any server, spoken to as an origin is.
     pub fn at(address: &OriginAddress, patience: Patience) -> Result<Origin, OriginError> {
-        let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
-        Origin::trusting(address, patience, roots)
+        Origin::trusting(address, patience, web_roots())
     }
 
     /// The same, trusting these authorities.
@@ -117,14 +152,9 @@ impl Origin {
         patience: Patience,
         roots: RootCertStore,
     ) -> Result<Origin, OriginError> {
-        let dialer = Dialer::new(address, patience.connect, roots)?;
-        Ok(Origin(Arc::new(Parts {
-            dialer,
-            pool: Pool::new(patience.idle),
-            origin_timeout: patience.answer,
-            #[cfg(test)]
-            simulated: None,
-        })))
+        let most = ClientLimits::default().max_connections;
+        let parts = Parts::new(address, patience, most, roots)?;
+        Ok(Origin(Arc::new(parts)))
     }
 
     /// Nothing goes out: `simulated` answers.
@@ -133,17 +163,10 @@ impl Origin {
         settings: &ProxySettings,
         simulated: Simulated,
     ) -> Result<Origin, OriginError> {
-        let dialer = Dialer::new(
-            &settings.origin,
-            settings.connect_timeout,
-            RootCertStore::empty(),
-        )?;
-        Ok(Origin(Arc::new(Parts {
-            dialer,
-            pool: Pool::new(settings.idle_timeout),
-            origin_timeout: settings.origin_timeout,
-            simulated: Some(simulated),
-        })))
+        let (patience, most) = (Patience::of(settings), settings.limits.max_connections);
+        let mut parts = Parts::new(&settings.origin, patience, most, RootCertStore::empty())?;
+        parts.simulated = Some(simulated);
+        Ok(Origin(Arc::new(parts)))
     }
 
     /// Sends one request and returns the head of its answer with a streaming body.
@@ -177,7 +200,9 @@ impl Origin {
 
     /// Asks on a new connection, once.
     async fn ask_afresh(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
-        let fresh = self.0.dialer.dial().await;
+        let slot = self.0.slots.slot(self.0.connect_timeout).await;
+        let busy = || Failure::before(FailureKind::Busy, io::Error::other(NO_ROOM));
+        let fresh = self.0.dialer.dial(slot.ok_or_else(busy)?).await;
         let fresh = fresh.map_err(|error| Failure::before(FailureKind::Connect, error))?;
         let answer = self.exchange(fresh, request).await;
         answer.map_err(|broken| broken.failure)

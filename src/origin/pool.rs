@@ -4,6 +4,7 @@ use super::wire::{Stream, Traffic, Upload, Watched};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
@@ -24,6 +25,30 @@ pub const MAX_ANSWER_HEADERS: usize = 100;
 /// Bytes that a connection buffers in each direction: room for a head, and for large reads.
 const MAX_BUFFER: usize = 2 * MAX_ANSWER_HEAD;
 
+/// Room for so many connections.
+#[derive(Clone)]
+pub(super) struct Slots(Arc<Semaphore>);
+
+/// Room for one, taken until it is dropped.
+pub(super) type Slot = OwnedSemaphorePermit;
+
+impl Slots {
+    pub(super) fn new(most: usize) -> Slots {
+        Slots(Arc::new(Semaphore::new(most)))
+    }
+
+    /// Waits for room. `None` where there is none in time.
+    pub(super) async fn slot(&self, patience: Duration) -> Option<Slot> {
+        let waiting = timeout(patience, self.0.clone().acquire_owned());
+        waiting.await.ok()?.ok() // nobody closes the semaphore
+    }
+
+    /// Whether somebody may be waiting.
+    fn are_taken(&self) -> bool {
+        self.0.available_permits() == 0
+    }
+}
+
 /// One connection. Dropping it closes it, whatever it is doing.
 pub(super) struct Connection {
     pub(super) sender: SendRequest<Upload>,
@@ -32,13 +57,16 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Begins to speak HTTP/1.1.
-    pub(super) async fn open(stream: Box<dyn Stream>) -> hyper::Result<Connection> {
+    /// Begins to speak HTTP/1.1. The slot is taken as long as the stream is open.
+    pub(super) async fn open(
+        stream: Box<dyn Stream>,
+        slot: Option<Slot>,
+    ) -> hyper::Result<Connection> {
         let traffic = Traffic::new();
         let (sender, connection) = Builder::new()
             .max_header_size(MAX_ANSWER_HEAD)
             .max_buf_size(MAX_BUFFER)
-            .handshake(TokioIo::new(Watched::new(stream, traffic.clone())))
+            .handshake(TokioIo::new(Watched::new(stream, traffic.clone(), slot)))
             .await?;
         // Its errors reach whoever waits for an answer or reads one.
         let driver = tokio::spawn(connection.with_upgrades()).abort_handle();
@@ -70,6 +98,7 @@ impl Drop for Connection {
 /// The idle connections, the one used last on top: so the others grow old and are closed.
 pub(super) struct Pool {
     idle_timeout: Duration,
+    slots: Slots,
     idle: Mutex<Idle>,
 }
 
@@ -81,9 +110,11 @@ struct Idle {
 }
 
 impl Pool {
-    pub(super) fn new(idle_timeout: Duration) -> Arc<Pool> {
+    /// `slots` are those of its connections.
+    pub(super) fn new(idle_timeout: Duration, slots: Slots) -> Arc<Pool> {
         Arc::new(Pool {
             idle_timeout,
+            slots,
             idle: Mutex::default(),
         })
     }
@@ -108,9 +139,10 @@ impl Pool {
         (since.elapsed() < self.idle_timeout).then_some(connection)
     }
 
-    /// Takes back a connection whose exchange is over on both sides.
+    /// Takes back a connection whose exchange is over on both sides; where others wait for room it is
+    /// closed.
     pub(super) fn put(self: &Arc<Pool>, connection: Connection) {
-        if connection.sender.is_closed() {
+        if connection.sender.is_closed() || self.slots.are_taken() {
             return;
         }
         let mut idle = self.idle();

@@ -1,6 +1,7 @@
 //! What passes over one connection, watched: whether anything of an answer came, when anything of
 //! the request last went out, and whether the request went out whole.
 
+use super::pool::Slot;
 use crate::body::{Body, BodyError};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -99,11 +100,20 @@ impl Traffic {
 pub(super) struct Watched {
     stream: Box<dyn Stream>,
     traffic: Arc<Traffic>,
+    _slot: Option<Slot>,
 }
 
 impl Watched {
-    pub(super) fn new(stream: Box<dyn Stream>, traffic: Arc<Traffic>) -> Watched {
-        Watched { stream, traffic }
+    pub(super) fn new(
+        stream: Box<dyn Stream>,
+        traffic: Arc<Traffic>,
+        slot: Option<Slot>,
+    ) -> Watched {
+        Watched {
+            stream,
+            traffic,
+            _slot: slot,
+        }
     }
 
     fn written(&self, outcome: Poll<io::Result<usize>>, offered: usize) -> Poll<io::Result<usize>> {

@@ -179,7 +179,7 @@ async fn an_answer_is_seen_although_the_origin_closed_on_the_upload() {
         origin: origin_end,
         writes: 0,
     };
-    let connection = Connection::open(Box::new(refusing)).await;
+    let connection = Connection::open(Box::new(refusing), None).await;
     let origin = client(&http(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)))); // never dialled
     let (upload, body) = Body::channel(None);
     let asking = origin.exchange(connection.expect("no I/O yet"), request(Method::POST, body));
@@ -193,4 +193,62 @@ async fn an_answer_is_seen_although_the_origin_closed_on_the_upload() {
     let answer = answer.map_err(|broken| broken.failure);
     assert_eq!(answer.expect("an answer").status(), 413);
     assert_eq!(origin.0.pool.idle_count(), 0);
+}
+
+#[tokio::test]
+async fn connections_are_bounded_and_nothing_is_sent_where_there_is_none() {
+    let (asked, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (address, seen) = scripted(move |mut line| {
+        let asked = asked.clone();
+        async move {
+            line.head().await;
+            let _ = asked.send(()); // the test may be over
+            line.closed().await;
+        }
+    })
+    .await;
+    let mut settings = http(address);
+    settings.limits.max_connections = 2;
+    settings.connect_timeout = Duration::from_secs(3);
+    let origin = client(&settings);
+    let most = 2 + pool::MAX_IDLE;
+    let ask = || {
+        let origin = origin.clone();
+        tokio::spawn(async move { origin.ask(request(Method::POST, Body::empty())).await })
+    };
+    let mut held: Vec<_> = (0..most).map(|_| ask()).collect();
+    for _ in 0..most {
+        heard.recv().await.expect("the origin is asked");
+    }
+    let busy = ask().await.expect("no panic").expect_err("none is free");
+    assert_eq!((busy.kind, busy.may_have_acted), (FailureKind::Busy, false));
+    assert_eq!(seen.lock().expect("not poisoned").len(), most);
+    held.pop().expect("there are some").abort(); // closes its connection
+    let free = ask();
+    heard.recv().await.expect("it is asked again");
+    free.abort();
+}
+
+#[tokio::test]
+async fn a_connection_that_others_wait_for_room_for_does_not_stay_idle() {
+    let (address, _) = scripted(async |mut line| {
+        while line.head().await.is_some() {
+            line.say(OK).await;
+        }
+    })
+    .await;
+    let mut settings = http(address);
+    settings.limits.max_connections = 1;
+    let origin = client(&settings);
+    let asking = (0..4 * pool::MAX_IDLE).map(|_| {
+        let origin = origin.clone();
+        tokio::spawn(async move {
+            let answer = origin.ask(request(Method::GET, Body::empty())).await;
+            let body = answer.expect("an answer").into_body();
+            body.collect().await.expect("a whole body").to_bytes()
+        })
+    });
+    for asked in asking.collect::<Vec<_>>() {
+        assert_eq!(asked.await.expect("no panic"), "ok");
+    }
 }

@@ -255,8 +255,12 @@ async fn an_idle_connection_is_closed_in_time() {
         stream: Box::new(theirs),
         seen: Seen::default(),
     };
-    let pool = Pool::new(Duration::from_secs(4));
-    pool.put(Connection::open(Box::new(ours)).await.expect("no I/O yet"));
+    let pool = Pool::new(Duration::from_secs(4), Slots::new(1000));
+    pool.put(
+        Connection::open(Box::new(ours), None)
+            .await
+            .expect("no I/O yet"),
+    );
     assert_eq!(pool.idle_count(), 1);
     let before = Instant::now();
     line.closed().await;
@@ -266,12 +270,16 @@ async fn an_idle_connection_is_closed_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn idle_connections_are_bounded_and_the_last_is_first() {
-    let pool = Pool::new(Duration::from_secs(4));
+    let pool = Pool::new(Duration::from_secs(4), Slots::new(1000));
     let mut theirs = Vec::new();
     for _ in 0..pool::MAX_IDLE + 3 {
         let (ours, other) = tokio::io::duplex(64);
         theirs.push(other);
-        pool.put(Connection::open(Box::new(ours)).await.expect("no I/O yet"));
+        pool.put(
+            Connection::open(Box::new(ours), None)
+                .await
+                .expect("no I/O yet"),
+        );
     }
     assert_eq!(pool.idle_count(), pool::MAX_IDLE);
     drop(theirs.drain(..pool::MAX_IDLE - 1)); // all but the last that was kept
