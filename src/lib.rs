@@ -30,6 +30,7 @@ pub mod refuse; // what is too ambiguous to go on
 // -- places: I/O begins --
 pub mod store; // entries and versions, in Redis or in memory
 pub mod body; // message bodies, streaming
+pub mod keepalive; // whether silent peers are still there
 pub mod origin; // the client to the origin
 pub mod jwks; // keeps the keys of a token's issuer up to date
 

@@ -3,6 +3,7 @@
 use super::OriginError;
 use super::pool::{Connection, Slot};
 use super::wire::Stream;
+use crate::keepalive;
 use crate::rules::settings::OriginAddress;
 use std::io;
 use std::net::SocketAddr;
@@ -85,6 +86,7 @@ impl Dialer {
             match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     stream.set_nodelay(true)?; // heads and bodies are written as they come
+                    keepalive::ask(&stream)?;
                     return Ok(stream);
                 }
                 Ok(Err(error)) => failure = error,

@@ -178,7 +178,8 @@ where
         .max_local_error_reset_streams(MAX_REFUSED_STREAMS)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_PATIENCE);
-    let answer = service_fn(|request| service.answer(request));
+    // In a box of its own: a task that is made of tasks is moved about, and must not be large.
+    let answer = service_fn(|request| Box::pin(service.answer(request)));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
     tokio::select! {
         ended = connection.as_mut() => return ended,

@@ -2,6 +2,7 @@
 
 use super::connection::{self, Manners};
 use super::room::{Place, Room};
+use crate::keepalive;
 use crate::metrics::Metrics;
 use crate::rules::settings::{ClientLimits, Listen};
 use hyper::body::{Body as HttpBody, Incoming};
@@ -138,7 +139,9 @@ where
             let place = self.room.place().await;
             match listener.accept().await {
                 Ok(Accepted::Tcp(stream, peer)) => {
-                    let _ = stream.set_nodelay(true); // without it answers are late, not wrong
+                    // Without them answers are late, and who is gone is noticed late: nothing is wrong.
+                    let _ = stream.set_nodelay(true);
+                    let _ = keepalive::ask(&stream);
                     self.let_in(stream, Some(peer.ip().to_canonical()), place);
                 }
                 Ok(Accepted::Unix(stream)) => self.let_in(stream, None, place),

@@ -692,6 +692,36 @@ async fn trailers_pass_both_ways() {
     assert!(client.await.expect("no panic").starts_with("HTTP/1.1 204"));
 }
 
+#[tokio::test]
+async fn trailers_that_nobody_announced_are_left_out_and_the_body_is_whole() {
+    let (origin, _) = raw_origin(
+        |_| "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 7\r\n\r\n",
+    )
+    .await;
+    let sidecar = Sidecar::with_file(&format!("{}{RULES}", head_of(origin))).await;
+    for target in ["/p", "/kept"] {
+        let get = format!(
+            "GET {target} HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\nTE: trailers\r\n\r\n"
+        );
+        let heard = talk(sidecar.address(), get.as_bytes()).await;
+        assert!(heard.ends_with("2\r\nok\r\n0\r\n\r\n"), "{heard}");
+        assert!(!heard.contains("; hit"), "not kept without them: {heard}");
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let origin = listener.local_addr().expect("an address");
+    let sidecar = Sidecar::with_file(&format!("{}{RULES}", head_of(origin))).await;
+    let post = b"POST /p HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 7\r\nContent-Length: 9\r\n\r\n";
+    let client = tokio::spawn(async move { talk(sidecar.address(), post).await });
+    let (mut asked, _) = listener.accept().await.expect("a connection");
+    let sent = until(&mut asked, "2\r\nok\r\n0\r\n\r\n").await;
+    assert!(!sent.contains("x-sum"), "{sent}");
+    asked
+        .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+        .await
+        .expect("sent");
+    assert!(client.await.expect("no panic").starts_with("HTTP/1.1 204"));
+}
+
 fn head_of(origin: SocketAddr) -> String {
     crate::world::head(origin, "memory:")
 }

@@ -312,16 +312,14 @@ async fn a_head_that_unpacks_to_too_much_is_refused() {
         frame(HEADERS, END_STREAM | END_HEADERS, 1, &bomb),
     )
     .await;
-    let mut refused = false;
+    // 431, a reset, or the connection's end.
     while let Some(frame) = next(&mut stream).await {
         assert_ne!(frame.kind, DATA);
-        // 431 is `:status` by a literal; a reset or the end says as much.
-        refused |= [HEADERS, RST_STREAM].contains(&frame.kind);
-        if refused {
+        if [HEADERS, RST_STREAM].contains(&frame.kind) {
             break;
         }
     }
-    assert_eq!((refused, origin.count()), (true, 0));
+    assert_eq!(origin.count(), 0);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use super::{connected, say, sidecar, until_closed};
 use crate::raw::until;
+use crate::redis::RedisServer;
 use crate::world::{Asked, Origin, Reply, Sidecar, eventually};
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -90,6 +91,20 @@ async fn a_client_that_knows_speaks_http2_where_others_speak_http1() {
     let asked = origin.last();
     assert_eq!(asked.header("host"), Some("api.test"));
     assert_eq!(asked.header("via"), Some("2.0 sidecache"));
+}
+
+#[tokio::test]
+async fn kept_answers_come_from_redis() {
+    let (origin, redis) = (hello().await, RedisServer::start());
+    let sidecar = Sidecar::start(&origin, &redis.url(), RULES).await;
+    let (mut sender, _) = http2(&sidecar).await;
+    for word in ["stored", "hit"] {
+        let answer = sender.send_request(request("GET", "/kept", "")).await;
+        let answer = answer.expect("an answer, on no larger a stack than threads have");
+        let status = answer.headers()["cache-status"].to_str().expect("ASCII");
+        assert!(status.contains(word), "{status}");
+        assert_eq!(text(answer).await, "hello");
+    }
 }
 
 #[tokio::test]

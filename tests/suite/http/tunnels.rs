@@ -76,6 +76,38 @@ async fn a_tunnel_is_not_held_to_the_time_limits_of_requests() {
     assert_eq!(until(&mut origin, "still here").await, "still here");
 }
 
+/// Whether the kernel will ask a silent peer if it is still there, for the connection between these
+/// ports: the timer of its line in /proc/net/tcp is the second kind.
+fn is_kept_alive(local: u16, remote: u16) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
+    let is_port = |field: &str, port: u16| field.ends_with(&format!(":{port:04X}"));
+    table.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.len() > 5
+            && is_port(fields[1], local)
+            && is_port(fields[2], remote)
+            && fields[5].starts_with("02:")
+    })
+}
+
+#[tokio::test]
+async fn both_ends_of_a_tunnel_are_asked_whether_they_are_still_there() {
+    let (listener, sidecar) = stage("").await;
+    let (client, origin) = tunnel(&listener, &sidecar).await;
+    let client = client.local_addr().expect("open").port();
+    let towards_origin = origin.peer_addr().expect("open").port();
+    let at = listener.local_addr().expect("open").port();
+    // Until all is acknowledged, another timer runs.
+    eventually("the client is asked", async || {
+        is_kept_alive(sidecar.address().port(), client)
+    })
+    .await;
+    eventually("the origin is asked", async || {
+        is_kept_alive(towards_origin, at)
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_reader_that_is_slow_holds_up_its_writer() {
     let (listener, sidecar) = stage("").await;
