@@ -15,7 +15,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
+/// Of the store little: it is full when the run is warm, and grows no more however long it lasts.
 const RULES: &str = r#"
+[local]
+max = "2MiB"
+
 [[cache]]
 name = "kept"
 match = "GET /kept/{id}"
