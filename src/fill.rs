@@ -20,6 +20,7 @@ use crate::flights::{Landing, Lead, Snapshot};
 use crate::freshness::{self, Terms};
 use crate::groups::Groups;
 use crate::headers::{self, Forwarding};
+use crate::interim::Interim;
 use crate::key::{self, CacheKey};
 use crate::live::{Live, OnBehalf};
 use crate::origin::Failure;
@@ -62,6 +63,8 @@ pub struct Fill {
     pub claim: Option<Claim>,
     /// Whose client counts as there while it is under way.
     pub on_behalf: Option<OnBehalf>,
+    /// Who hears what the origin says before it answers.
+    pub interim: Option<Interim>,
 }
 
 /// What a fill came to, as its beginner gets it.

@@ -29,6 +29,7 @@ pub mod refuse; // what is too ambiguous to go on
 
 // -- places: I/O begins --
 pub mod store; // entries and versions, in Redis or in memory
+pub mod interim; // what an origin says before it answers
 pub mod body; // message bodies, streaming
 pub mod keepalive; // whether silent peers are still there
 pub mod origin; // the client to the origin

@@ -7,6 +7,7 @@ use crate::asked::{Asked, Identities};
 use crate::body::{self, Body, Read};
 use crate::groups;
 use crate::headers::{self, Forwarding};
+use crate::interim::Interim;
 use crate::live::Live;
 use crate::outcome::{Detail, Outcome, Verdict};
 use crate::refuse::{self, Refusal};
@@ -245,6 +246,8 @@ impl Exchange {
         *request.method_mut() = self.parts.method.clone();
         *request.uri_mut() = self.parts.uri.clone();
         *request.headers_mut() = self.parts.headers.clone();
+        let interim = self.parts.extensions.get::<Interim>().cloned();
+        interim.and_then(|interim| request.extensions_mut().insert(interim));
         request
     }
 }

@@ -9,6 +9,7 @@ use crate::groups::{self, GROUPS};
 use crate::headers::Forwarding;
 use crate::identity::{self, Claims, Presented};
 use crate::inputs::{Inputs, Query};
+use crate::interim::Interim;
 use crate::key;
 use crate::live::Live;
 use crate::origin::Failure;
@@ -208,6 +209,8 @@ impl Write {
         *request.uri_mut() = self.parts.uri.clone();
         *request.headers_mut() = self.parts.headers.clone();
         self.forwarding.onto(request.headers_mut());
+        let interim = self.parts.extensions.get::<Interim>().cloned();
+        interim.and_then(|interim| request.extensions_mut().insert(interim));
         self.live.ask(request, "-").await
     }
 

@@ -129,6 +129,8 @@ impl Fill {
                 let names = &self.vary.names;
                 let (mut fill, validates) = self.asked.fill(names, self.kept.as_deref());
                 self.forwarding.onto_fill(fill.headers_mut());
+                let interim = self.interim.clone();
+                interim.and_then(|interim| fill.extensions_mut().insert(interim));
                 (fill, validates)
             }
         };

@@ -18,6 +18,7 @@ pub use failure::{Failure, FailureKind, OriginError};
 pub use pool::{MAX_ANSWER_HEAD, MAX_ANSWER_HEADERS};
 
 use crate::body::{AtEnd, Body};
+use crate::interim::Interim;
 use crate::rules::settings::{ClientLimits, OriginAddress, ProxySettings};
 use connect::Dialer;
 use hyper::body::{Body as HttpBody, Incoming};
@@ -219,9 +220,7 @@ impl Origin {
         let expects = request.headers().contains_key(header::EXPECT);
         let offered = request.headers().get(header::UPGRADE).cloned();
         let mut request = request.map(|body| Upload::new(body, traffic.clone()));
-        if expects {
-            hold_back(&mut request);
-        }
+        hear_interims(&mut request, expects);
         let patience = self.0.origin_timeout;
         let answer = send(&mut connection.sender, request, &traffic, patience).await?;
         traffic.head_came();
@@ -255,14 +254,24 @@ impl Origin {
     }
 }
 
-/// Keeps the body of a request that expects to be told to continue, until the origin says so or has
-/// not said otherwise for a while (RFC 9110 §10.1.1).
-fn hold_back(request: &mut Request<Upload>) {
-    let told = Arc::new(Notify::new());
-    request.body_mut().wait_for(told.clone());
-    hyper::ext::on_informational(request, move |interim| {
-        if interim.status() == StatusCode::CONTINUE {
-            told.notify_one();
+/// Passes on what the origin says before it answers, if somebody wants to hear it. The body of a request
+/// that expects to be told to continue is kept until the origin says so or has not said otherwise for
+/// a while (RFC 9110 §10.1.1).
+fn hear_interims(request: &mut Request<Upload>, expects: bool) {
+    let told = expects.then(|| Arc::new(Notify::new()));
+    if let Some(told) = &told {
+        request.body_mut().wait_for(told.clone());
+    }
+    let client = request.extensions_mut().remove::<Interim>();
+    if told.is_none() && client.is_none() {
+        return;
+    }
+    hyper::ext::on_informational(request, move |interim| match (interim.status(), &told) {
+        (StatusCode::CONTINUE, Some(told)) => told.notify_one(),
+        (status, _) => {
+            let _ = client
+                .as_ref()
+                .map(|client| client.say(status, interim.headers()));
         }
     });
 }
@@ -334,6 +343,7 @@ fn repeatable(request: &Request<Body>) -> Option<Request<Body>> {
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
+    copy.extensions_mut().extend(request.extensions().clone());
     Some(copy)
 }
 

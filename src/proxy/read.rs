@@ -9,6 +9,7 @@ use crate::entry::Entry;
 use crate::fill::{Fill, Filled};
 use crate::flights::{self, Arrival, Landing, Lead, Snapshot, Turn, Waiting};
 use crate::freshness::{self, Served, Use};
+use crate::interim::Interim;
 use crate::live::OnBehalf;
 use crate::look::{Found, Kept, Place, look};
 use crate::outcome::{Detail, Outcome, Verdict, Why};
@@ -158,6 +159,7 @@ impl Exchange {
             own: None,
             claim: None,
             on_behalf: self.parts.extensions.get::<OnBehalf>().cloned(),
+            interim: self.parts.extensions.get::<Interim>().cloned(),
         }
     }
 
@@ -177,6 +179,7 @@ impl Exchange {
         };
         let mut fill = self.fill(asked, place, Some(kept));
         fill.stands_in_for = &[];
+        fill.interim = None;
         fill.on_behalf = None; // one fetch for all readers
         let (key, snapshot) = (place.key.clone(), place.snapshot.clone());
         let patience = time::Instant::now() + self.live.table.proxy.origin_timeout;

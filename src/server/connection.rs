@@ -207,11 +207,18 @@ impl<H> Service<H> {
         let under_way = self.exchanges.begin();
         let (version, method) = (request.version(), request.method().clone());
         self.tell(request.extensions_mut());
+        let interim = (version == Version::HTTP_11).then(|| self.exchanges.outlet().open());
+        if let Some(interim) = interim.clone() {
+            request.extensions_mut().insert(interim);
+        }
         let client = request.extensions_mut().remove::<OnUpgrade>();
         let answer = (self.handler)(self.peer, request);
         let (exchanges, manners) = (self.exchanges.clone(), self.manners.clone());
         async move {
             let mut response = answer.await;
+            if let Some(interim) = interim {
+                interim.close();
+            }
             let origin = response.extensions_mut().remove::<OnUpgrade>();
             if response.status() == StatusCode::SWITCHING_PROTOCOLS
                 && let (Some(client), Some(origin)) = (client, origin)

@@ -2,6 +2,7 @@
 //! of each other.
 
 use super::room::Place;
+use crate::interim::Outlet;
 use crate::live::OnBehalf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,8 @@ pub(super) struct Exchanges {
     receiving: AtomicUsize,
     is_doubtful: AtomicBool,
     is_tunnel: AtomicBool,
+    /// What is to be said before an answer, on HTTP/1.1.
+    outlet: Arc<Outlet>,
     /// Who wants to know when an exchange ends.
     waiting: Mutex<Option<Waker>>,
 }
@@ -36,6 +39,7 @@ impl Exchanges {
             receiving: AtomicUsize::new(0),
             is_doubtful: AtomicBool::new(false),
             is_tunnel: AtomicBool::new(false),
+            outlet: Arc::default(),
             waiting: Mutex::default(),
         })
     }
@@ -61,6 +65,11 @@ impl Exchanges {
     /// Of how many requests something is.
     pub(super) fn unfinished(&self) -> usize {
         self.unfinished.load(Relaxed)
+    }
+
+    /// Where interim answers wait to be written.
+    pub(super) fn outlet(&self) -> &Arc<Outlet> {
+        &self.outlet
     }
 
     /// The body of this request, counted from 1, is still coming; of none where it is 0.

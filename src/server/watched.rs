@@ -9,6 +9,7 @@ use super::parting::{self, Parting};
 use crate::metrics::Metrics;
 use crate::refuse::{Heads, Oversized, Place};
 use crate::rules::settings::ClientLimits;
+use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,6 +25,10 @@ pub(super) struct Watched<S> {
     limits: ClientLimits,
     metrics: Arc<Metrics>,
     clocks: Clocks,
+    /// An interim answer that is being written; nothing else is before it has been.
+    interim: Bytes,
+    /// Nothing of an answer is half written: hyper has nothing more that it did not try to write.
+    is_flushed: bool,
     /// The last write found no room: bytes of an answer wait for it.
     is_blocked: bool,
     /// The client has finished speaking and still gets its answer.
@@ -66,6 +71,8 @@ impl<S> Watched<S> {
                 head_begun: None,
                 timer: None,
             },
+            interim: Bytes::new(),
+            is_flushed: true,
             is_blocked: false,
             is_half_closed: false,
             parting: None,
@@ -225,6 +232,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Watched<S> {
+    /// Writes what is to be said before an answer, where that is what begins now.
+    fn poll_interims_before_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.exchanges.is_tunnel() {
+            return Poll::Ready(Ok(()));
+        }
+        match self.is_flushed && self.interim.is_empty() {
+            true => self.interim = self.exchanges.outlet().take(),
+            false => self.exchanges.outlet().pass_over(),
+        }
+        self.is_flushed = false;
+        self.poll_interim(cx)
+    }
+
+    /// Writes the rest of an interim answer.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.interim.is_empty() {
+            let outcome = Pin::new(&mut self.stream).poll_write(cx, &self.interim);
+            match ready!(self.written(outcome, cx))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.interim.advance(written),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Notes what became of a write. A client that takes nothing of its answer for as long as it may
     /// be idle has left without saying so.
     fn written(
@@ -253,6 +285,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interims_before_bytes(cx))?;
         let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.written(outcome, cx)
     }
@@ -262,6 +295,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interims_before_bytes(cx))?;
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.written(outcome, cx)
     }
@@ -270,8 +304,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         self.stream.is_write_vectored()
     }
 
+    /// hyper flushes when it has written all that it has.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        if !self.exchanges.is_tunnel() {
+            self.exchanges.outlet().wake(cx);
+            ready!(self.poll_interim(cx))?;
+            self.interim = self.exchanges.outlet().take();
+            ready!(self.poll_interim(cx))?;
+        }
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.is_flushed = true;
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

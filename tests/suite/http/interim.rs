@@ -1,5 +1,5 @@
 //! Who expects to be told to continue hears what the origin says; other interim answers are passed
-//! over, and a flood of them is no answer.
+//! on before the answer, to clients of HTTP/1.1, and a flood of them is no answer.
 
 use super::{accepted, connected, say, stage, until_closed};
 use crate::raw::until;
@@ -107,8 +107,118 @@ async fn interim_answers_are_never_the_answer() {
     }
     say(&mut origin, OK).await;
     let heard = until(&mut client, "ok").await;
-    assert!(heard.starts_with("HTTP/1.1 200 "), "{heard}");
-    assert_eq!(heard.matches("HTTP/1.1 ").count(), 1, "{heard}");
+    let heads: Vec<&str> = heard.split("HTTP/1.1 ").skip(1).collect();
+    let wanted = [
+        "102 Processing\r\n\r\n",
+        "103 Early Hints\r\nlink: </a>\r\n\r\n",
+        "199 \r\n\r\n",
+    ];
+    assert_eq!(heads[..3], wanted, "{heard}");
+    assert!(
+        heads[3].starts_with("200 OK\r\n") && heads.len() == 4,
+        "{heard}"
+    );
+}
+
+/// Rules for [`stage`]: one thing that is kept.
+const KEPT: &str = r#"
+[[cache]]
+name = "kept"
+match = "GET /kept"
+key = "kept:all"
+query = []
+ttl = "5m"
+public = true
+"#;
+
+#[tokio::test]
+async fn an_interim_answer_comes_before_the_origin_has_an_answer_and_is_not_kept() {
+    let (listener, sidecar) = stage(KEPT).await;
+    for asking in ["GET /kept", "GET /p", "POST /p"] {
+        let mut client = connected(&sidecar).await;
+        let request = format!("{asking} HTTP/1.1\r\nHost: api.test\r\n\r\n");
+        say(&mut client, &request).await;
+        let mut origin = accepted(&listener).await;
+        until(&mut origin, "\r\n\r\n").await;
+        say(
+            &mut origin,
+            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x\r\nX: 1\r\n\r\n",
+        )
+        .await;
+        let early = until(&mut client, "\r\n\r\n").await;
+        assert_eq!(
+            early, "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n",
+            "{asking}"
+        );
+        say(
+            &mut origin,
+            OK.replace("\r\n\r\nok", "\r\nConnection: close\r\n\r\nok"),
+        )
+        .await;
+        let answer = until(&mut client, "ok").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && !answer.contains("link"),
+            "{answer}"
+        );
+    }
+    let mut client = connected(&sidecar).await;
+    say(&mut client, "GET /kept HTTP/1.1\r\nHost: api.test\r\n\r\n").await;
+    let hit = until(&mut client, "ok").await;
+    assert!(
+        hit.starts_with("HTTP/1.1 200 ") && hit.contains("; hit"),
+        "{hit}"
+    );
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_0_hears_the_answer_alone() {
+    let (listener, sidecar) = stage("").await;
+    let mut client = connected(&sidecar).await;
+    say(&mut client, "GET /p HTTP/1.0\r\nHost: api.test\r\n\r\n").await;
+    let mut origin = accepted(&listener).await;
+    until(&mut origin, "\r\n\r\n").await;
+    say(
+        &mut origin,
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+    )
+    .await;
+    say(&mut origin, OK).await;
+    let heard = until(&mut client, "ok").await;
+    assert_eq!(heard.matches("HTTP/1.").count(), 1, "{heard}");
+}
+
+#[tokio::test]
+async fn an_interim_answer_never_stands_within_another_answer() {
+    const LARGE: usize = 8 << 20; // more than sockets and buffers hold
+    let (listener, sidecar) = stage("").await;
+    let mut client = connected(&sidecar).await;
+    let ask = "GET /p HTTP/1.1\r\nHost: api.test\r\n\r\n";
+    let last = ask.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    say(&mut client, [ask, &last].concat()).await;
+    let mut origin = accepted(&listener).await;
+    let answers = tokio::spawn(async move {
+        until(&mut origin, "\r\n\r\n").await;
+        say(
+            &mut origin,
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n"),
+        )
+        .await;
+        say(&mut origin, "x".repeat(LARGE)).await;
+        until(&mut origin, "\r\n\r\n").await;
+        let hint = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+        say(&mut origin, [hint, hint, OK].concat()).await;
+        origin
+    });
+    let heard = until_closed(&mut client).await;
+    let (_, after) = heard.split_once("\r\n\r\n").expect("a head");
+    let (body, rest) = after.split_at(LARGE);
+    assert!(
+        body.bytes().all(|byte| byte == b'x'),
+        "the first answer is whole"
+    );
+    assert!(rest.starts_with("HTTP/1.1 "), "{rest}");
+    assert_eq!(rest.matches("HTTP/1.1 200 ").count(), 1, "{rest}");
+    answers.await.expect("no panic");
 }
 
 #[tokio::test]
@@ -122,6 +232,12 @@ async fn a_flood_of_interim_answers_is_no_answer() {
     let flood =
         tokio::spawn(async move { while origin.write_all(many.as_bytes()).await.is_ok() {} });
     let heard = until(&mut client, "}").await;
-    assert!(heard.starts_with("HTTP/1.1 502 "), "{heard}");
+    let (interims, answer) = heard.split_at(heard.rfind("HTTP/1.1 ").expect("a head"));
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert!(
+        interims.len() <= 16 * 1024,
+        "{} bytes were passed on",
+        interims.len()
+    );
     flood.await.expect("the connection is closed");
 }
