@@ -59,6 +59,13 @@ impl Reading {
         self.unix_ms
     }
 
+    /// How long ago `earlier` was: what the clock says by which it is longer.
+    pub fn since(&self, earlier: &Reading) -> Duration {
+        let unix = self.unix_ms.saturating_sub(earlier.unix_ms);
+        let monotonic = self.monotonic.saturating_duration_since(earlier.monotonic);
+        monotonic.max(Duration::from_millis(unix))
+    }
+
     /// Whether, on both clocks, `earlier` is less than `span` ago and not ahead.
     pub fn is_within(&self, span: Duration, earlier: &Reading) -> bool {
         let unix = self.unix_ms.checked_sub(earlier.unix_ms);
@@ -135,10 +142,12 @@ mod tests {
         assert!(clock.reading().is_within(span, &before));
         machine.set_ahead_ms(3000); // resumed after a suspension: only Unix time moved
         assert!(!clock.reading().is_within(span, &before));
+        assert_eq!(clock.reading().since(&before), Duration::from_secs(3));
         machine.set_ahead_ms(-1000); // set back
         assert!(!clock.reading().is_within(span, &before));
         tokio::time::advance(Duration::from_millis(1500)).await;
         assert!(clock.reading().is_within(span, &before));
+        assert_eq!(clock.reading().since(&before), Duration::from_millis(1500));
         tokio::time::advance(Duration::from_millis(500)).await; // by Unix time a second has passed
         assert!(!clock.reading().is_within(span, &before));
     }

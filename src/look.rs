@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub struct Found {
     /// Where an answer is kept, and may be kept anew.
     pub place: Place,
-    /// The answer that is kept, unless something dropped it.
+    /// The answer that is kept, unless something dropped it for good.
     pub kept: Option<Kept>,
     /// The rule is to pass everything.
     pub is_quarantined: bool,
@@ -37,12 +37,13 @@ pub struct Place {
     pub lock: Lock,
 }
 
-/// A kept answer all of whose nodes are as they were before it was fetched: nothing has dropped it.
+/// A kept answer all of whose nodes are as they were before it was fetched: nothing has dropped it but
+/// softly, a moment ago.
 #[derive(Clone)]
 pub struct Kept {
     /// The answer.
     pub entry: Arc<Entry>,
-    /// Fresh or stale, never gone.
+    /// Fresh, stale or softly dropped, never gone.
     pub served: Served,
 }
 
@@ -51,9 +52,14 @@ impl Kept {
     pub fn fresh(&self) -> Option<&Arc<Entry>> {
         matches!(self.served, Served::Fresh { .. }).then_some(&self.entry)
     }
+
+    /// Whether it was softly dropped. It is served or not; to all else it is as good as gone.
+    pub fn is_softened(&self) -> bool {
+        matches!(self.served, Served::Softened { .. })
+    }
 }
 
-/// A kept part, of which the same is true.
+/// A kept part that nothing has dropped, not even softly.
 #[derive(Clone)]
 pub struct KeptPart {
     /// The part.
@@ -125,7 +131,8 @@ async fn judge(
 ) -> Found {
     let now = live.ground.clock.now_ms();
     let judged = |entry: &Entry, binding: &Digest| {
-        let served = freshness::judge_entry(entry, &seen.versions, binding, now);
+        let (versions, softened) = (&seen.versions, seen.softened_ms);
+        let served = freshness::judge_entry(entry, versions, softened, binding, now);
         (!matches!(served, Served::Gone(_))).then_some(served)
     };
     let (mut kept, mut part) = (None, None);
@@ -133,6 +140,8 @@ async fn judge(
         // A part is bound as one, so that neither can be taken for the other.
         Some(entry) if entry.is_part() => {
             let served = judged(&entry, &part::binding(key.binding));
+            // Nothing is joined to what a write made old, nor is it completed.
+            let served = served.filter(|served| !matches!(served, Served::Softened { .. }));
             part = served.and_then(|served| Some((Part::read(entry)?, served)));
         }
         Some(entry) => {

@@ -55,6 +55,8 @@ const LONG_TTL: Duration = Duration::from_secs(3600);
 const SHORT_TTL: Duration = Duration::from_secs(1);
 /// For which one rule may be answered from memory.
 const LOCAL_TTL: Duration = Duration::from_millis(200);
+/// For which one rule's answers may be served after a soft drop.
+const WINDOW: Duration = Duration::from_millis(60);
 /// From a fill's reading at the origin until it is kept: an answer's head, then three pieces.
 const LONGEST_FILL: Duration = Duration::from_secs(1);
 /// Until nothing of a write that its client gave up is under way any more.
@@ -122,10 +124,30 @@ ttl = "1h"
 local_ttl = "200ms"
 public = true
 
+[[cache]]
+name = "counted"
+match = "GET /counted/{register}"
+key = "counted:{register}"
+query = []
+ttl = "1h"
+stale_while_revalidate = "60ms"
+public = true
+
 [[invalidate]]
 name = "raised"
-on = "PATCH /raise/{register}"
+on = ["PATCH /raise/{register}", "PATCH /force/{register}"]
 drop = ["items:{register}", "spoken:{register}", "lists:*", "pages:{response.register}:*"]
+
+[[invalidate]]
+name = "softly"
+on = "PATCH /raise/{register}"
+drop = ["counted:{register}"]
+soft = true
+
+[[invalidate]]
+name = "forced"
+on = "PATCH /force/{register}"
+drop = ["counted:*"]
 "#;
 
 /// One run.
@@ -231,7 +253,7 @@ fn explore(seeds: std::ops::Range<u64>) -> Report {
         whole.add(ran.report);
     }
     eprintln!("{whole}");
-    let drawn = Fault::all().filter(|_| whole.seeds >= SEEDS_FOR_ALL_FAULTS);
+    let drawn = Fault::all().filter(|_| !drawn_few(&whole));
     for fault in drawn {
         assert!(
             whole.faults.contains_key(&fault),
@@ -239,7 +261,14 @@ fn explore(seeds: std::ops::Range<u64>) -> Report {
         );
     }
     assert!(whole.hits * 10 > whole.reads, "the cache answered");
+    let softened = whole.softened > 0 || drawn_few(&whole);
+    assert!(softened, "nothing was served after a soft drop");
     whole
+}
+
+/// Whether too little happened for all of it to have happened.
+fn drawn_few(whole: &Report) -> bool {
+    whole.seeds < SEEDS_FOR_ALL_FAULTS
 }
 
 /// How many seeds each of two tests runs, which may be beside each other.
@@ -305,6 +334,16 @@ fn versions_that_come_back_are_found() {
 #[test]
 fn groups_whose_drops_leave_no_trace_for_fills_under_way_are_found() {
     assert_ne!(found(Sabotage::GroupsUnseen), None);
+}
+
+#[test]
+fn soft_drops_of_what_is_to_be_forgotten_are_found() {
+    assert_ne!(found(Sabotage::HardIsSoft), None);
+}
+
+#[test]
+fn soft_drops_that_put_off_the_end_of_earlier_ones_are_found() {
+    assert_ne!(found(Sabotage::OnlyTheLastMoment), None);
 }
 
 #[test]

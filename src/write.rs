@@ -17,7 +17,7 @@ use crate::rules::pattern::Captures;
 use crate::rules::settings::OnDown;
 use crate::rules::table::{Commits, Drop, Rule, Set, Table, Ttl};
 use crate::rules::template::Source;
-use crate::store::{Bumped, Leased};
+use crate::store::{Bump, Bumped, Leased};
 use bytes::Bytes;
 use hyper::body::Body as _;
 use hyper::http::request::Parts;
@@ -139,24 +139,26 @@ impl Write {
             document: document.as_ref(),
             claims: claims.as_ref(),
         };
-        let (answer, bumped, unknown) = match answer {
+        let (answer, named, unknown) = match answer {
             Ok(response) => {
                 let status = response.status().as_u16();
                 let (response, answered) = self.read_answer(response).await;
-                let mut nodes = drops.named(Settled::Answered(status), answered.as_ref());
-                nodes.extend(drops.located(status, response.headers()));
-                nodes.extend(drops.grouped(status, response.headers()));
-                (Ok(response), nodes, false)
+                let mut named = drops.named(Settled::Answered(status), answered.as_ref());
+                let headers = response.headers();
+                named.automatic.extend(drops.located(status, headers));
+                named.hard.extend(drops.grouped(status, headers));
+                (Ok(response), named, false)
             }
             Err(failure) if failure.may_have_acted => {
                 (Err(failure), drops.named(Settled::Unknown, None), true)
             }
-            Err(failure) => (Err(failure), BTreeSet::new(), false),
+            Err(failure) => (Err(failure), Named::default(), false),
         };
-        if bumped.is_empty() {
+        let bump = named.bump();
+        if bump.is_empty() {
             heed_others(&self.live, &answer).await;
         }
-        self.settle(leased, bumped, unknown).await;
+        self.settle(leased, bump, unknown).await;
         Ok(answer?)
     }
 
@@ -192,14 +194,13 @@ impl Write {
         }
     }
 
-    async fn settle(&self, leased: Leased, bumped: BTreeSet<String>, unknown: bool) {
-        if bumped.is_empty() && !matches!(leased, Leased::Granted(_)) {
+    async fn settle(&self, leased: Leased, bump: Bump, unknown: bool) {
+        if bump.is_empty() && !matches!(leased, Leased::Granted(_)) {
             return;
         }
-        let bumped: Vec<String> = bumped.into_iter().collect();
         // Owed where the store cannot be told: nothing of it is trusted until it is.
         let store = &self.live.ground.store;
-        let bumped = store.settle(leased, &bumped, unknown).await;
+        let bumped = store.settle(leased, bump, unknown).await;
         count_rollout(&self.live, bumped);
     }
 
@@ -281,6 +282,27 @@ impl Write {
     }
 }
 
+/// The nodes that a write drops, by who names them.
+#[derive(Default)]
+struct Named {
+    hard: BTreeSet<String>,
+    soft: BTreeSet<String>,
+    automatic: BTreeSet<String>,
+}
+
+impl Named {
+    /// Of two sets the one that does not say `soft` has its way. What is dropped for the path alone is
+    /// left to a set that says it.
+    fn bump(self) -> Bump {
+        let automatic = self.automatic.difference(&self.soft);
+        let hard: BTreeSet<String> = automatic.chain(&self.hard).cloned().collect();
+        Bump {
+            soft: self.soft.difference(&hard).cloned().collect(),
+            hard: hard.into_iter().collect(),
+        }
+    }
+}
+
 /// What a write drops, once it is settled.
 struct Drops<'w> {
     write: &'w Write,
@@ -305,32 +327,32 @@ impl Drops<'_> {
     }
 
     /// The nodes that its sets and its own path name.
-    fn named(&self, settled: Settled, answered: Option<&Json>) -> BTreeSet<String> {
+    fn named(&self, settled: Settled, answered: Option<&Json>) -> Named {
         let write = self.write;
         let table = &write.live.table;
-        let mut nodes = BTreeSet::new();
+        let mut named = Named::default();
         for (set, captures) in write.sets() {
             if counts(settled, &set.commits) {
                 let dropped = set
                     .drops
                     .iter()
                     .flat_map(|drop| self.nodes_of(drop, &captures, answered));
-                nodes.extend(dropped);
+                match set.soft {
+                    true => named.soft.extend(dropped),
+                    false => named.hard.extend(dropped),
+                }
                 write.live.ground.metrics.invalidated(&set.name);
             }
         }
-        let own = if is_automatic(table, &write.methods) {
-            self.kept_at(write.parts.uri.path(), |rule| {
+        if is_automatic(table, &write.methods) {
+            named.automatic = self.kept_at(write.parts.uri.path(), |rule| {
                 counts(settled, &automatic_commits(rule))
-            })
-        } else {
-            BTreeSet::new()
-        };
-        if !own.is_empty() {
-            write.live.ground.metrics.invalidated(AUTOMATIC);
-            nodes.extend(own);
+            });
         }
-        nodes
+        if !named.automatic.is_empty() {
+            write.live.ground.metrics.invalidated(AUTOMATIC);
+        }
+        named
     }
 
     /// The nodes of what is kept under same-origin `Location` and `Content-Location` (RFC 9111 §4.4).

@@ -47,6 +47,14 @@ pub enum Served {
         /// For the `Age` header.
         age_s: u64,
     },
+    /// It was softly dropped a moment ago, and may still be served while it is fetched anew; for nothing
+    /// else, and it is not validated either: what a write made old is not renewed.
+    Softened {
+        /// Milliseconds since it was fresh.
+        by_ms: u64,
+        /// For the `Age` header.
+        age_s: u64,
+    },
     /// It is as if nothing had been found.
     Gone(Gone),
 }
@@ -56,7 +64,8 @@ pub enum Served {
 pub enum Gone {
     /// It was kept under another key, other nodes or another definition of the rule.
     Binding,
-    /// One of its nodes is absent or has another version: a write dropped it.
+    /// One of its nodes is absent or has another version: a write dropped it, or dropped it softly and
+    /// it may not be served stale, or no longer.
     Dropped,
     /// It is no longer fresh, and kept for nothing else.
     Expired,
@@ -65,10 +74,12 @@ pub enum Gone {
 }
 
 /// Judges an entry by the versions its nodes have now, in the rule's order, at `now_ms` of Unix
-/// time. Without any node it could never be dropped, so it is not served either.
+/// time. `softened_ms`: so long ago it was softly dropped, where its versions are others for no worse
+/// reason. Without any node it could never be dropped, so it is not served either.
 pub fn judge_entry(
     entry: &Entry,
     versions: &[Option<Version>],
+    softened_ms: Option<u64>,
     binding: &Digest,
     now_ms: u64,
 ) -> Served {
@@ -76,9 +87,29 @@ pub fn judge_entry(
         return Served::Gone(Gone::Binding);
     }
     let same = |(kept, now): (&Version, &Option<Version>)| now.as_ref() == Some(kept);
-    if versions.is_empty() || !entry.versions.iter().zip(versions).all(same) {
-        return Served::Gone(Gone::Dropped);
+    let is_present = entry.versions.iter().zip(versions).all(same);
+    match softened_ms {
+        _ if versions.is_empty() => Served::Gone(Gone::Dropped),
+        _ if is_present => by_time(entry, now_ms),
+        Some(softened_ms) => softened(entry, by_time(entry, now_ms), softened_ms),
+        None => Served::Gone(Gone::Dropped),
     }
+}
+
+/// What is softly dropped has been stale since then, or longer if its time was over before.
+fn softened(entry: &Entry, served: Served, softened_ms: u64) -> Served {
+    let (by_ms, age_s) = match served {
+        Served::Fresh { age_s, .. } => (softened_ms, age_s),
+        Served::Stale { by_ms, age_s } => (by_ms.max(softened_ms), age_s),
+        gone => return gone,
+    };
+    match entry.stale.allowed && by_ms < entry.stale.while_revalidate {
+        true => Served::Softened { by_ms, age_s },
+        false => Served::Gone(Gone::Dropped),
+    }
+}
+
+fn by_time(entry: &Entry, now_ms: u64) -> Served {
     if entry.kept_at > now_ms.saturating_add(MAX_SKEW_MS) {
         return Served::Gone(Gone::Future);
     }
@@ -128,7 +159,7 @@ mod tests {
     }
 
     fn judge(entry: &Entry, versions: &[Option<Version>], now_ms: u64) -> Served {
-        judge_entry(entry, versions, &BINDING, now_ms)
+        judge_entry(entry, versions, None, &BINDING, now_ms)
     }
 
     #[test]
@@ -214,8 +245,41 @@ mod tests {
 
     #[test]
     fn an_entry_of_another_binding_is_gone() {
-        let served = judge_entry(&entry(), &[Some(A), Some(B)], &Digest([8; 16]), KEPT_AT);
+        let versions = [Some(A), Some(B)];
+        let served = judge_entry(&entry(), &versions, None, &Digest([8; 16]), KEPT_AT);
         assert_eq!(served, Served::Gone(Gone::Binding));
+    }
+
+    #[test]
+    fn what_was_softly_dropped_is_stale_since_then_and_gone_when_its_window_is_over() {
+        let kept = |allowed, while_revalidate| Entry {
+            stale: Stale {
+                kept: 10_000,
+                allowed,
+                while_revalidate,
+                ..Stale::default()
+            },
+            ..entry()
+        };
+        let now = [Some(A), Some(A)];
+        let at = |entry: &Entry, softened, passed| {
+            judge_entry(entry, &now, softened, &BINDING, KEPT_AT + passed)
+        };
+        let (entry, dropped) = (kept(true, 3_000), Served::Gone(Gone::Dropped));
+        let softened = |by_ms, age_s| Served::Softened { by_ms, age_s };
+        assert_eq!(at(&entry, Some(2_999), 4_000), softened(2_999, 7));
+        assert_eq!(at(&entry, Some(3_000), 4_000), dropped);
+        assert_eq!(at(&entry, None, 4_000), dropped);
+        // Neither end is put off by the other.
+        assert_eq!(at(&entry, Some(10), 6_000), softened(1_000, 9));
+        assert_eq!(at(&entry, Some(2_000), 6_000), softened(2_000, 9));
+        assert_eq!(at(&entry, Some(10), 8_000), dropped);
+        assert_eq!(at(&entry, Some(10), 15_000), Served::Gone(Gone::Expired));
+        for strict in [kept(false, 3_000), kept(true, 0)] {
+            assert_eq!(at(&strict, Some(1), 1_000), dropped);
+        }
+        let binding = judge_entry(&entry, &now, Some(1), &Digest([8; 16]), KEPT_AT);
+        assert_eq!(binding, Served::Gone(Gone::Binding));
     }
 
     #[test]

@@ -34,7 +34,8 @@ pub fn use_of(served: Served, stale: &Stale, demand: &Demand, may_be_stale: bool
                 Use::Ask
             }
         }
-        Served::Stale { .. } | Served::Gone(_) => Use::Ask,
+        Served::Softened { .. } if may_be_stale && demand.is_content() => Use::ServeAndRefresh,
+        Served::Stale { .. } | Served::Softened { .. } | Served::Gone(_) => Use::Ask,
     }
 }
 
@@ -104,6 +105,24 @@ mod tests {
         };
         assert_eq!(of(20_000, content), Use::Serve);
         assert_eq!(of(20_001, content), Use::Ask);
+    }
+
+    #[test]
+    fn what_was_softly_dropped_is_served_while_it_is_fetched_anew_and_for_nothing_else() {
+        let softened = Served::Softened {
+            by_ms: 5_000,
+            age_s: 100,
+        };
+        let of = |demand, may| use_of(softened, &STALE, &demand, may);
+        assert_eq!(of(ANY, true), Use::ServeAndRefresh);
+        assert_eq!(of(ANY, false), Use::Ask);
+        let content = Demand {
+            max_stale: Some(1_000),
+            max_age: Some(1_000),
+            ..ANY
+        };
+        assert_eq!(of(content, true), Use::Ask);
+        assert!(!may_stand_in(softened, &STALE, &ANY, true));
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Exchange {
         let patience = time::Instant::now() + self.live.table.proxy.origin_timeout;
         let arrival = self.live.fills.arrival();
         for turn in 0..MAX_TURNS {
-            let found = look(&self.live, &asked, None).await;
+            let mut found = look(&self.live, &asked, None).await;
             if found.is_quarantined {
                 return self.bypass(&asked.rule, Detail::Quarantined).await;
             }
@@ -64,6 +64,7 @@ impl Exchange {
             if let Some(answer) = self.part_answer(&asked, &found) {
                 return answer;
             }
+            found.kept = found.kept.filter(|kept| !kept.is_softened());
             if asked.demand.only_if_cached {
                 return Answer::nothing_kept(asked.rule.clone());
             }
@@ -151,7 +152,9 @@ impl Exchange {
             asked: asked.clone(),
             vary: place.vary.clone(),
             snapshot: place.snapshot.clone(),
-            kept: kept.map(|kept| kept.entry.clone()),
+            kept: kept
+                .filter(|kept| !kept.is_softened())
+                .map(|kept| kept.entry.clone()),
             part: None,
             range: None,
             stands_in_for: kept.map_or(&[], |kept| stands_in_for(asked, kept)),
@@ -356,7 +359,7 @@ impl Exchange {
 /// How what is served is told, and its age.
 pub(super) fn told(served: Served) -> (Verdict, u64) {
     match served {
-        Served::Stale { by_ms, age_s } => {
+        Served::Stale { by_ms, age_s } | Served::Softened { by_ms, age_s } => {
             let stale_s = i64::try_from(by_ms / 1000).unwrap_or(i64::MAX);
             let verdict = Verdict::because(Outcome::Stale, Detail::Stale);
             let ttl = Some(-stale_s);
@@ -382,7 +385,7 @@ async fn queue(waiting: Waiting, patience: time::Instant) -> Waited {
 /// Why the origin is asked.
 fn why(kept: Option<&Kept>) -> Why {
     match kept.map(|kept| kept.served) {
-        None | Some(Served::Gone(_)) => Why::Miss,
+        None | Some(Served::Softened { .. } | Served::Gone(_)) => Why::Miss,
         Some(Served::Stale { .. }) => Why::Stale,
         Some(Served::Fresh { .. }) => Why::Request,
     }

@@ -8,6 +8,7 @@ mod identity;
 mod keys;
 mod layout;
 mod routes;
+mod soft;
 
 use super::file::{self, File};
 use super::problem::{Problem, Severity, render};
@@ -48,6 +49,7 @@ pub fn compile(text: &[u8], env: Env<'_>, base_dir: &Path) -> Checked {
         credentials::check(file, &mut problems);
         identity::check(file, &mut problems);
         drops::check(file, &mut problems);
+        soft::check(file, &mut problems);
     }
     if file
         .as_ref()

@@ -234,6 +234,8 @@ pub struct Set {
     pub drops: Vec<Drop>,
     /// Default 2xx, 3xx, 5xx.
     pub commits: Commits,
+    /// What it drops may be served stale where that is allowed while it is fetched anew.
+    pub soft: bool,
 }
 
 /// A rule that a request matched.

@@ -19,6 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
+/// How many of a thousand writes drop softly what may be dropped so.
+const SOFT_OF_1000: usize = 800;
+
 /// What a client does beside asking.
 #[derive(Default)]
 struct Manners {
@@ -99,15 +102,17 @@ pub enum Route {
     All,
     Spoken,
     Grouped,
+    Counted,
 }
 
 impl Route {
-    pub const ALL: [Route; 5] = [
+    pub const ALL: [Route; 6] = [
         Route::One,
         Route::Page,
         Route::All,
         Route::Spoken,
         Route::Grouped,
+        Route::Counted,
     ];
 
     /// As [`RULES`](super::RULES) say.
@@ -125,6 +130,10 @@ impl Route {
                 Route::Spoken | Route::Grouped => super::LOCAL_TTL,
                 _ => Duration::ZERO,
             },
+            window: match self {
+                Route::Counted => super::WINDOW,
+                _ => Duration::ZERO,
+            },
             is_leased: self != Route::Grouped,
         }
     }
@@ -136,6 +145,7 @@ impl Route {
             Route::All => "/all".into(),
             Route::Spoken => format!("/spoken/{register}"),
             Route::Grouped => format!("/grouped/{register}"),
+            Route::Counted => format!("/counted/{register}"),
         }
     }
 }
@@ -195,7 +205,13 @@ async fn read_once(
 ) -> Option<Read> {
     fleet.settle_accounts();
     let begun = fleet.history.now();
-    let floor = fleet.checker.floor(sidecar.number, wish.route.promise());
+    let promise = wish.route.promise();
+    let hard = Promise {
+        window: Duration::ZERO,
+        ..promise
+    };
+    let floor = fleet.checker.floor(sidecar.number, promise);
+    let hard_floor = fleet.checker.floor(sidecar.number, hard);
     let got = sidecar.ask(wish.request(), manners).await;
     let Got::Answer(head, body) = got else {
         return None;
@@ -212,6 +228,7 @@ async fn read_once(
         through: sidecar.number,
         ended: fleet.history.now(),
         floor,
+        hard_floor,
         ceiling: fleet.checker.ceiling(),
         is_hit: status.contains("; hit"),
         body: String::from_utf8_lossy(&body).into_owned(),
@@ -256,19 +273,24 @@ pub async fn write(fleet: Arc<Fleet>, mut dice: Dice) {
         let Some(sidecar) = fleet.at(place) else {
             continue;
         };
-        if let Some(id) = fleet.checker.begun(register, sidecar.number) {
-            write_once(&fleet, &sidecar, id, register, &manners).await;
+        let is_soft = dice.in_thousand(SOFT_OF_1000);
+        if let Some(id) = fleet.checker.begun(register, sidecar.number, is_soft) {
+            let target = match is_soft {
+                true => format!("/raise/{register}"),
+                false => format!("/force/{register}"),
+            };
+            write_once(&fleet, &sidecar, id, target, &manners).await;
         }
     }
 }
 
-async fn write_once(fleet: &Fleet, sidecar: &Sidecar, id: u64, register: usize, manners: &Manners) {
+async fn write_once(fleet: &Fleet, sidecar: &Sidecar, id: u64, target: String, manners: &Manners) {
     let (history, checker) = (&fleet.history, &fleet.checker);
     history.tell(format!(
-        "write {id} of {register} through {} begins",
+        "write {id}, {target}, through {} begins",
         sidecar.number
     ));
-    let request = Request::patch(format!("/raise/{register}"))
+    let request = Request::patch(target)
         .header("host", "api.test")
         .header(WRITE, id)
         .body(upload(manners));

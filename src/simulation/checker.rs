@@ -5,6 +5,8 @@
 //!   through the others when it owed nothing any more;
 //! - a write that nobody was told of (its sidecar was killed, its client left, it was answered 502 or
 //!   504): at the deadline of its lease;
+//! - a write that drops softly, where the rule has a window for that: as long after it was told as the
+//!   window lasts;
 //! - through other sidecars so much later as the rule allows to answer from memory unasked;
 //! - where it has no lease, because Redis was away or lost it, or because what it drops stands in the
 //!   origin's answer (groups): when what was kept before has expired.
@@ -26,6 +28,8 @@ struct Write {
     commit: Option<(At, u64)>,
     told: Option<At>,
     lease: Option<Lease>,
+    /// It softly drops what may be softly dropped.
+    is_soft: bool,
     /// Its sidecar owed something when it was told.
     owed: bool,
     /// No other write of its register goes through its sidecar before.
@@ -39,12 +43,14 @@ struct Lease {
 }
 
 /// What is promised of some answers.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Promise {
     /// For how long they are kept.
     pub ttl: Duration,
     /// For how long they may be answered from memory.
     pub local_ttl: Duration,
+    /// For how long they may be served after a soft drop.
+    pub window: Duration,
     /// Whether what drops them is known before the origin answers.
     pub is_leased: bool,
 }
@@ -73,7 +79,7 @@ impl Checker {
 
     /// A write is sent through a sidecar; its number. None while another one of this register may be
     /// under way there: which of them a lease is for could not be told.
-    pub fn begun(&self, register: usize, through: usize) -> Option<u64> {
+    pub fn begun(&self, register: usize, through: usize, is_soft: bool) -> Option<u64> {
         let now = self.history.now();
         let mut writes = self.writes();
         let is_busy = writes.values().any(|write| {
@@ -86,6 +92,7 @@ impl Checker {
             commit: None,
             told: None,
             lease: None,
+            is_soft,
             owed: false,
             busy_until: At::MAX,
         };
@@ -192,13 +199,18 @@ impl Write {
             ttl,
             local_ttl,
             is_leased,
+            ..
         } = promise;
         let (committed, _) = self.commit?;
+        let window = match self.is_soft && !promise.window.is_zero() {
+            true => promise.window + ROUNDING,
+            false => Duration::ZERO,
+        };
         let expired = committed + ttl + LONGEST_FILL;
         let is_own = through == self.through;
         match (self.told, self.lease.filter(|_| is_leased)) {
-            (Some(told), _) if told >= committed && is_own => Some(told),
-            (Some(told), _) if told >= committed && !self.owed => Some(told + local_ttl),
+            (Some(told), _) if told >= committed && is_own => Some(told + window),
+            (Some(told), _) if told >= committed && !self.owed => Some(told + local_ttl + window),
             (_, Some(lease)) if !lease.lost && lease.deadline >= committed => {
                 Some((lease.deadline + ROUNDING + local_ttl).min(expired))
             }

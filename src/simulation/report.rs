@@ -17,6 +17,8 @@ pub struct Read {
     pub ended: At,
     /// The least and the most that each register may be.
     pub floor: [u64; REGISTERS],
+    /// The least that it may be if no drop were soft.
+    pub hard_floor: [u64; REGISTERS],
     pub ceiling: [u64; REGISTERS],
     pub is_hit: bool,
     pub body: String,
@@ -28,6 +30,8 @@ pub struct Report {
     pub seeds: u64,
     pub reads: u64,
     pub hits: u64,
+    /// Reads that only a soft drop allows.
+    pub softened: u64,
     pub writes: u64,
     pub faults: BTreeMap<Fault, u64>,
     pub wrong: Vec<String>,
@@ -54,6 +58,13 @@ impl Read {
         let numbers: Option<Vec<u64>> = values.split(',').map(|text| text.parse().ok()).collect();
         let numbers = numbers?.try_into().ok()?;
         is_one.then_some((made.parse().ok()?, numbers))
+    }
+
+    /// Whether it is older than a write that had been answered when it began.
+    fn is_softened(&self) -> bool {
+        let register = self.wish.register;
+        let value = self.values().map(|(_, values)| values[register]);
+        self.wish.route == Route::Counted && value < Some(self.hard_floor[register])
     }
 
     /// What is wrong with it.
@@ -99,6 +110,7 @@ impl Report {
     pub fn judge(&mut self, read: &Read) {
         self.reads += 1;
         self.hits += u64::from(read.is_hit);
+        self.softened += u64::from(read.is_softened());
         if let Some(wrong) = read.wrong(self.clocks_jump) {
             self.complain(format!("{wrong}: {read:?}"));
         }
@@ -118,6 +130,7 @@ impl Report {
         self.seeds += other.seeds;
         self.reads += other.reads;
         self.hits += other.hits;
+        self.softened += other.softened;
         self.writes += other.writes;
         self.wrong.extend(other.wrong);
         for (fault, times) in other.faults {
@@ -132,6 +145,7 @@ impl fmt::Display for Report {
             seeds,
             reads,
             hits,
+            softened,
             writes,
             faults,
             wrong,
@@ -139,7 +153,7 @@ impl fmt::Display for Report {
         } = self;
         writeln!(
             f,
-            "simulation: {seeds} seeds, {reads} reads checked ({hits} hits), {writes} writes"
+            "simulation: {seeds} seeds, {reads} reads checked ({hits} hits, {softened} after a soft drop), {writes} writes"
         )?;
         for (fault, times) in faults {
             writeln!(f, "  {times:>8}  {fault:?}")?;

@@ -1,7 +1,7 @@
 //! What would be wrong with the protocol: each way of it must be found.
 
 use crate::key;
-use crate::store::simulated::{self, Keys, Reply};
+use crate::store::simulated::{self, Held, Keys, Reply};
 use bytes::Bytes;
 
 /// A Redis that does not do what the protocol asks of it.
@@ -19,6 +19,10 @@ pub enum Sabotage {
     GroupsUnseen,
     /// A node that comes back has the version that it had before.
     VersionsComeBack,
+    /// What is to be dropped for good is dropped softly.
+    HardIsSoft,
+    /// A soft drop makes the node forget the earlier ones.
+    OnlyTheLastMoment,
 }
 
 impl Sabotage {
@@ -44,7 +48,39 @@ impl Sabotage {
                 keys.carry_out(&without_any_group(words), now)
             }
             (Sabotage::VersionsComeBack, "SNAPSHOT") => keys.carry_out(&unchanging(words), now),
+            (Sabotage::HardIsSoft, "SETTLE") => keys.carry_out(&all_soft(words), now),
+            (Sabotage::OnlyTheLastMoment, "SETTLE") => {
+                let reply = keys.carry_out(words, now);
+                forget_moments(keys, words, now);
+                reply
+            }
             _ => keys.carry_out(words, now),
+        }
+    }
+}
+
+/// The same settlement, where all that is dropped is dropped softly.
+fn all_soft(words: &[Bytes]) -> Vec<Bytes> {
+    let keys = keys_of(words);
+    let args = &words[3 + keys.len()..];
+    let dropped = keys.len() - 2 * number(&args[1]) - 1;
+    let all = [Bytes::from(dropped.to_string())];
+    [&words[..3], keys, &args[..5], &all, &args[6..]].concat()
+}
+
+/// Leaves a node its token and its last moment.
+fn forget_moments(keys: &mut Keys, words: &[Bytes], now: u64) {
+    let there = keys.all(now);
+    for key in keys_of(words) {
+        let held = there.iter().find(|(name, ..)| *name == text(key));
+        if let Some((name, Held::Bytes(value), Some(left))) = held
+            && value.len() > 32
+            && name.starts_with("sim:counted:")
+        {
+            let value = [&value[..16], &value[value.len() - 16..]].concat();
+            let left = left.to_string();
+            let set = [&b"SET"[..], name.as_bytes(), &value, b"PX", left.as_bytes()];
+            keys.carry_out(&set.map(Bytes::copy_from_slice), now);
         }
     }
 }
@@ -67,7 +103,9 @@ fn unbumped(words: &[Bytes]) -> Vec<Bytes> {
     let args = &words[3 + number(&words[2])..];
     let with_root = 2 * number(&args[1]) + 1;
     let count = Bytes::from(with_root.to_string());
-    [&words[..2], &[count], &words[3..3 + with_root], args].concat()
+    let none = [Bytes::from_static(b"0")];
+    let keys = &words[3..3 + with_root];
+    [&words[..2], &[count], keys, &args[..5], &none, &args[6..]].concat()
 }
 
 /// The same settlement or deletion without the node that falls with every group.

@@ -3,7 +3,8 @@
 //! can only cause misses.
 
 use super::tier::{Tier, Weighs};
-use super::{Bumped, Lock, Look, NodeTtl, Root, Sought, token};
+use super::{Bump, Bumped, Lock, Look, NodeTtl, Root, Sought, node, token};
+use crate::clock::{Clock, Reading};
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
 use bytes::Bytes;
@@ -18,9 +19,8 @@ const SMALL_OVERHEAD: usize = 256;
 #[derive(Clone)]
 enum Value {
     Entry(Arc<Entry>),
-    Node(Version),
-    /// Token and layouts, as in Redis: a reload leaves two layouts in one process.
-    Root(Bytes),
+    /// Token and moments, or token and layouts, as in Redis: a reload leaves two layouts in one process.
+    Node(Bytes),
     Marker(Bytes),
 }
 
@@ -34,8 +34,7 @@ impl Weighs for Item {
     fn weight(&self) -> usize {
         match &self.value {
             Value::Entry(entry) => entry.weight(),
-            Value::Node(version) => SMALL_OVERHEAD + version.len(),
-            Value::Root(bytes) | Value::Marker(bytes) => SMALL_OVERHEAD + bytes.len(),
+            Value::Node(bytes) | Value::Marker(bytes) => SMALL_OVERHEAD + bytes.len(),
         }
     }
 }
@@ -48,17 +47,28 @@ pub struct Memory {
     node_ttl: NodeTtl,
     /// Never evicted.
     flags: Mutex<HashMap<String, Bytes>>,
+    clock: Clock,
+    /// When the clock of its soft drops began.
+    began: Reading,
 }
 
 impl Memory {
     /// An empty store of at most `max` bytes.
-    pub fn new(max: usize, node_ttl: Duration, metrics: Arc<Metrics>) -> Memory {
+    pub fn new(max: usize, node_ttl: Duration, clock: Clock, metrics: Arc<Metrics>) -> Memory {
         Memory {
             items: Tier::new(max, metrics),
             creating: Mutex::new(()),
             node_ttl: NodeTtl::new(node_ttl),
             flags: Mutex::default(),
+            began: clock.reading(),
+            clock,
         }
+    }
+
+    /// Microseconds since it was opened, a second more: no moment is 0.
+    fn now_us(&self) -> u64 {
+        let passed = self.clock.reading().since(&self.began) + Duration::from_secs(1);
+        u64::try_from(passed.as_micros()).unwrap_or(u64::MAX)
     }
 
     /// See [`super::Store::renew`].
@@ -96,11 +106,18 @@ impl Memory {
             _ => None,
         };
         let nodes = sought.nodes_of(entry.as_deref(), |name| name);
-        let versions = nodes.iter().map(|node| self.version(node, root));
+        let values: Vec<_> = nodes.iter().map(|node| self.node(node)).collect();
+        let versions = nodes.iter().zip(&values);
+        let versions = versions.map(|(node, value)| root.version_of(node, value.as_ref()?));
+        let softened_ms = entry.as_ref().and_then(|entry| {
+            let since = node::softened_since(&nodes, &entry.versions, &values, root)?;
+            node::passed_ms(since, self.now_us())
+        });
         Look {
             versions: versions.collect(),
             entry,
             any_group: sought.any_group.and_then(|node| self.version(node, root)),
+            softened_ms,
             marker,
             lock: Lock::Free,
             is_flagged: sought.flag.is_some_and(|flag| self.flag(flag).is_some()),
@@ -115,10 +132,10 @@ impl Memory {
                 true => self.entered(root),
                 false => {
                     let version = token();
-                    (version, Value::Node(version))
+                    (version, Bytes::copy_from_slice(&version))
                 }
             };
-            self.put(node, value, self.node_ttl.get());
+            self.put(node, Value::Node(value), self.node_ttl.get());
             version
         };
         nodes
@@ -127,18 +144,18 @@ impl Memory {
             .collect()
     }
 
-    fn entered(&self, root: &Root) -> (Version, Value) {
-        let present = self.root(root);
+    fn entered(&self, root: &Root) -> (Version, Bytes) {
+        let present = self.node(root.name());
         let value = root.entered(present.as_deref(), token());
         let version = root
             .version_of(root.name(), &value)
             .expect("its layout was entered just now");
-        (version, Value::Root(Bytes::from(value)))
+        (version, Bytes::from(value))
     }
 
-    fn root(&self, root: &Root) -> Option<Bytes> {
-        match self.get(root.name()) {
-            Some(Value::Root(bytes)) => Some(bytes),
+    fn node(&self, name: &str) -> Option<Bytes> {
+        match self.get(name) {
+            Some(Value::Node(bytes)) => Some(bytes),
             _ => None,
         }
     }
@@ -155,11 +172,15 @@ impl Memory {
     }
 
     /// See [`super::Store::bump`] and [`super::Store::bump_others`].
-    pub fn bump(&self, nodes: &[String], root: &Root) -> Bumped {
+    pub fn bump(&self, bump: &Bump, root: &Root) -> Bumped {
         // Else a layout could be entered between the look at the register and its end.
         let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.iter().for_each(|node| self.items.remove(node));
-        match self.root(root).is_some_and(|value| root.is_shared(&value)) {
+        bump.hard.iter().for_each(|node| self.items.remove(node));
+        bump.soft.iter().for_each(|node| self.soften(node));
+        match self
+            .node(root.name())
+            .is_some_and(|value| root.is_shared(&value))
+        {
             true => {
                 self.items.remove(root.name());
                 Bumped::Everything
@@ -168,12 +189,21 @@ impl Memory {
         }
     }
 
-    fn version(&self, node: &str, root: &Root) -> Option<Version> {
-        match self.get(node) {
-            Some(Value::Node(version)) => Some(version),
-            Some(Value::Root(bytes)) => root.version_of(node, &bytes),
-            _ => None,
+    fn soften(&self, name: &str) {
+        let softened = self
+            .node(name)
+            .and_then(|value| node::softened(&value, self.now_us()));
+        match (softened, self.items.get(name)) {
+            (Some(value), Some(Item { until, .. })) => {
+                let value = Value::Node(value.into());
+                self.items.put(name, Item { value, until });
+            }
+            _ => self.items.remove(name),
         }
+    }
+
+    fn version(&self, node: &str, root: &Root) -> Option<Version> {
+        root.version_of(node, &self.node(node)?)
     }
 
     fn get(&self, key: &str) -> Option<Value> {
@@ -196,7 +226,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn entries_and_nodes_expire_by_themselves() {
-        let memory = Memory::new(1 << 20, Duration::from_secs(60), Arc::new(Metrics::new()));
+        let memory = Memory::new(
+            1 << 20,
+            Duration::from_secs(60),
+            Clock::default(),
+            Arc::new(Metrics::new()),
+        );
         let nodes = ["node".to_owned()];
         let sought = Sought {
             entry: "entry",

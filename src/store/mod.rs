@@ -15,6 +15,7 @@ mod listener; // the task that hears what others deleted
 mod local; // decoded bodies before Redis
 mod locks; // one sidecar fetches for the fleet
 mod memory; // the store that is memory alone
+mod node; // what stands in a node, and what a soft drop makes of it
 mod owed; // deletions that Redis could not be told of
 mod redis;
 mod root; // the node that every entry has, and whose entries live under it
@@ -96,6 +97,9 @@ pub struct Look {
     pub versions: Vec<Option<Version>>,
     /// The version of [`Sought::any_group`], if that was asked for and is there.
     pub any_group: Option<Version>,
+    /// How many milliseconds ago, on the store's own clock, the entry was softly dropped first; `None`
+    /// where there is none, where it was not, or where it was dropped for good, be it with a group.
+    pub softened_ms: Option<u64>,
     /// The marker, if one was asked for and is there.
     pub marker: Option<Bytes>,
     /// The lock, if one was asked for.
@@ -112,6 +116,7 @@ impl Look {
             entry: Some(entry.clone()),
             versions: entry.versions.iter().copied().map(Some).collect(),
             any_group,
+            softened_ms: None,
             marker: None,
             lock: Lock::Free,
             is_flagged: false,
@@ -119,11 +124,57 @@ impl Look {
     }
 }
 
+/// What a write drops: nodes, each in one of the two.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bump {
+    /// Dropped for good: they are deleted.
+    pub hard: Vec<String>,
+    /// Softly dropped: no entry is fresh any more that was kept before, but until a hard drop it can be
+    /// told since when ([`Look::softened_ms`]). Where the store cannot do that they are deleted too.
+    pub soft: Vec<String>,
+}
+
+impl Bump {
+    /// These for good.
+    pub fn hard(nodes: impl Into<Vec<String>>) -> Bump {
+        Bump {
+            hard: nodes.into(),
+            soft: Vec::new(),
+        }
+    }
+
+    /// All of them, those that are dropped for good first.
+    pub fn nodes(&self) -> impl Iterator<Item = &String> {
+        self.hard.iter().chain(&self.soft)
+    }
+
+    /// Whether nothing is dropped.
+    pub fn is_empty(&self) -> bool {
+        self.nodes().next().is_none()
+    }
+
+    /// The same by the names that stand in Redis.
+    fn named(&self, names: &Names) -> Bump {
+        Bump {
+            hard: names.all(&self.hard).into_owned(),
+            soft: names.all(&self.soft).into_owned(),
+        }
+    }
+
+    /// The root lists layouts, no moments: it is only ever dropped for good.
+    fn under(mut self, root: &Root) -> Bump {
+        let (roots, soft): (Vec<_>, Vec<_>) =
+            self.soft.into_iter().partition(|node| node == root.name());
+        self.hard.extend(roots);
+        Bump { soft, ..self }
+    }
+}
+
 /// What became of a bump.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bumped {
-    /// The nodes are deleted: no later look of any sidecar finds them as they were.
+    /// The nodes are dropped: no later look of any sidecar finds them as they were.
     Done,
     /// So is everything else, because sidecars with other rules keep entries here: see [`Root`].
     Everything,
@@ -202,11 +253,12 @@ impl Store {
                 let Opening {
                     local,
                     node_ttl,
+                    clock,
                     metrics,
                     ..
                 } = opening;
                 metrics.store_up(true);
-                Place::Memory(Memory::new(local.max, node_ttl, metrics))
+                Place::Memory(Memory::new(local.max, node_ttl, clock, metrics))
             }
             StoreUrl::Redis(url) => {
                 let shared = Shared::open(url.reveal(), seal.clone(), opening)?;
@@ -345,7 +397,7 @@ impl Store {
         self.0.generation.fetch_add(1, SeqCst);
         match &self.0.place {
             _ if nodes.is_empty() => Bumped::Done,
-            Place::Memory(memory) => memory.bump(nodes, &self.1),
+            Place::Memory(memory) => memory.bump(&Bump::hard(nodes), &self.1),
             Place::Redis(shared) => shared.bump(&self.0.names.all(nodes), &self.1).await,
         }
     }
@@ -355,7 +407,7 @@ impl Store {
     /// nothing is owed: everything would be, for a write that most likely nothing hangs on.
     pub async fn bump_others(&self) -> Bumped {
         match &self.0.place {
-            Place::Memory(memory) => memory.bump(&[], &self.1),
+            Place::Memory(memory) => memory.bump(&Bump::default(), &self.1),
             Place::Redis(shared) => shared.bump_others(&self.1).await,
         }
     }
@@ -375,23 +427,30 @@ impl Store {
         }
     }
 
-    /// Settles a write: deletes `bumped`, as [`Store::bump`] does, and lifts its lease; both are one
-    /// script. Where the write's end is `unknown` the lease stays, so that the nodes die once more
+    /// Settles a write: drops what it bumps, as [`Store::bump`] does, and lifts its lease; both are one
+    /// script. Without a lease in Redis, soft drops are hard ones. Where the write's end is `unknown` the lease stays, so that the nodes die once more
     /// after a commit that was still on its way. A store that did not answer when the lease was asked
-    /// for is not waited for again: `bumped` is owed. One that could not be asked then may be back:
+    /// for is not waited for again: the bump is owed. One that could not be asked then may be back:
     /// owing to it would part this process from it again, and with writes enough for ever.
-    pub async fn settle(&self, leased: Leased, bumped: &[String], unknown: bool) -> Bumped {
+    pub async fn settle(&self, leased: Leased, bump: Bump, unknown: bool) -> Bumped {
+        let bump = bump.under(&self.1);
+        let nodes = || bump.nodes().cloned().collect::<Vec<_>>();
         match (&self.0.place, leased) {
             (Place::Redis(shared), Leased::Granted(lease)) => {
                 self.0.generation.fetch_add(1, SeqCst);
-                let bumped = self.0.names.all(bumped);
-                shared.settle(lease, &bumped, unknown, &self.1).await
+                let bump = bump.named(&self.0.names);
+                shared.settle(lease, &bump, unknown, &self.1).await
             }
             (Place::Redis(shared), Leased::Down) => {
                 self.0.generation.fetch_add(1, SeqCst);
-                shared.owe(&self.0.names.all(bumped), &self.1)
+                shared.owe(&self.0.names.all(&nodes()), &self.1)
             }
-            _ => self.bump(bumped).await,
+            (Place::Redis(_), _) => self.bump(&nodes()).await,
+            (Place::Memory(_), _) if bump.is_empty() => Bumped::Done,
+            (Place::Memory(memory), _) => {
+                self.0.generation.fetch_add(1, SeqCst);
+                memory.bump(&bump, &self.1)
+            }
         }
     }
 

@@ -14,11 +14,13 @@ pub mod simulated; // a server that is a value
 pub use address::Address;
 pub use subscription::Subscription;
 
-use super::Lease;
 use super::channel::{self, Channel};
 use super::fault::{Fault, Kind};
+use super::node::{self, MAX_AHEAD_US, MAX_MOMENTS};
 use super::root::{self, Root};
 use super::scripts::{self, Script};
+use super::{Bump, Lease};
+use crate::clock::Reading;
 use crate::entry::Version;
 use crate::metrics::Metrics;
 use bytes::Bytes;
@@ -29,6 +31,7 @@ use std::future::ready;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::Wire;
 
@@ -47,6 +50,8 @@ pub struct Connection {
     /// Where the fleet is told what was deleted.
     channel: Arc<Channel>,
     metrics: Arc<Metrics>,
+    /// What Redis's clock showed, in microseconds, not before that moment on ours.
+    showed: OnceCell<(u64, Reading)>,
 }
 
 /// The task that drives a connection. Dropping it closes the socket at once and fails what is in
@@ -99,6 +104,7 @@ impl Connection {
             timeout: address.timeout,
             channel,
             metrics,
+            showed: OnceCell::new(),
         }
     }
 
@@ -110,6 +116,26 @@ impl Connection {
     /// `PING`.
     pub async fn ping(&self) -> Result<(), Fault> {
         self.call("ping", self.deadline(), self.client.ping()).await
+    }
+
+    /// Microseconds of Unix time on Redis's clock, or a little more: as long as a reply takes, and as
+    /// much as our clock of Unix time was set ahead meanwhile. The first call on a connection is one
+    /// `TIME`, later ones are none.
+    pub async fn clock_us(&self, now: &Reading, by: Instant) -> Result<u64, Fault> {
+        let (showed, at) = self
+            .showed
+            .get_or_try_init(|| async {
+                let time = self.call("time", by, self.client.time()).await?;
+                let number = |text: &String| text.parse::<u64>().ok();
+                let numbers: Option<Vec<u64>> = time.iter().map(number).collect();
+                match numbers.as_deref() {
+                    Some([seconds, micros]) => Ok((seconds * 1_000_000 + micros, *now)),
+                    _ => Err(Fault::new(Kind::Protocol, "TIME answered no time")),
+                }
+            })
+            .await?;
+        let passed = now.since(at).as_micros();
+        Ok(showed.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX)))
     }
 
     /// `MGET`: one value for each key. A key of another type reads as absent.
@@ -195,7 +221,7 @@ impl Connection {
             .await?;
         let versions: Vec<Version> = versions
             .iter()
-            .filter_map(|bytes| bytes[..].try_into().ok())
+            .filter_map(|value| node::version(value))
             .collect();
         match versions.len() == nodes.len() {
             true => Ok(versions),
@@ -229,25 +255,28 @@ impl Connection {
         Ok(lease)
     }
 
-    /// Deletes the bumped nodes, if any with everything where entries of other layouts live, tells the
+    /// Drops what is bumped, if anything with everything where entries of other layouts live, tells the
     /// fleet of it, and unless `leave_intents` lifts the lease. Says whether everything was dropped.
     pub async fn settle(
         &self,
         lease: &Lease,
-        bumped: &[String],
+        bump: &Bump,
         leave_intents: bool,
         ttl: Duration,
         root: &Root,
     ) -> Result<bool, Fault> {
         let mut keys = with_intents(&lease.nodes);
         keys.push(root.name().to_owned());
-        keys.extend(bumped.iter().cloned());
+        keys.extend(bump.nodes().cloned());
         let mut args = vec![
             lease.intent.clone(),
             number(lease.nodes.len() as i64),
             number(i64::from(leave_intents)),
             number(milliseconds(ttl)),
             Bytes::copy_from_slice(&root.layout().0),
+            number(bump.soft.len() as i64),
+            number((MAX_MOMENTS * size_of::<Version>()) as i64),
+            number(MAX_AHEAD_US as i64),
         ];
         let channel = self.channel.told().map(str::as_bytes);
         args.extend(channel.map(Bytes::copy_from_slice));

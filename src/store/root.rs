@@ -20,6 +20,7 @@
 //! an evicted one costs misses alone. A fleet of one layout never drops it.
 
 use super::fault::Fault;
+use super::node;
 use super::redis::Connection;
 use crate::digest::{DIGEST_BYTES, Digest};
 use crate::entry::Version;
@@ -57,7 +58,7 @@ impl Root {
     /// The version of any node, by its value. The root has one only where this layout is entered.
     pub fn version_of(&self, node: &str, value: &[u8]) -> Option<Version> {
         if node != self.name {
-            return value.try_into().ok();
+            return node::version(value);
         }
         let (token, layouts) = parts(value)?;
         let is_entered = layouts.chunks(WIDTH).any(|layout| layout == self.layout.0);

@@ -43,10 +43,10 @@ pub fn intents_of(node: &str) -> String {
     format!("{node}!")
 }
 
-/// Creates absent nodes, each with the token offered for it, and returns the versions of all. A value
-/// that is no version, or no string, counts as absent and is replaced. A node made while intents are
+/// Creates absent nodes, each with the token offered for it, and returns the values of all. A value
+/// that is no node's, or no string, counts as absent and is replaced. A node made while intents are
 /// pending lives no longer than the first of their deadlines. The layout is entered in the root, whose
-/// token and lifetime stay; a register that is full is replaced. The root's version is its token.
+/// token and lifetime stay; a register that is full is replaced. Of the root the token is returned.
 ///
 /// `KEYS`: node, intents, node, intents …; `ARGV`: lifetime in ms, the root's name, the layout, bytes
 /// of a full register, then a token for each node.
@@ -75,7 +75,7 @@ for i = 1, #KEYS, 2 do
   local token = ARGV[(i + 1) / 2 + 4]
   local known = type(value) == 'string'
   if KEYS[i] ~= ARGV[2] then
-    if not known or #value ~= 16 then value = create(i, token) end
+    if not known or #value < 16 or #value % 16 ~= 0 then value = create(i, token) end
   elseif not known or #value < 32 or #value % 16 ~= 0 then
     value = create(i, token .. layout)
   elseif not entered(value) then
@@ -85,7 +85,8 @@ for i = 1, #KEYS, 2 do
       value = create(i, token .. layout)
     end
   end
-  versions[(i + 1) / 2] = string.sub(value, 1, 16)
+  if KEYS[i] == ARGV[2] then value = string.sub(value, 1, 16) end
+  versions[(i + 1) / 2] = value
 end
 return versions",
 );
@@ -118,23 +119,49 @@ end
 return shared",
 );
 
-/// Deletes the bumped nodes and, where there are any, a root in which others than the layout stand;
-/// returns 1 if it did. Unless the write's end is unknown, removes its intents and gives the
-/// leased nodes that were not bumped their lifetime back, as far as other intents allow. A bumped one
-/// has none to be given back: each inner call is billed by some providers. All that was deleted is told
+/// Deletes the bumped nodes and, where there are any, soft ones too, a root in which others than the
+/// layout stand; returns 1 if it did. A soft one that is there keeps its token and its lifetime, and the
+/// moment is added behind it ([`super::node`]); where that cannot be done it is deleted. Unless the
+/// write's end is unknown, removes its intents and gives the
+/// leased nodes that were not deleted their lifetime back, as far as other intents allow. A deleted one
+/// has none to be given back: each inner call is billed by some providers. All that was dropped is told
 /// to a channel if one is given; a user who may not publish is served all the same.
 ///
-/// `KEYS`: leased node, intents, leased node, intents …, the root, then the bumped nodes; `ARGV`:
-/// intent, how many leased nodes, `1` to leave the intents, lifetime in ms, the layout, perhaps a channel.
+/// `KEYS`: leased node, intents, leased node, intents …, the root, then the bumped nodes, then the soft
+/// ones, neither the root nor bumped; `ARGV`: intent, how many leased nodes, `1` to leave the intents,
+/// lifetime in ms, the layout, how many soft nodes, bytes of all moments that a node lists, how many
+/// microseconds a moment may be ahead, perhaps a channel.
 pub static SETTLE: Script = Script::new(
     "\
 local leased = ARGV[2] * 2
 local root = KEYS[leased + 1]
+local last = #KEYS - ARGV[6]
 local gone = {}
-for i = leased + 2, #KEYS do
+for i = leased + 2, last do
   redis.call('UNLINK', KEYS[i])
   gone[KEYS[i]] = true
 end
+local time
+local function now()
+  time = time or redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+local function soften(node)
+  local value = redis.pcall('GET', node)
+  if not value then return end
+  if type(value) == 'string' and #value >= 16 and #value % 16 == 0 then
+    local moments = string.sub(value, 17)
+    local at = math.max(now(), (tonumber(string.sub(moments, -16)) or 0) + 1)
+    if #moments >= tonumber(ARGV[7]) then
+      moments = string.sub(moments, 1, 16) .. string.sub(moments, 33)
+    end
+    moments = moments .. string.format('%016.0f', at)
+    local is_told = at <= now() + ARGV[8]
+    if is_told and type(redis.pcall('SETRANGE', node, 16, moments)) == 'number' then return end
+  end
+  redis.call('UNLINK', node)
+end
+for i = last + 1, #KEYS do soften(KEYS[i]) end
 local everything = 0
 if #KEYS > leased + 1 and not gone[root] then
   local value = redis.pcall('GET', root)
@@ -144,21 +171,20 @@ if #KEYS > leased + 1 and not gone[root] then
     everything = 1
   end
 end
-if ARGV[6] and #KEYS > leased + 1 then
+if ARGV[9] and #KEYS > leased + 1 then
   local told = table.concat(KEYS, '\\n', leased + 2)
   if everything == 1 then told = told .. '\\n' .. root end
-  redis.pcall('PUBLISH', ARGV[6], told)
+  redis.pcall('PUBLISH', ARGV[9], told)
 end
 if ARGV[3] == '1' then return everything end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local ms = math.floor(now() / 1000)
 for i = 1, leased, 2 do
   redis.call('ZREM', KEYS[i + 1], ARGV[1])
   if not gone[KEYS[i]] then
-    redis.call('ZREMRANGEBYSCORE', KEYS[i + 1], '-inf', now)
+    redis.call('ZREMRANGEBYSCORE', KEYS[i + 1], '-inf', ms)
     local first = redis.call('ZRANGE', KEYS[i + 1], 0, 0, 'WITHSCORES')
     local life = tonumber(ARGV[4])
-    if first[2] then life = math.min(life, first[2] - now) end
+    if first[2] then life = math.min(life, first[2] - ms) end
     redis.call('PEXPIRE', KEYS[i], string.format('%.0f', life))
   end
 end

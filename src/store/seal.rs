@@ -13,7 +13,8 @@
 //! sealed                length (4 bytes, little-endian), value, zeros; then 16 bytes of tag
 //! ```
 //!
-//! The versions of nodes stay as they are: random, they say nothing, and the entry that depends on them
+//! The versions of nodes stay as they are: random, they say nothing but when a node was softly dropped,
+//! and the entry that depends on them
 //! holds its own within the seal. So an old entry that is put back opens, and is a miss where one of its
 //! nodes was dropped since; only who puts back the nodes too revives it, until the end of its lifetime,
 //! which is sealed as well.

@@ -16,7 +16,7 @@ use super::redis::Address;
 use super::root::Root;
 use super::seal::Seal;
 use super::warden::Warden;
-use super::{Bumped, Lease, Leased, NodeTtl, Opening, token};
+use super::{Bump, Bumped, Lease, Leased, NodeTtl, Opening, token};
 use crate::clock::Clock;
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
@@ -215,19 +215,14 @@ impl Shared {
     }
 
     /// See [`super::Store::settle`].
-    pub async fn settle(
-        &self,
-        lease: Lease,
-        bumped: &[String],
-        unknown: bool,
-        root: &Root,
-    ) -> Bumped {
-        let debt = self.debt(bumped, root);
+    pub async fn settle(&self, lease: Lease, bump: &Bump, unknown: bool, root: &Root) -> Bumped {
+        let nodes: Vec<_> = bump.nodes().cloned().collect();
+        let debt = self.debt(&nodes, root); // what is owed is dropped for good
         let Ok(connection) = self.breaker.connection() else {
             return debt.outcome(); // the lease ends by itself
         };
         let settled = connection
-            .settle(&lease, bumped, unknown, self.node_ttl.get(), root)
+            .settle(&lease, bump, unknown, self.node_ttl.get(), root)
             .await;
         match self.breaker.note(&connection, settled) {
             Ok(everything) => debt.settled(everything),

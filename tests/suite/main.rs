@@ -26,6 +26,7 @@ mod fleet; // one sidecar fetches for all
 mod chaos; // the promise, under faults, between real processes
 
 mod stale; // what becomes of an answer when its time is over
+mod soft; // what a write makes old, and who may still see it
 mod rfc9111; // RFC 9111 section by section, behind the shipped catch-all
 
 mod clinic; // the shipped rules before the real backend, the program as a process

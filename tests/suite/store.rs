@@ -28,9 +28,9 @@ use std::time::Duration;
 /// Short, so that an outage costs a test little; long for a loopback on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(1);
 const NODE_TTL: Duration = Duration::from_secs(3600);
-const KEY: &str = "clinic:entry:doctors";
+pub const KEY: &str = "clinic:entry:doctors";
 
-fn settings(url: StoreUrl) -> StoreSettings {
+pub fn settings(url: StoreUrl) -> StoreSettings {
     StoreSettings {
         url,
         timeout: TIMEOUT,
@@ -44,7 +44,7 @@ fn settings(url: StoreUrl) -> StoreSettings {
     }
 }
 
-fn open_with(settings: &StoreSettings, metrics: Arc<Metrics>) -> Store {
+pub fn open_with(settings: &StoreSettings, metrics: Arc<Metrics>) -> Store {
     let local = LocalSettings { max: 16 << 20 };
     let opening = Opening {
         settings,
@@ -59,7 +59,7 @@ fn open_with(settings: &StoreSettings, metrics: Arc<Metrics>) -> Store {
     Store::open(opening).expect("opens")
 }
 
-fn sought(nodes: &[String]) -> Sought<'_> {
+pub fn sought(nodes: &[String]) -> Sought<'_> {
     Sought {
         entry: KEY,
         nodes,
@@ -74,7 +74,7 @@ fn with_marker<'s>(nodes: &'s [String], marker: &'s str) -> Sought<'s> {
     }
 }
 
-fn redis_url(url: String) -> StoreUrl {
+pub fn redis_url(url: String) -> StoreUrl {
     StoreUrl::Redis(Secret::new(url))
 }
 
@@ -82,7 +82,7 @@ fn open(url: String) -> Store {
     open_with(&settings(redis_url(url)), Arc::new(Metrics::new()))
 }
 
-async fn connected(redis: &RedisServer) -> Store {
+pub async fn connected(redis: &RedisServer) -> Store {
     let store = open(redis.url());
     crate::redis::eventually("the store is up", async || store.connected().await).await;
     store
@@ -105,7 +105,7 @@ fn root(layout: u8) -> Root {
     Root::new("clinic:*".to_owned(), Digest([layout; 16]))
 }
 
-fn nodes() -> Vec<String> {
+pub fn nodes() -> Vec<String> {
     vec![
         "clinic:node:doctors".into(),
         "clinic:node:doctors:list".into(),
@@ -129,14 +129,14 @@ fn entry(versions: Vec<Version>, body: impl Into<Bytes>) -> Arc<Entry> {
 }
 
 /// Fills: snapshot, then keep. Returns the entry kept.
-async fn fill(store: &Store, body: &str) -> Arc<Entry> {
+pub async fn fill(store: &Store, body: &str) -> Arc<Entry> {
     let versions = store.snapshot(&nodes()).await.expect("store is up");
     let entry = entry(versions, body.to_owned());
     store.keep(KEY, entry.clone()).await.expect("store is up");
     entry
 }
 
-async fn look(store: &Store) -> Look {
+pub async fn look(store: &Store) -> Look {
     store.look(sought(&nodes())).await.expect("store is up")
 }
 

@@ -73,6 +73,7 @@ fn set(index: usize, draft: SetDraft, keys: &[Template]) -> Set {
         routes,
         drops,
         commits,
+        soft,
         ..
     } = draft;
     let drops = drops
@@ -86,6 +87,7 @@ fn set(index: usize, draft: SetDraft, keys: &[Template]) -> Set {
         routes,
         drops,
         commits,
+        soft,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::rules::table::{Drop, Rule, Set, Table};
 /// What of the program decides it beside the file: how values are rendered and nodes named, how a drop
 /// is resolved, what stands in the store. A release that changes any of it takes the next number, and
 /// is then to releases before it like a sidecar with other rules.
-const PROTOCOL: &str = "2";
+const PROTOCOL: &str = "2"; // groups, and soft drops
 
 /// Two sidecars with the same layout find each other's entries, and each drops for a write what the
 /// other would. How long entries live and what rules and sets are called is no part of it, nor what is
@@ -104,13 +104,15 @@ fn of_set(set: &Set) -> String {
         routes,
         drops,
         commits,
+        soft,
     } = set;
     let routes: Vec<String> = routes
         .iter()
         .map(|route| format!("{} {}", route.method, route.pattern.text()))
         .collect();
     let drops: Vec<String> = drops.iter().map(of_drop).collect();
-    format!("set {routes:?} {drops:?} {commits:?}")
+    // Who has the set drop for good is promised more than one who drops softly gives him.
+    format!("set {routes:?} {drops:?} {commits:?} {soft}")
 }
 
 fn of_drop(drop: &Drop) -> String {

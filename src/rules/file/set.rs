@@ -21,6 +21,8 @@ pub struct SetDraft {
     pub unread: Vec<Beginning>,
     /// Which answers count as done.
     pub commits: Commits,
+    /// Whether its drops are soft.
+    pub soft: bool,
     /// Which of its values could not be read.
     pub doubts: Doubts,
 }
@@ -31,10 +33,8 @@ pub fn set(s: Section<'_>) -> SetDraft {
     let mut routes = routes(&s, "on", "on = [\"PATCH /api/v1/doctor/{doctorId}\"]");
     let (mut drops, mut unread) = drops(&s);
     let commits = commits(&s);
-    let doubts = s.finish(&[
-        ("soft", "leave it out: what is dropped is forgotten"),
-        ("warm", "leave it out: the next reader fills"),
-    ]);
+    let soft = s.flag("soft", false);
+    let doubts = s.finish(&[("warm", "leave it out: the next reader fills")]);
     if doubts.torn {
         routes.clear();
         drops.clear();
@@ -48,6 +48,7 @@ pub fn set(s: Section<'_>) -> SetDraft {
         drops,
         unread,
         commits,
+        soft,
         doubts,
     }
 }

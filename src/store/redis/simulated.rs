@@ -137,6 +137,7 @@ impl Connection {
             timeout,
             channel,
             metrics,
+            showed: Default::default(),
         };
         Ok((connection, driver))
     }

@@ -3,7 +3,7 @@
 use fred::clients::WithOptions;
 use fred::error::Error;
 use fred::prelude::{Client, ClientLike, Expiration, KeysInterface, LuaInterface, PubsubInterface};
-use fred::types::{FromValue, SetOptions};
+use fred::types::{ClusterHash, CustomCommand, FromValue, SetOptions};
 #[cfg(test)]
 use {
     super::simulated::{Line, spoken},
@@ -28,6 +28,18 @@ impl Wire {
             Wire::Fred(client) => client.ping(None).await,
             #[cfg(test)]
             Wire::Simulated(line) => spoken(line, "PING", [], []).await,
+        }
+    }
+
+    /// `TIME`: seconds and microseconds.
+    pub async fn time(&self) -> Result<Vec<String>, Error> {
+        match self {
+            Wire::Fred(client) => {
+                let time = CustomCommand::new_static("TIME", ClusterHash::FirstKey, false);
+                client.custom(time, Vec::<String>::new()).await
+            }
+            #[cfg(test)]
+            Wire::Simulated(line) => spoken(line, "TIME", [], []).await,
         }
     }
 

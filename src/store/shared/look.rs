@@ -5,6 +5,7 @@ use crate::clock::Reading;
 use crate::entry::{Entry, Version};
 use crate::store::fault::{Down, Fault, Kind};
 use crate::store::local;
+use crate::store::node;
 use crate::store::redis::Connection;
 use crate::store::root::Root;
 use crate::store::{Lock, Look, Sought};
@@ -18,27 +19,54 @@ use tokio::time::Instant;
 struct Line<'l> {
     connection: &'l Arc<Connection>,
     by: Instant,
+    /// When it was asked first.
+    asked: &'l Reading,
     root: &'l Root,
 }
 
+impl<'l> Line<'l> {
+    fn to(connection: &'l Arc<Connection>, asked: &'l Reading, root: &'l Root) -> Line<'l> {
+        let by = connection.deadline();
+        Line {
+            connection,
+            by,
+            asked,
+            root,
+        }
+    }
+}
+
+/// What stands in Redis.
+struct Values {
+    entry: Option<Bytes>,
+    nodes: Vec<Option<Bytes>>,
+}
+
 /// The versions of nodes by their values, as the layout sees them.
-fn versions(
-    root: &Root,
-    nodes: &[String],
-    values: impl IntoIterator<Item = Option<Bytes>>,
-) -> Vec<Option<Version>> {
+fn versions_of(root: &Root, nodes: &[String], values: &[Option<Bytes>]) -> Vec<Option<Version>> {
     let valued = nodes.iter().zip(values);
     valued
-        .map(|(node, value)| root.version_of(node, &value?))
+        .map(|(node, value)| root.version_of(node, value.as_ref()?))
         .collect()
+}
+
+/// What is asked for, in this order; the entry only where it is not in memory.
+fn keys<'k>(
+    sought: &Sought<'k>,
+    entry: Option<&'k str>,
+    nodes: impl Iterator<Item = &'k String>,
+) -> Vec<&'k str> {
+    let named = entry.into_iter().chain(nodes.map(String::as_str));
+    let beside = [sought.marker, sought.lock, sought.flag];
+    named.chain(beside.into_iter().flatten()).collect()
 }
 
 impl Shared {
     /// See [`crate::store::Store::look`].
     pub async fn look(&self, sought: Sought<'_>, root: &Root) -> Result<Look, Down> {
         let connection = &self.breaker.connection()?;
-        let by = connection.deadline();
         let now = self.clock.reading();
+        let line = Line::to(connection, &now, root);
         let local = self.local.get(sought.entry, &now);
         if let Some(remembered) = self.remembered(&sought, local.as_ref(), &now) {
             return Ok(remembered);
@@ -46,22 +74,18 @@ impl Shared {
         let nodes = self.nodes_of(&sought, local.as_deref());
         let any_group = sought.any_group.map_or(&[][..], std::slice::from_ref);
         let sights = [&nodes, any_group].map(|nodes| self.known.sight(nodes, now));
-        let asked = local.is_none().then_some(sought.entry).into_iter();
-        let named = nodes.iter().chain(any_group).map(String::as_str);
-        let beside = sought
-            .marker
-            .into_iter()
-            .chain(sought.lock)
-            .chain(sought.flag);
-        let keys = asked.chain(named).chain(beside).collect();
-        let values = connection.mget(keys, by).await;
+        let entry = local.is_none().then_some(sought.entry);
+        let keys = keys(&sought, entry, nodes.iter().chain(any_group));
+        let values = connection.mget(keys, line.by).await;
         let mut values = self.breaker.note(connection, values)?.into_iter();
         let remote = match local {
             None => values.next().flatten(),
             Some(_) => None,
         };
-        let [versions, any_group] = [&nodes, any_group]
-            .map(|nodes| versions(root, nodes, values.by_ref().take(nodes.len())));
+        let [present, any_present] =
+            [&nodes, any_group].map(|nodes| values.by_ref().take(nodes.len()).collect::<Vec<_>>());
+        let versions = versions_of(root, &nodes, &present);
+        let any_group = versions_of(root, any_group, &any_present);
         for (sight, versions) in sights.into_iter().zip([&versions, &any_group]) {
             sight.note(versions.iter().copied());
         }
@@ -81,6 +105,7 @@ impl Shared {
             entry: local,
             versions,
             any_group: any_group.first().copied().flatten(),
+            softened_ms: None,
             marker,
             lock,
             is_flagged,
@@ -88,13 +113,12 @@ impl Shared {
         if is_present {
             return Ok(look);
         }
-        let line = Line {
-            connection,
-            by,
-            root,
+        let values = Values {
+            entry: remote,
+            nodes: present,
         };
         // Set apart, so that what every request holds while it waits for the store stays small.
-        Box::pin(self.settled(look, remote, sought, line)).await
+        Box::pin(self.settled(look, values, sought, line)).await
     }
 
     /// The nodes of an entry, by the names that they have in Redis.
@@ -124,50 +148,63 @@ impl Shared {
     }
 
     /// The look with the entry that is in Redis, and the versions of its groups, where the local one is
-    /// absent or was kept under other versions than the present ones.
+    /// absent or was kept under other versions than the present ones; and since when it is softly
+    /// dropped, if it is.
     async fn settled(
         &self,
         mut look: Look,
-        remote: Option<Bytes>,
+        mut values: Values,
         sought: Sought<'_>,
         line: Line<'_>,
     ) -> Result<Look, Down> {
         let own = sought.nodes.len();
         look.entry = match look.entry {
-            None => self.decoded(sought.entry, remote),
+            None => self.decoded(sought.entry, values.entry),
             // Nothing in Redis can match an absent node either.
             Some(entry) if look.versions[..own].contains(&None) => Some(entry),
             Some(_) => self.newer(line, sought.entry).await?,
         };
         look.versions.truncate(own);
+        values.nodes.truncate(own);
         let Some(entry) = &look.entry else {
             return Ok(look);
         };
-        let is_dropped = !local::begins_with(entry, &look.versions);
+        let recorded = entry.versions.get(..own).unwrap_or_default();
+        let is_dropped = !local::begins_with(entry, &look.versions)
+            && node::softened_since(sought.nodes, recorded, &values.nodes, line.root).is_none();
+        let nodes = self.nodes_of(&sought, Some(entry));
         if !is_dropped && !entry.groups.is_empty() {
-            let groups = &self.nodes_of(&sought, Some(entry))[own..];
-            let versions = self.versions(line, groups).await?;
-            look.versions.extend(versions);
+            let groups = self.values(line, &nodes[own..]).await?;
+            look.versions
+                .extend(versions_of(line.root, &nodes[own..], &groups));
+            values.nodes.extend(groups);
         }
         if local::matches(entry, &look.versions) {
             let now = self.clock.reading();
             self.local.put(sought.entry, entry.clone(), &now);
+        } else if let Some(since) =
+            node::softened_since(&nodes, &entry.versions, &values.nodes, line.root)
+        {
+            look.softened_ms = self.passed_ms(line, since).await?;
         }
         Ok(look)
     }
 
-    async fn versions(
-        &self,
-        line: Line<'_>,
-        nodes: &[String],
-    ) -> Result<Vec<Option<Version>>, Down> {
+    /// The values of nodes that were not known before.
+    async fn values(&self, line: Line<'_>, nodes: &[String]) -> Result<Vec<Option<Bytes>>, Down> {
         let sight = self.known.sight(nodes, self.clock.reading());
         let keys = nodes.iter().map(String::as_str).collect();
         let values = line.connection.mget(keys, line.by).await;
         let values = self.breaker.note(line.connection, values)?;
-        let versions = versions(line.root, nodes, values);
-        sight.note(versions.iter().copied());
-        Ok(versions)
+        sight.note(versions_of(line.root, nodes, &values));
+        Ok(values)
+    }
+
+    /// How long ago a moment was on Redis's clock, at most.
+    async fn passed_ms(&self, line: Line<'_>, since_us: u64) -> Result<Option<u64>, Down> {
+        let now_us = line.connection.clock_us(line.asked, line.by).await;
+        let now_us = self.breaker.note(line.connection, now_us)?;
+        Ok(node::passed_ms(since_us, now_us))
     }
 
     /// The entry in Redis, where the local one was kept under other versions than the present.

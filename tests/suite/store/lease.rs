@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::redis::eventually;
-use sidecache::store::{Bumped, Lease, Leased};
+use sidecache::store::{Bump, Bumped, Lease, Leased};
 
 const SHORT: Duration = Duration::from_millis(400);
 const LONG: Duration = Duration::from_secs(60);
@@ -78,7 +78,7 @@ async fn settling_one_write_does_not_lift_the_lease_of_another() {
     let settled = granted(&store, &nodes(), LONG).await;
     assert_eq!(
         store
-            .settle(Leased::Granted(settled), &nodes(), false)
+            .settle(Leased::Granted(settled), Bump::hard(nodes()), false)
             .await,
         Bumped::Done
     );
@@ -102,7 +102,9 @@ async fn a_refused_write_drops_nothing_and_gives_the_lifetime_back() {
             .all(|node| left(&redis, node) <= LONG.as_millis() as i64)
     );
     assert_eq!(
-        store.settle(Leased::Granted(lease), &[], false).await,
+        store
+            .settle(Leased::Granted(lease), Bump::default(), false)
+            .await,
         Bumped::Done
     );
     assert_eq!(served(&look(&store).await).as_deref(), Some(&b"old"[..]));
@@ -125,7 +127,9 @@ async fn a_write_of_unknown_end_drops_now_and_once_more_at_the_deadline() {
     fill(&store, "old").await;
     let lease = granted(&store, &nodes(), SHORT).await;
     assert_eq!(
-        store.settle(Leased::Granted(lease), &nodes(), true).await,
+        store
+            .settle(Leased::Granted(lease), Bump::hard(nodes()), true)
+            .await,
         Bumped::Done
     );
     assert!(all_absent(&store).await, "now");
@@ -141,7 +145,7 @@ async fn a_drop_that_needed_the_answer_leases_the_node_above_and_leaves_it_alive
     let [above, exact] = [nodes()[0].clone(), nodes()[1].clone()];
     let lease = granted(&store, std::slice::from_ref(&above), LONG).await;
     let bumped = store
-        .settle(Leased::Granted(lease), std::slice::from_ref(&exact), false)
+        .settle(Leased::Granted(lease), Bump::hard([exact.clone()]), false)
         .await;
     assert_eq!(bumped, Bumped::Done);
     assert_eq!(left(&redis, &exact), -2);
@@ -158,7 +162,10 @@ async fn a_write_that_redis_refuses_to_lease_still_drops_and_is_counted() {
     redis.say("ACL SETUSER default -zadd");
     let lease = store.lease(&nodes(), LONG).await;
     assert!(matches!(lease, Leased::Refused));
-    assert_eq!(store.settle(lease, &nodes(), false).await, Bumped::Done);
+    assert_eq!(
+        store.settle(lease, Bump::hard(nodes()), false).await,
+        Bumped::Done
+    );
     assert!(all_absent(&store).await);
     assert!(
         metrics
@@ -176,7 +183,9 @@ async fn a_full_redis_still_settles() {
     redis.say("CONFIG SET maxmemory-policy noeviction");
     redis.say("CONFIG SET maxmemory 1");
     assert_eq!(
-        store.settle(Leased::Granted(lease), &nodes(), false).await,
+        store
+            .settle(Leased::Granted(lease), Bump::hard(nodes()), false)
+            .await,
         Bumped::Done
     );
     assert!(all_absent(&store).await);
@@ -188,14 +197,18 @@ async fn a_write_costs_one_script_before_and_one_after() {
     let store = connected(&redis).await;
     let lease = granted(&store, &nodes(), LONG).await; // teaches Redis the script
     assert_eq!(
-        store.settle(Leased::Granted(lease), &nodes(), false).await,
+        store
+            .settle(Leased::Granted(lease), Bump::hard(nodes()), false)
+            .await,
         Bumped::Done
     );
     redis.say("CONFIG RESETSTAT");
     let lease = granted(&store, &nodes(), LONG).await;
     assert_eq!((redis.calls("evalsha"), redis.calls("eval")), (1, 0));
     assert_eq!(
-        store.settle(Leased::Granted(lease), &nodes(), false).await,
+        store
+            .settle(Leased::Granted(lease), Bump::hard(nodes()), false)
+            .await,
         Bumped::Done
     );
     assert_eq!((redis.calls("evalsha"), redis.calls("eval")), (2, 0));
@@ -210,7 +223,9 @@ async fn a_write_of_five_nodes_costs_49_calls_where_inner_ones_are_billed() {
         store.snapshot(&nodes).await.expect("up");
         redis.say("CONFIG RESETSTAT");
         let lease = granted(&store, &nodes, LONG).await;
-        let settled = store.settle(Leased::Granted(lease), &nodes, false).await;
+        let settled = store
+            .settle(Leased::Granted(lease), Bump::hard(nodes.clone()), false)
+            .await;
         assert_eq!(settled, Bumped::Done);
     };
     write().await; // teaches Redis the scripts
@@ -244,7 +259,9 @@ async fn a_lease_that_redis_forgot_the_scripts_of_is_granted_all_the_same() {
     let lease = granted(&store, &nodes(), LONG).await;
     redis.say("SCRIPT FLUSH");
     assert_eq!(
-        store.settle(Leased::Granted(lease), &nodes(), false).await,
+        store
+            .settle(Leased::Granted(lease), Bump::hard(nodes()), false)
+            .await,
         Bumped::Done
     );
 }

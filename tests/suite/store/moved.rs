@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::redis::{eventually, free_port};
-use sidecache::store::{Bumped, Leased};
+use sidecache::store::{Bump, Bumped, Leased};
 
 /// Two servers that hold half of the keys each and know of one another.
 async fn two_halves() -> [RedisServer; 2] {
@@ -46,7 +46,10 @@ async fn a_deletion_that_redis_sends_away_is_owed() {
     let nodes = std::slice::from_ref(&node);
     let leased = store.lease(nodes, Duration::from_secs(35)).await;
     assert!(matches!(leased, Leased::Refused), "{leased:?}");
-    assert_eq!(store.settle(leased, nodes, false).await, Bumped::Owed);
+    assert_eq!(
+        store.settle(leased, Bump::hard(nodes), false).await,
+        Bumped::Owed
+    );
     // Whoever did not tell the store of a write reads nothing from it.
     assert_eq!((store.owed(), store.up()), (1, false));
     assert!(store.look(sought(&nodes[..0])).await.is_err());

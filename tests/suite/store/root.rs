@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::redis::eventually;
-use sidecache::store::{Bumped, Leased, MAX_LAYOUTS};
+use sidecache::store::{Bump, Bumped, Leased, MAX_LAYOUTS};
 
 const ROOT: &str = "clinic:*";
 const LEASE: Duration = Duration::from_secs(60);
@@ -91,16 +91,26 @@ async fn settling_drops_what_others_keep_if_it_drops_anything() {
         kept(&one, 1).await;
         let lease = two.lease(&nodes, LEASE).await;
         assert!(matches!(lease, Leased::Granted(_)));
-        assert_eq!(two.settle(lease, &[], false).await, Bumped::Done, "refused");
+        assert_eq!(
+            two.settle(lease, Bump::default(), false).await,
+            Bumped::Done,
+            "refused"
+        );
         assert!(usable(&one, 1).await);
         let lease = two.lease(&nodes, LEASE).await;
-        assert_eq!(two.settle(lease, &nodes, unknown).await, Bumped::Everything);
+        assert_eq!(
+            two.settle(lease, Bump::hard(nodes.clone()), unknown).await,
+            Bumped::Everything
+        );
         assert!(!usable(&one, 1).await);
     }
     kept(&one, 1).await;
     let before = redis.say(&format!("GET {ROOT}"));
     let lease = one.lease(&under(1)[1..], LEASE).await;
-    assert_eq!(one.settle(lease, &under(1)[1..], false).await, Bumped::Done);
+    assert_eq!(
+        one.settle(lease, Bump::hard(&under(1)[1..]), false).await,
+        Bumped::Done
+    );
     assert_eq!(redis.say(&format!("GET {ROOT}")), before);
 }
 
@@ -112,7 +122,10 @@ async fn a_write_whose_sidecar_dies_ends_what_others_keep_too() {
     let nodes = ["clinic:node:2".to_owned()];
     kept(&one, 1).await;
     let refused = two.lease(&nodes, LEASE).await;
-    assert_eq!(two.settle(refused, &[], false).await, Bumped::Done);
+    assert_eq!(
+        two.settle(refused, Bump::default(), false).await,
+        Bumped::Done
+    );
     let life = redis.say(&format!("PTTL {ROOT}"));
     assert!(life.parse::<u128>().expect("a number") > LEASE.as_millis());
     let killed = two.lease(&nodes, Duration::from_millis(400)).await;
@@ -137,7 +150,10 @@ async fn a_write_without_a_lease_drops_what_others_keep() {
     for leased in [Leased::Refused, Leased::Needless] {
         kept(&one, 1).await;
         let nodes = ["clinic:node:2".to_owned()];
-        assert_eq!(two.settle(leased, &nodes, false).await, Bumped::Everything);
+        assert_eq!(
+            two.settle(leased, Bump::hard(nodes.clone()), false).await,
+            Bumped::Everything
+        );
         assert!(!usable(&one, 1).await);
     }
 }
@@ -155,7 +171,7 @@ async fn what_is_owed_is_paid_with_the_root_where_others_are_entered() {
         }
         let before = redis.say(&format!("GET {ROOT}"));
         let owed = two
-            .settle(Leased::Down, &["clinic:node:7".into()], false)
+            .settle(Leased::Down, Bump::hard(["clinic:node:7".into()]), false)
             .await;
         assert_eq!((owed, two.owed(), two.up()), (Bumped::Owed, 1, false));
         eventually("it is paid", async || two.up()).await;

@@ -254,6 +254,7 @@ fn a_layout_changes_with_what_a_write_drops_and_what_an_entry_hangs_on_only() {
         base.clone() + "[proxy]\ncache_status = false\norigin_timeout = \"7s\"",
         base.clone() + "[store]\nmax_entry = \"2MiB\"",
         base.clone() + "[local]\nmax = \"1MiB\"",
+        base.clone() + "soft = false",
     ];
     for text in &same {
         assert_eq!(layout(text), layout(&base), "{text}");
@@ -265,6 +266,7 @@ fn a_layout_changes_with_what_a_write_drops_and_what_an_entry_hangs_on_only() {
         base.replace("PUT /a", "PUT /b"),
         base.replace("drop = \"doctors:details:{id}\"", "drop = \"doctors:*\""),
         base.clone() + "commits = [\"2xx\"]",
+        base.clone() + "soft = true",
         base.clone()
             + &set("PUT /c/{id}", "doctors:details:{id}").replace("name = \"", "name = \"c"),
         base.clone() + "[proxy]\nauto_invalidate = false",

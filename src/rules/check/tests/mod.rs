@@ -5,6 +5,7 @@ mod compiled;
 mod credentials;
 mod refused;
 mod shipped;
+mod soft;
 
 use super::{Checked, Severity, compile};
 use crate::rules::problem::render;

@@ -303,11 +303,6 @@ fn drops_that_name_nothing_are_refused_with_what_was_probably_meant() {
     }
     let commits = doctor("") + &set("PUT /a", "doctors:*") + "commits = [\"9xx\"]";
     refused(&commits, "9xx", "not a status");
-    refused(
-        &(doctor("") + &set("PUT /a", "doctors:*") + "soft = true"),
-        "soft",
-        "not supported",
-    );
 }
 
 #[test]

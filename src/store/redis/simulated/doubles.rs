@@ -64,6 +64,11 @@ fn lists_others(store: &Keys, root: &str, layout: &[u8]) -> bool {
     value.is_some_and(|value| value.get(16..) != Some(layout))
 }
 
+/// A token, and moments behind it.
+fn is_node(value: &[u8]) -> bool {
+    value.len() >= 16 && value.len().is_multiple_of(16)
+}
+
 fn snapshot(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply {
     let (life, layout, full) = (argument(args, 0), &args[2], argument(args, 3) as usize);
     let mut is_dirty = false;
@@ -71,7 +76,7 @@ fn snapshot(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply 
         let is_root = node.as_bytes() == args[1];
         let there = store.bytes(node).cloned();
         let (value, is_appended) = match there {
-            Some(value) if !is_root && value.len() == 16 => return Ok(value),
+            Some(value) if !is_root && is_node(&value) => return Ok(value),
             None | Some(_) if !is_root => (token.clone(), false),
             Some(value) if value.len() >= 32 && value.len() % 16 == 0 => {
                 if lists(&value, layout) {
@@ -94,7 +99,10 @@ fn snapshot(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply 
             return Err(refused);
         }
         is_dirty = true;
-        let version = value.slice(..16);
+        let version = match is_root {
+            true => value.slice(..16),
+            false => value.clone(),
+        };
         store.put(node, value, until);
         Ok(version)
     };
@@ -129,24 +137,60 @@ fn lease(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply {
     ended(registered.map(|()| Reply::Number(i64::from(is_shared))))
 }
 
+fn soften(store: &mut Keys, node: &str, args: &[Bytes], now: u64, is_dirty: &mut bool) {
+    let (full, ahead) = (argument(args, 6) as usize, argument(args, 7));
+    let Some(until) = store.until(node) else {
+        return;
+    };
+    let marked = store.bytes(node).filter(|value| is_node(value));
+    let marked = marked.and_then(|value| {
+        let (token, moments) = value.split_at(16);
+        let last = moments.rchunks(16).next().unwrap_or(b"0");
+        let last = std::str::from_utf8(last)
+            .ok()
+            .and_then(|last| last.parse().ok());
+        let at = (now * 1000).max(last.unwrap_or(0) + 1);
+        let kept = match moments.len() >= full {
+            true => [&moments[..16], &moments[32..]].concat(),
+            false => moments.to_vec(),
+        };
+        let told = at <= now * 1000 + ahead;
+        told.then(|| [token, &kept, format!("{at:016}").as_bytes()].concat())
+    });
+    match marked {
+        Some(value) if *is_dirty || store.refuses_growth().is_none() => {
+            store.put(node, value.into(), until);
+        }
+        _ => {
+            store.remove(node);
+        }
+    }
+    *is_dirty = true;
+}
+
 fn settle(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply {
     let (leased, rest) = keys.split_at(2 * argument(args, 1) as usize);
-    let (root, bumped) = rest.split_first().expect("the root is named");
+    let (root, dropped) = rest.split_first().expect("the root is named");
+    let (bumped, soft) = dropped.split_at(dropped.len() - argument(args, 5) as usize);
     let mut gone = bumped.to_vec();
     for node in bumped {
         store.remove(node);
     }
+    let mut is_dirty = !bumped.is_empty();
+    for node in soft {
+        soften(store, node, args, now, &mut is_dirty);
+    }
     let is_shared = store
         .bytes(root)
         .is_some_and(|value| value.get(16..) != Some(&args[4]));
-    let everything = !bumped.is_empty() && !gone.contains(root) && is_shared;
+    let everything = !dropped.is_empty() && !gone.contains(root) && is_shared;
     if everything {
         store.remove(root);
         gone.push(root);
     }
-    if let Some(channel) = args.get(5).filter(|_| !bumped.is_empty()) {
-        let told = if everything { &gone } else { bumped };
-        store.publish(channel, told.join("\n").into());
+    if let Some(channel) = args.get(8).filter(|_| !dropped.is_empty()) {
+        let also = if everything { &[*root][..] } else { &[] };
+        store.publish(channel, [dropped, also].concat().join("\n").into());
     }
     let everything = Reply::Number(i64::from(everything));
     if args[2] == "1" {

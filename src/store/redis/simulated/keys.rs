@@ -47,6 +47,10 @@ impl Keys {
         let args: Vec<&str> = args.iter().map(word).collect();
         match (word(command), &args[..]) {
             ("PING", []) => Reply::Done,
+            ("TIME", []) => {
+                let time = [now / 1000, now % 1000 * 1000].map(|number| number.to_string());
+                Reply::Many(time.map(|number| Reply::Bytes(number.into())).to_vec())
+            }
             ("GET", [key]) => self.get(key),
             ("MGET", keys) => Reply::Many(keys.iter().map(|key| self.version(key)).collect()),
             ("SET", [..]) if self.full => OOM,
