@@ -6,6 +6,7 @@
 //! without waiting.
 
 mod breaker; // whether Redis may be asked, and what it is owed
+mod bump; // what a write drops, for good or softly
 mod channel; // how sidecars tell each other what they deleted
 mod fault; // what can go wrong, as callers and metrics see it
 mod flags; // what stands until somebody takes it away
@@ -25,6 +26,7 @@ mod shared; // the store that is Redis
 mod tier; // a memory bounded by bytes
 mod warden; // the task that reconnects and pays
 
+pub use bump::Bump;
 pub use fault::{Down, Kind, OpenError};
 pub use locks::{Lock, Locked};
 pub use owed::MAX_OWED;
@@ -121,52 +123,6 @@ impl Look {
             lock: Lock::Free,
             is_flagged: false,
         }
-    }
-}
-
-/// What a write drops: nodes, each in one of the two.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bump {
-    /// Dropped for good: they are deleted.
-    pub hard: Vec<String>,
-    /// Softly dropped: no entry is fresh any more that was kept before, but until a hard drop it can be
-    /// told since when ([`Look::softened_ms`]). Where the store cannot do that they are deleted too.
-    pub soft: Vec<String>,
-}
-
-impl Bump {
-    /// These for good.
-    pub fn hard(nodes: impl Into<Vec<String>>) -> Bump {
-        Bump {
-            hard: nodes.into(),
-            soft: Vec::new(),
-        }
-    }
-
-    /// All of them, those that are dropped for good first.
-    pub fn nodes(&self) -> impl Iterator<Item = &String> {
-        self.hard.iter().chain(&self.soft)
-    }
-
-    /// Whether nothing is dropped.
-    pub fn is_empty(&self) -> bool {
-        self.nodes().next().is_none()
-    }
-
-    /// The same by the names that stand in Redis.
-    fn named(&self, names: &Names) -> Bump {
-        Bump {
-            hard: names.all(&self.hard).into_owned(),
-            soft: names.all(&self.soft).into_owned(),
-        }
-    }
-
-    /// The root lists layouts, no moments: it is only ever dropped for good.
-    fn under(mut self, root: &Root) -> Bump {
-        let (roots, soft): (Vec<_>, Vec<_>) =
-            self.soft.into_iter().partition(|node| node == root.name());
-        self.hard.extend(roots);
-        Bump { soft, ..self }
     }
 }
 

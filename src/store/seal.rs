@@ -14,10 +14,9 @@
 //! ```
 //!
 //! The versions of nodes stay as they are: random, they say nothing but when a node was softly dropped,
-//! and the entry that depends on them
-//! holds its own within the seal. So an old entry that is put back opens, and is a miss where one of its
-//! nodes was dropped since; only who puts back the nodes too revives it, until the end of its lifetime,
-//! which is sealed as well.
+//! and the entry that depends on them holds its own within the seal. So an old entry that is put back
+//! opens, and is a miss where one of its nodes was dropped since; only who puts back the nodes too revives
+//! it, until the end of its lifetime, which is sealed as well.
 
 use super::root::Root;
 use crate::digest::{Digester, KEY_BYTES};
