@@ -1,6 +1,7 @@
 //! Soft drops: what a write makes old is served a little longer, while it is fetched anew, and only as
 //! long as the rule allows.
 
+mod beside; // what else there is: seals, groups, parts
 mod told; // what the rules say of them decides
 mod store; // what a store makes of them
 
