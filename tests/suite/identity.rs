@@ -4,6 +4,7 @@ use crate::world::{Origin, Reply, Sidecar, eventually, head};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 const RSA: &[u8] = include_bytes!("../keys/test-rsa-private.pem");
@@ -53,6 +54,28 @@ impl Issuer {
     }
 }
 
+/// Whom tokens are to be for and from.
+const PARTIES: &str = r#", audience = "clinic", issuer = "https://issuer.example""#;
+
+/// Answers keyed by verified e-mail address.
+fn rules(origin: SocketAddr, jwks: &str) -> String {
+    format!(
+        r#"{}
+[identity]
+token = ["header:authorization"]
+scheme = "bearer"
+verify = {{ algorithm = "RS256", jwks = "{jwks}"{PARTIES} }}
+[[cache]]
+name = "mine"
+match = "GET /api/mine"
+key = "mine:{{claims.email}}"
+query = []
+ttl = "5m"
+"#,
+        head(origin, "memory:")
+    )
+}
+
 /// An origin that answers with the credential that it was asked with, behind a sidecar that keys by
 /// verified e-mail address.
 async fn clinic(jwks: &str) -> (Origin, Sidecar) {
@@ -61,22 +84,8 @@ async fn clinic(jwks: &str) -> (Origin, Sidecar) {
         Reply::json(json!({ "whose": whose }).to_string())
     })
     .await;
-    let rules = format!(
-        r#"{}
-[identity]
-token = ["header:authorization"]
-scheme = "bearer"
-verify = {{ algorithm = "RS256", jwks = "{jwks}", audience = "clinic", issuer = "https://issuer.example" }}
-[[cache]]
-name = "mine"
-match = "GET /api/mine"
-key = "mine:{{claims.email}}"
-query = []
-ttl = "5m"
-"#,
-        head(origin.address, "memory:")
-    );
-    let sidecar = Sidecar::with_file(&rules).await;
+    let sidecar_rules = rules(origin.address, jwks);
+    let sidecar = Sidecar::with_file(&sidecar_rules).await;
     (origin, sidecar)
 }
 
@@ -92,16 +101,21 @@ async fn asked_by(sidecar: &Sidecar, token: &str) -> String {
     }
 }
 
+/// Until then every token passes.
+async fn keys_are_read(sidecar: &Sidecar, token: &str) {
+    eventually("the keys are read", async || {
+        asked_by(sidecar, token).await == "hit"
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn keys_are_read_from_their_issuer_and_change_with_him() {
     let issuer = Issuer::publishing(&[published("one")]).await;
     let jwks = format!("http://{}/keys?tenant=1", issuer.server.address);
     let (_origin, sidecar) = clinic(&jwks).await;
     let (one, two) = (token("one", &ann()), token("two", &ann()));
-    eventually("the keys are read", async || {
-        asked_by(&sidecar, &one).await == "hit"
-    })
-    .await;
+    keys_are_read(&sidecar, &one).await;
     assert_eq!(issuer.server.last().target, "/keys?tenant=1");
     assert_eq!(asked_by(&sidecar, &two).await, "bypass bad-token");
     issuer.publish(&[published("two")]);
@@ -122,10 +136,7 @@ async fn a_token_for_others_or_of_others_passes_although_its_signature_is_good()
     let jwks = format!("http://{}/", issuer.server.address);
     let (_origin, sidecar) = clinic(&jwks).await;
     let good = token("one", &ann());
-    eventually("the keys are read", async || {
-        asked_by(&sidecar, &good).await == "hit"
-    })
-    .await;
+    keys_are_read(&sidecar, &good).await;
     for (claim, value) in [
         ("aud", json!("laboratory")),
         ("aud", json!(["laboratory"])),
@@ -150,10 +161,7 @@ async fn what_the_public_key_could_sign_as_a_secret_proves_nothing() {
     let jwks = format!("http://{}/", issuer.server.address);
     let (_origin, sidecar) = clinic(&jwks).await;
     let good = token("one", &ann());
-    eventually("the keys are read", async || {
-        asked_by(&sidecar, &good).await == "hit"
-    })
-    .await;
+    keys_are_read(&sidecar, &good).await;
     let modulus = published("one")["n"]
         .as_str()
         .expect("a modulus")
@@ -218,25 +226,8 @@ async fn a_reload_does_not_begin_without_keys() {
     let jwks = format!("http://{}/", issuer.server.address);
     let (origin, sidecar) = clinic(&jwks).await;
     let good = token("one", &ann());
-    eventually("the keys are read", async || {
-        asked_by(&sidecar, &good).await == "hit"
-    })
-    .await;
-    let rules = format!(
-        r#"{}
-[identity]
-token = ["header:authorization"]
-scheme = "bearer"
-verify = {{ algorithm = "RS256", jwks = "{jwks}" }}
-[[cache]]
-name = "mine"
-match = "GET /api/mine"
-key = "mine:{{claims.email}}"
-query = []
-ttl = "5m"
-"#,
-        head(origin.address, "memory:")
-    );
+    keys_are_read(&sidecar, &good).await;
+    let rules = rules(origin.address, &jwks).replace(PARTIES, "");
     sidecar.reload(&rules).expect("sound rules");
     assert_eq!(asked_by(&sidecar, &good).await, "miss", "verified at once");
     assert_eq!(issuer.server.count(), 1, "the keys were at hand");
