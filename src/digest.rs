@@ -4,6 +4,7 @@
 //! goes through here, so the width and the framing are decided once.
 
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// Bytes in a digest. 128 bits: two of 2^40 keys collide with a chance below 2^-48.
 pub const DIGEST_BYTES: usize = 16;
@@ -61,9 +62,9 @@ impl Digester {
         Digest(digest)
     }
 
-    /// The first 256 bits: wide enough for a secret.
-    pub fn derive(&self) -> [u8; KEY_BYTES] {
-        *self.0.finalize().as_bytes()
+    /// The first 256 bits: wide enough for a secret, and overwritten at its end like one.
+    pub fn derive(&self) -> Zeroizing<[u8; KEY_BYTES]> {
+        Zeroizing::new(*self.0.finalize().as_bytes())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::body::{self, Body, Read};
 use crate::groups;
 use crate::headers::{self, Forwarding};
 use crate::interim::Interim;
+use crate::identity;
 use crate::live::Live;
 use crate::outcome::{Detail, Outcome, Verdict};
 use crate::refuse::{self, Refusal};
@@ -80,6 +81,7 @@ impl Exchange {
                 .insert(header::HOST, live.table.proxy.origin.host());
         }
         forwarding.correct(&mut parts.headers);
+        identity::mark_sensitive(live.table.identity.as_ref(), &mut parts.headers);
         Exchange {
             live,
             parts,

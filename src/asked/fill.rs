@@ -92,7 +92,10 @@ fn keyed_headers(rule: &Rule, client: &HeaderMap) -> HeaderMap {
             Source::Cookie(name) => {
                 let pair = cookie::find(client, name)
                     .and_then(|pair| HeaderValue::from_bytes(pair.raw).ok());
-                sent.extend(pair.map(|pair| (header::COOKIE, pair)));
+                sent.extend(pair.map(|mut pair| {
+                    pair.set_sensitive(true);
+                    (header::COOKIE, pair)
+                }));
             }
             _ => {}
         }
@@ -136,8 +139,9 @@ fn join_cookies(sent: &mut HeaderMap) -> Result<(), Detail> {
         }
     }
     if sent.get_all(header::COOKIE).iter().count() > 1 {
-        let joined =
-            HeaderValue::from_bytes(&pairs.join(&b"; "[..])).map_err(|_| Detail::UnkeyedHeader)?;
+        let joined = HeaderValue::from_bytes(&pairs.join(&b"; "[..]));
+        let mut joined = joined.map_err(|_| Detail::UnkeyedHeader)?;
+        joined.set_sensitive(true);
         sent.insert(header::COOKIE, joined);
     }
     Ok(())

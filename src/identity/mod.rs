@@ -15,7 +15,7 @@ pub use token::{BadToken, Claims, Verifier};
 use crate::rules::settings::{IdentitySettings, Scheme, TokenSource};
 use crate::secret::Secret;
 use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, COOKIE, Entry, HeaderName, HeaderValue};
 
 /// What a request presents of what `[identity] token` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Credential {
 
 /// A token at one of its sources.
 struct Found<'h> {
-    token: String,
+    token: Secret<String>,
     carrier: Carrier<'h>,
 }
 
@@ -99,6 +99,23 @@ pub fn carrier_names(settings: Option<&IdentitySettings>) -> Vec<HeaderName> {
     names
 }
 
+/// Marks those headers as secret, so that no debug output shows them, wherever they are copied to.
+pub fn mark_sensitive(settings: Option<&IdentitySettings>, headers: &mut HeaderMap) {
+    let named = settings.iter().flat_map(|settings| &settings.token);
+    let named = named.filter_map(|source| match source {
+        TokenSource::Header(name) => Some(name),
+        TokenSource::Cookie(_) => None,
+    });
+    for name in [&AUTHORIZATION, &COOKIE].into_iter().chain(named) {
+        // To ask for the entry of an absent name would make room for it.
+        if headers.contains_key(name)
+            && let Entry::Occupied(mut lines) = headers.entry(name)
+        {
+            lines.iter_mut().for_each(|line| line.set_sensitive(true));
+        }
+    }
+}
+
 /// All lines of those headers, whatever they are worth: what the origin would see of who asks.
 pub fn credentials(settings: Option<&IdentitySettings>, headers: &HeaderMap) -> HeaderMap {
     let mut credentials = HeaderMap::new();
@@ -132,8 +149,8 @@ fn look<'s: 'h, 'h>(
     match source {
         TokenSource::Header(name) => look_in_header(name, scheme, headers),
         TokenSource::Cookie(name) => Ok(cookie::find(headers, name).and_then(|pair| {
-            let token = pair.value();
-            (!token.is_empty()).then_some(Found {
+            let token = Secret::new(pair.value());
+            (!token.reveal().is_empty()).then_some(Found {
                 token,
                 carrier: Carrier::Cookie(pair.raw),
             })
@@ -158,7 +175,7 @@ fn look_in_header<'h>(
     }
     let token = token_of(scheme, trimmed(value.as_bytes())).ok_or(Presented::Foreign)?;
     Ok(Some(Found {
-        token: latin1(token),
+        token: Secret::new(latin1(token)),
         carrier: Carrier::Header(name, value),
     }))
 }
@@ -186,7 +203,7 @@ fn agreed(found: &[Found<'_>]) -> Presented {
         [] => Presented::Nothing,
         [first, others @ ..] if others.iter().all(|other| other.token == first.token) => {
             Presented::One(Credential {
-                token: Secret::new(first.token.clone()),
+                token: first.token.clone(),
                 carriers: carriers(found),
             })
         }

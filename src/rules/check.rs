@@ -11,10 +11,11 @@ mod routes;
 mod soft;
 
 use super::file::{self, File};
-use super::problem::{Problem, Severity, render};
+use super::problem::{Problem, Severity, Variable, render};
 use super::read::Env;
 use super::settings::Listen;
 use super::table::Table;
+use std::cell::RefCell;
 use std::path::Path;
 
 /// What became of a file.
@@ -41,7 +42,9 @@ impl Checked {
 /// Compiles a rules file. `env` looks variables up; files that it names are looked for in
 /// `base_dir`.
 pub fn compile(text: &[u8], env: Env<'_>, base_dir: &Path) -> Checked {
-    let (file, mut problems) = file::read(text, env, base_dir);
+    let filled_in = RefCell::default();
+    let noted = |name: &str| noted(&filled_in, name, env);
+    let (file, mut problems) = file::read(text, &noted, base_dir);
     if let Some(file) = &file {
         doors(file, &mut problems);
         routes::check(file, &mut problems);
@@ -62,14 +65,27 @@ pub fn compile(text: &[u8], env: Env<'_>, base_dir: &Path) -> Checked {
             ..problem
         });
     }
+    let values = filled_in.take();
+    problems.iter_mut().for_each(|one| one.conceal(&values));
     problems.sort_by_key(|problem| problem.span.as_ref().map(|span| (span.start, span.end)));
     problems.dedup();
     let refused = problems
         .iter()
         .any(|problem| problem.severity == Severity::Error);
     // Each stand-in for an unreadable value goes with an error: none is compiled.
-    let table = file.filter(|_| !refused).map(build::table);
+    let mut table = file.filter(|_| !refused).map(build::table);
+    if let Some(table) = &mut table {
+        table.warnings = problems.iter().map(ToString::to_string).collect();
+    }
     Checked { table, problems }
+}
+
+/// Looks a variable up and remembers its value, which no problem may show, wherever it was written.
+fn noted(seen: &RefCell<Vec<Variable>>, name: &str, env: Env<'_>) -> Option<String> {
+    let value = env(name)?;
+    let variable = Variable::new(name, &value);
+    seen.borrow_mut().push(variable);
+    Some(value)
 }
 
 /// Two listeners cannot have one address; port 0 is another one each time.

@@ -152,7 +152,7 @@ fn namespace(root: &Section<'_>) -> String {
         root.reader
             .report(Problem::error(text.span.clone(), message, "here", help));
     }
-    text.value
+    text.into_value()
 }
 
 #[cfg(test)]

@@ -7,19 +7,21 @@ use super::pattern::is_name;
 use super::problem::Fault;
 use super::read::Env;
 use std::ops::Range;
+use zeroize::Zeroizing;
 
 /// The text with its variables filled in; `None` where it has none. As in a shell, `:-` also stands
-/// in for a variable that is empty.
-pub fn interpolate(text: &str, env: Env<'_>) -> Result<Option<String>, Vec<Fault>> {
+/// in for a variable that is empty. What was filled in may be a secret, so every copy of it that is made
+/// here is overwritten.
+pub fn interpolate(text: &str, env: Env<'_>) -> Result<Option<Zeroizing<String>>, Vec<Fault>> {
     if !text.contains("${") {
         return Ok(None);
     }
-    let mut filled = String::with_capacity(text.len());
+    let mut pieces = Vec::new();
     let mut faults = Vec::new();
     let mut at = 0;
     while let Some(offset) = text[at..].find("${") {
         let start = at + offset;
-        filled.push_str(&text[at..start]);
+        pieces.push(Zeroizing::new(text[at..start].to_owned()));
         let Some(length) = text[start..].find('}') else {
             let help = "write `}` behind the variable's name";
             faults.push(Fault::new(
@@ -32,19 +34,26 @@ pub fn interpolate(text: &str, env: Env<'_>) -> Result<Option<String>, Vec<Fault
         };
         at = start + length + 1;
         match variable(&text[start + 2..at - 1], start..at, env) {
-            Ok(value) => filled.push_str(&value),
+            Ok(value) => pieces.push(value),
             Err(fault) => faults.push(fault),
         }
     }
-    filled.push_str(&text[at..]);
-    if faults.is_empty() {
-        Ok(Some(filled))
-    } else {
-        Err(faults)
+    pieces.push(Zeroizing::new(text[at..].to_owned()));
+    match faults.is_empty() {
+        true => Ok(Some(joined(&pieces))),
+        false => Err(faults),
     }
 }
 
-fn variable(inner: &str, range: Range<usize>, env: Env<'_>) -> Result<String, Fault> {
+/// In one piece of memory: a string that grows leaves copies behind.
+fn joined(pieces: &[Zeroizing<String>]) -> Zeroizing<String> {
+    let length = pieces.iter().map(|piece| piece.len()).sum();
+    let mut whole = Zeroizing::new(String::with_capacity(length));
+    pieces.iter().for_each(|piece| whole.push_str(piece));
+    whole
+}
+
+fn variable(inner: &str, range: Range<usize>, env: Env<'_>) -> Result<Zeroizing<String>, Fault> {
     let (name, default) = match inner.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (inner, None),
@@ -67,10 +76,10 @@ fn variable(inner: &str, range: Range<usize>, env: Env<'_>) -> Result<String, Fa
             help,
         ));
     }
-    match (env(name), default) {
+    match (env(name).map(Zeroizing::new), default) {
         (Some(value), None) => Ok(value),
         (Some(value), Some(_)) if !value.is_empty() => Ok(value),
-        (_, Some(default)) => Ok(default.to_owned()),
+        (_, Some(default)) => Ok(Zeroizing::new(default.to_owned())),
         (None, None) => {
             let help = format!("set it in the environment, or write `${{{name}:-default}}`");
             let message = format!("the variable `{name}` is not set");
@@ -90,7 +99,7 @@ mod tests {
             "ODD" => Some("a\"b'\n${HOST}".to_owned()),
             _ => None,
         };
-        interpolate(text, &env)
+        interpolate(text, &env).map(|filled| filled.map(|filled| filled.as_str().to_owned()))
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is wrong with a rules file: where, why, and what to do about it.
 
+use crate::secret::Secret;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use std::ops::Range;
 
@@ -12,8 +13,8 @@ pub enum Severity {
     Warning,
 }
 
-/// One thing that is wrong with a file. Its texts never hold the value of a variable: that may be
-/// a secret.
+/// One thing that is wrong with a file. Once it is told, its texts hold no value of a variable: that
+/// may be a secret, and stand where none belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Error or warning.
@@ -88,11 +89,67 @@ impl Problem {
         }
     }
 
+    /// Puts `${NAME}` wherever a text shows the value of a variable.
+    pub fn conceal(&mut self, variables: &[Variable]) {
+        for variable in variables {
+            for text in [&mut self.message, &mut self.label, &mut self.help] {
+                variable.hide_in(text);
+            }
+        }
+    }
+
     /// An error of the file as a whole.
     pub fn of_file(message: impl Into<String>, help: impl Into<String>) -> Problem {
         Problem {
             span: None,
             ..Problem::error(0..0, message, "", help)
+        }
+    }
+}
+
+/// A variable that was filled in somewhere.
+pub struct Variable {
+    name: String,
+    /// Its value, as it is and as it stands in quoted texts, and the pieces of it that would be told of
+    /// if it were taken for a route or a template.
+    values: Vec<Secret<String>>,
+}
+
+/// Shorter values are too common in words to be told from them, and no secrets.
+const MIN_CONCEALED: usize = 4;
+
+impl Variable {
+    /// With its value.
+    pub fn new(name: &str, value: &str) -> Variable {
+        let escaped = value.escape_debug().to_string();
+        let braced = value
+            .split('{')
+            .skip(1)
+            .filter_map(|rest| rest.split('}').next());
+        let pieces = braced.flat_map(|inner| inner.split(|c: char| !c.is_alphanumeric()));
+        let values = [value.to_owned(), escaped];
+        let values = values.into_iter().chain(pieces.map(str::to_owned));
+        Variable {
+            name: format!("${{{name}}}"),
+            values: values.map(Secret::new).collect(),
+        }
+    }
+
+    fn hide_in(&self, text: &mut String) {
+        for value in self.values.iter().map(Secret::reveal) {
+            if value.len() >= MIN_CONCEALED && text.contains(value.as_str()) {
+                *text = text.replace(value.as_str(), &self.name);
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        match self.help.as_str() {
+            "" => Ok(()),
+            help => write!(f, ": {help}"),
         }
     }
 }
@@ -181,14 +238,19 @@ fn mask_secrets(line: &str) -> String {
 
 /// Where the value behind the `=` at this place stands, if it is a secret.
 fn secret_value(line: &str, equals: usize) -> Option<Range<usize>> {
-    const SECRETS: [&str; 2] = ["secret", "token"];
+    const SECRETS: [&str; 4] = ["secret", "token", "seal", "seal_previous"];
     const QUOTES: [char; 2] = ['"', '\''];
     let key = line[..equals].trim_end().trim_end_matches(QUOTES);
     let key = key
         .rsplit(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))
         .next();
-    nearest(key?, SECRETS)?;
+    let meant = nearest(key?, SECRETS)?;
     let rest = line[equals + 1..].trim_start();
+    if meant == "seal_previous" && rest.starts_with('[') {
+        let first = rest.find(QUOTES)?;
+        let start = line.len() - rest.len() + first + 1;
+        return Some(start..line.rfind(QUOTES).filter(|last| *last > start)?);
+    }
     let quote = rest.chars().next().filter(|first| QUOTES.contains(first))?;
     let rest = rest.trim_start_matches(quote);
     let value = &rest[..rest.find(quote).unwrap_or(rest.trim_end().len())];
@@ -256,7 +318,8 @@ mod tests {
     #[test]
     fn secrets_that_are_written_out_are_not_shown() {
         let text = "verify = { algorithm = \"HS256\", secret = \"hunter2\", x = 1 }\n\
-                    url = \"redis://me:hunter2@host/\"\ntoken = 'hunter2'\n\"secret\" = \"hunter2\nsecret = \"${S}\"\n";
+                    url = \"redis://me:hunter2@host/\"\ntoken = 'hunter2'\n\"secret\" = \"hunter2\nsecret = \"${S}\"\n\
+                    seal = \"hunter2=\"\nseal_previous = [ \"hunter2\", \"hunter2\" ]\n";
         let masked = mask(text);
         assert_eq!(masked.len(), text.len());
         assert!(!masked.contains("hunter2"), "{masked}");

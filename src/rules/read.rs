@@ -2,10 +2,13 @@
 
 use super::interpolate::interpolate;
 use super::problem::{Fault, Problem};
+use crate::secret::Secret;
 use std::cell::RefCell;
+use std::fmt;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
+use zeroize::Zeroizing;
 
 /// Where variables are looked up.
 pub type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
@@ -39,11 +42,12 @@ impl Syntax {
     }
 }
 
-/// A string of the file with its variables filled in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A string of the file with its variables filled in. It may be a secret, whatever it was meant for:
+/// it is overwritten at its end, and debug output shows only where it stands.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Text {
     /// What it says.
-    pub value: String,
+    pub value: Zeroizing<String>,
     /// Where it stands, with its quotes.
     pub span: Range<usize>,
     /// Whether the bytes of `value` stand in the file one for one, behind the first quote.
@@ -54,10 +58,29 @@ impl Text {
     /// What stands in for a string that could not be read: nothing, at the place of its table.
     pub fn unread(span: Range<usize>) -> Text {
         Text {
-            value: String::new(),
+            value: Zeroizing::default(),
             span,
             verbatim: false,
         }
+    }
+
+    /// The same, told of at another place.
+    pub fn moved(self, span: Range<usize>) -> Text {
+        Text {
+            span,
+            verbatim: false,
+            ..self
+        }
+    }
+
+    /// What it says, for those to whom it is no secret.
+    pub fn into_value(mut self) -> String {
+        std::mem::take(&mut *self.value)
+    }
+
+    /// What it says, as a secret.
+    pub fn into_secret(self) -> Secret<String> {
+        Secret::new(self.into_value())
     }
 
     /// Where the placeholder stands that has so many before it, in the text of a template.
@@ -79,6 +102,12 @@ impl Text {
         } else {
             self.span.clone()
         }
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Text({:?})", self.span)
     }
 }
 
@@ -133,7 +162,7 @@ impl<'e> Reader<'e> {
         };
         let verbatim = self.source.get(span.start + 1..span.end.saturating_sub(1)) == Some(raw);
         let text = Text {
-            value: raw.to_owned(),
+            value: Zeroizing::new(raw.to_owned()),
             span,
             verbatim,
         };

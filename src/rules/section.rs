@@ -253,7 +253,7 @@ impl<'r> Section<'r> {
     /// One of some words.
     pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.text(key)?;
-        let found = choices.iter().find(|(word, _)| *word == text.value);
+        let found = choices.iter().find(|(word, _)| *word == *text.value);
         if found.is_none() {
             let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
             let help = format!("write one of {}", words.join(", "));

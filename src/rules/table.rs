@@ -276,6 +276,8 @@ pub struct Table {
     /// Digest of all that decides which nodes an entry has and which nodes a write drops: sidecars
     /// with different ones do not know what the other's entries hang on.
     pub layout: Digest,
+    /// What somebody should look at in the file, though it can be used.
+    pub warnings: Vec<String>,
     /// The routes of `rules`.
     pub(super) readers: Router,
     /// The routes of `sets`.

@@ -25,6 +25,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use std::borrow::Cow;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// No entry in plain begins with it, so neither is ever taken for the other.
 const FORMAT: u8 = 0xa1;
@@ -40,7 +41,7 @@ const LEAST_BYTES: usize = 512;
 pub struct Seal {
     /// Begins every name, and stays: operators and hash tags go by it.
     namespace: String,
-    names: [u8; KEY_BYTES],
+    names: Zeroizing<[u8; KEY_BYTES]>,
     /// The first seals; all open.
     keys: Vec<Key>,
 }
@@ -141,7 +142,7 @@ impl Key {
         let [a, b, c, d, ..] = name.0;
         Key {
             id: [a, b, c, d],
-            cipher: XChaCha20Poly1305::new(&derived.into()),
+            cipher: XChaCha20Poly1305::new((&*derived).into()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Tokens good and bad. `tests/keys/test-tokens.txt` was signed by OpenSSL: another implementation.
 
 use super::*;
+use crate::secret::Secret;
 use jsonwebtoken::{EncodingKey, crypto};
 
 const RSA: &str = include_str!("../../../tests/keys/test-rsa-public.pem");

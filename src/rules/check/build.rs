@@ -60,6 +60,7 @@ pub fn table(file: File) -> Table {
         sets,
         auto_drops,
         layout: Digest([0; DIGEST_BYTES]), // of all the rest
+        warnings: Vec::new(),              // until all is known to be no worse
         readers,
         writers,
     };
@@ -83,7 +84,7 @@ fn set(index: usize, draft: SetDraft, keys: &[Template]) -> Set {
     let routes = routes.into_iter().map(|(route, _)| route).collect();
     Set {
         index,
-        name: name.map(|name| name.value).unwrap_or_default(),
+        name: name.map(|name| name.into_value()).unwrap_or_default(),
         routes,
         drops,
         commits,

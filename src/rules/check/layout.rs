@@ -27,6 +27,7 @@ pub fn layout(table: &Table) -> Digest {
         sets,
         auto_drops,
         layout: _,
+        warnings: _,
         readers: _,
         writers: _,
     } = table;

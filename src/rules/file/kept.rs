@@ -16,7 +16,8 @@ pub fn pointer(text: &str) -> Result<Vec<String>, Fault> {
         return Ok(Vec::new());
     }
     let Some(body) = text.strip_prefix('/') else {
-        let help = format!("write `/{}`", text.replace('.', "/"));
+        // Not what it would be: the text may come from a variable, and be anything.
+        let help = "write slashes for dots and one before all: `/data/items`";
         return Err(Fault::new(
             whole,
             "a JSON pointer begins with `/`",

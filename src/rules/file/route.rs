@@ -16,7 +16,7 @@ const MAX_NAME: usize = 64;
 pub fn name(s: &Section<'_>) -> Option<Text> {
     let text = s.required("name", "name = \"doctor-list\"")?;
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    let name = &text.value;
+    let name = text.value.as_str();
     if name.is_empty() || name == "-" || name.len() > MAX_NAME || !name.bytes().all(allowed) {
         let help = format!("use letters, digits and - _ . , at most {MAX_NAME}");
         s.reader.report(Problem::error(

@@ -85,7 +85,7 @@ pub fn cache(s: Section<'_>) -> Draft {
         Some(Err(beginning)) if !doubts.torn => (None, Some(beginning)),
         _ => (None, Some(Beginning::default())),
     };
-    let name = name.map_or_else(|| UNNAMED.to_owned(), |name| name.value);
+    let name = name.map_or_else(|| UNNAMED.to_owned(), Text::into_value);
     let ttl = ttl.unwrap_or(Ttl::Fixed(Duration::ZERO));
     let rule = rest.rule(name, routes, template, ttl);
     let roles = match roles {
@@ -219,7 +219,7 @@ fn ttl(s: &Section<'_>) -> Option<Ttl> {
     if !s.has("ttl") {
         s.missing("ttl", "ttl = \"5m\"");
     }
-    if s.text("ttl").is_some_and(|text| text.value == "origin") {
+    if s.text("ttl").is_some_and(|text| *text.value == "origin") {
         if s.flag("ignore_origin_cache_control", false) {
             let message = "`ttl = \"origin\"` cannot ignore what the origin says";
             let at = s.span_of("ignore_origin_cache_control");
@@ -274,9 +274,9 @@ fn shaping(texts: Option<Vec<Text>>) -> (Shaping, Vec<Range<usize>>) {
     match texts {
         None => (Shaping::Undeclared, Vec::new()),
         Some(texts) => {
-            let (names, spans) = texts
+            let (spans, names) = texts
                 .into_iter()
-                .map(|text| (text.value, text.span))
+                .map(|text| (text.span.clone(), text.into_value()))
                 .unzip();
             (Shaping::Only(names), spans)
         }

@@ -6,6 +6,7 @@ use crate::rules::settings::{SEAL_KEY_BYTES, SealSettings};
 use crate::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 /// Sealing, unless `seal` is absent or empty.
 pub fn settings(s: &Section<'_>) -> Option<SealSettings> {
@@ -32,7 +33,10 @@ pub fn settings(s: &Section<'_>) -> Option<SealSettings> {
             None
         }
     };
-    let previous: Vec<_> = previous.into_iter().map(read).collect();
+    // Told of the list: a line of its own within it could not be masked.
+    let list = s.span_of("seal_previous");
+    let previous = previous.into_iter().map(|text| text.moved(list.clone()));
+    let previous: Vec<_> = previous.map(read).collect();
     Some(SealSettings {
         current: read(current)?,
         previous: previous.into_iter().collect::<Option<_>>()?,
@@ -40,8 +44,8 @@ pub fn settings(s: &Section<'_>) -> Option<SealSettings> {
 }
 
 fn key(text: &str) -> Result<Secret<[u8; SEAL_KEY_BYTES]>, Fault> {
-    let bytes = STANDARD.decode(text.trim()).ok();
-    let key = bytes.and_then(|bytes| bytes.try_into().ok());
+    let bytes = STANDARD.decode(text.trim()).map(Zeroizing::new).ok();
+    let key = bytes.and_then(|bytes| bytes.as_slice().try_into().ok());
     key.map(Secret::new).ok_or_else(|| {
         let message = "this is not a key: 32 bytes in base64 are wanted";
         let help = "make one with `openssl rand -base64 32`";

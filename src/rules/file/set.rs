@@ -87,7 +87,7 @@ fn commits(s: &Section<'_>) -> Commits {
     for text in texts {
         let class = ["1xx", "2xx", "3xx", "4xx", "5xx"]
             .iter()
-            .position(|class| *class == text.value);
+            .position(|class| *class == *text.value);
         let status = text
             .value
             .parse()

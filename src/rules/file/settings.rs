@@ -6,7 +6,6 @@ use crate::rules::problem::Problem;
 use crate::rules::read::Text;
 use crate::rules::section::Section;
 use crate::rules::settings::*;
-use crate::secret::Secret;
 use hyper::header::HeaderName;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -146,30 +145,40 @@ pub fn bounded(s: &Section<'_>, key: &'static str, least: usize, most: usize) ->
     None
 }
 
+/// Shortest token of a door that others can reach: half of what they would have to guess through, at a
+/// thousand a second, takes a million times the age of the universe, if it was drawn at random.
+const MIN_TOKEN: usize = 16;
+
 /// `[admin]`
 pub fn admin(section: Option<Section<'_>>) -> Option<AdminSettings> {
     let s = section?;
     let listen = s.parsed("listen", address::listen);
-    let token = s
-        .text("token")
-        .map(|text| text.value)
-        .filter(|token| !token.is_empty());
-    let open = match &listen {
+    let token = s.text("token");
+    // Who may use a socket is for the file system to say.
+    let is_reachable = match &listen {
         Some(Listen::Tcp(address)) => !address.ip().is_loopback(),
-        _ => false,
+        Some(Listen::Unix(_)) | None => false,
     };
     // An unreadable token has its own problem.
-    let token_is_empty =
-        token.is_none() && s.text("token").is_some_and(|text| text.value.is_empty());
-    if open && (token_is_empty || !s.has("token")) {
-        let help = "write `token = \"${SIDECACHE_ADMIN_TOKEN}\"`, or listen on 127.0.0.1";
+    let is_absent = match &token {
+        Some(token) => token.value.is_empty(),
+        None => !s.has("token"),
+    };
+    let help = "write `token = \"${SIDECACHE_ADMIN_TOKEN}\"`, or listen on 127.0.0.1";
+    if is_reachable && is_absent {
         let message = "an admin door that others can reach needs a token";
-        s.reader.report(Problem::error(
-            s.span_of("listen"),
-            message,
-            "not loopback",
-            help,
-        ));
+        let span = s.span_of("listen");
+        let problem = Problem::error(span, message, "not loopback", help);
+        s.reader.report(problem);
+    }
+    let token = token.filter(|token| !token.value.is_empty());
+    if let Some(short) = token.as_ref().filter(|token| token.value.len() < MIN_TOKEN)
+        && is_reachable
+    {
+        let message = format!("a token of fewer than {MIN_TOKEN} characters can be guessed");
+        let help = "make one with `openssl rand -hex 16`";
+        let problem = Problem::error(short.span.clone(), message, "too short", help);
+        s.reader.report(problem);
     }
     let default = if s.has("listen") {
         any_port()
@@ -177,10 +186,9 @@ pub fn admin(section: Option<Section<'_>>) -> Option<AdminSettings> {
         tcp(Ipv4Addr::LOCALHOST, 9090)
     };
     s.finish(&[]);
-    let listen = listen.unwrap_or(default);
     Some(AdminSettings {
-        listen,
-        token: token.map(Secret::new),
+        listen: listen.unwrap_or(default),
+        token: token.map(Text::into_secret),
     })
 }
 
@@ -257,7 +265,7 @@ fn journal(s: &Section<'_>, base: &Path, url: &StoreUrl) -> Option<PathBuf> {
         s.reader
             .report(Problem::warning(text.span, message, "never written", help));
     }
-    Some(base.join(text.value))
+    Some(base.join(text.value.as_str()))
 }
 
 /// By how much a lease outlasts the wait for the origin's answer: what was sent at the last moment may
@@ -305,7 +313,7 @@ fn pem_path(
     misfit: impl Fn(&str) -> Option<&'static str>,
 ) -> Option<PathBuf> {
     let text = s.text(key).filter(|text| !text.value.is_empty())?;
-    let path = base.join(&text.value);
+    let path = base.join(text.value.as_str());
     let message = match keyfile::read(&path) {
         Ok(pem) => misfit(&pem).map(str::to_owned),
         Err(message) => Some(message),
@@ -348,7 +356,7 @@ pub fn identity(s: Section<'_>, base: &Path) -> (IdentitySettings, bool) {
         .and_then(|verify| verify::settings(verify, base));
     let role = s
         .not_empty("role")
-        .map_or_else(|| "role".to_owned(), |text| text.value);
+        .map_or_else(|| "role".to_owned(), Text::into_value);
     let leeway = s.duration("leeway").unwrap_or_default();
     let verify_written = s.has("verify");
     let doubts = s.finish(&[]);

@@ -6,7 +6,6 @@ use crate::rules::problem::Problem;
 use crate::rules::read::Text;
 use crate::rules::section::Section;
 use crate::rules::settings::*;
-use crate::secret::Secret;
 use std::path::Path;
 
 const ALGORITHMS: [(&str, Algorithm); 12] = [
@@ -42,7 +41,7 @@ pub fn settings(s: Section<'_>, base: &Path) -> Option<VerifySettings> {
         if !one_place(&s, algorithm) {
             return None;
         }
-        let secret = secret.map(|text| VerifyKey::Secret(Secret::new(text.value)));
+        let secret = secret.map(|text| VerifyKey::Secret(text.into_secret()));
         let pem = || public_key.and_then(|text| pem_key(&s, text, algorithm, base));
         let published = || jwks.and_then(|text| published(&s, &text, base));
         secret.or_else(pem).or_else(published)
@@ -108,7 +107,7 @@ fn names(s: &Section<'_>, key: &'static str) -> Vec<String> {
 }
 
 fn pem_key(s: &Section<'_>, text: Text, algorithm: Algorithm, base: &Path) -> Option<VerifyKey> {
-    let checked = keyfile::read(&base.join(&text.value)).and_then(|pem| {
+    let checked = keyfile::read(&base.join(text.value.as_str())).and_then(|pem| {
         match keyfile::misfit(&pem, algorithm) {
             Some(message) => Err(message.to_owned()),
             None => Ok(pem),

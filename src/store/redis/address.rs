@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio_rustls::rustls::client::WantsClientCert;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+use zeroize::Zeroizing;
 
 /// A checked address.
 pub struct Address {
@@ -28,7 +29,7 @@ impl Address {
     pub fn new(url: &str, settings: &StoreSettings) -> Result<Address, OpenError> {
         let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
         let mut config = match scheme {
-            "redis" | "rediss" => parsed(&format!("redis://{rest}"))?,
+            "redis" | "rediss" => parsed(&Zeroizing::new(format!("redis://{rest}")))?,
             "redis+unix" => unix(url)?,
             "http" | "https" => {
                 return Err(refused(

@@ -2,6 +2,7 @@
 
 mod at_once;
 mod compiled;
+mod concealed;
 mod credentials;
 mod refused;
 mod shipped;

@@ -6,6 +6,7 @@ use crate::rules::settings::StoreUrl;
 use crate::secret::Secret;
 use fred::types::config::Config;
 use std::ops::Range;
+use zeroize::Zeroizing;
 
 /// `memory:`, `redis://`, `rediss://`, `redis+unix://`. The last word has the client that will be
 /// given the address.
@@ -20,7 +21,8 @@ pub fn store_url(text: &str) -> Parsed<StoreUrl> {
         "redis+unix" if !rest.is_empty() => socket(text, start)?,
         _ => return unsupported(text, scheme),
     }
-    let parts = Config::from_url(&text.replacen("rediss://", "redis://", 1));
+    let without_tls = Zeroizing::new(text.replacen("rediss://", "redis://", 1));
+    let parts = Config::from_url(&without_tls);
     if parts.is_err() {
         let help = "write it like `redis://user:password@host:6379/0`";
         return refuse(text, "this address cannot be read", help);
