@@ -76,7 +76,7 @@ async function showAddresses(client, sidecar, seed) {
   say(`curl -s -o /dev/null -D - '${sidecar.url}/api/v1/doctor?limit=1' | grep -i -e ^cache-status -e ^age`);
   say(`curl -si '${sidecar.url}/api/v1/appointment/my-appointment' -H 'Authorization: ${token}'`);
   say(`curl -s ${sidecar.admin}/metrics | grep ^sidecache_`);
-  say(`curl -si '${sidecar.admin}/api/purge' -d '{"drop": ["doctors:*"]}'`);
+  say(`curl -si '${sidecar.admin}/api/purge' --json '{"drop": ["doctors:*"]}'`);
 }
 
 function untilInterrupted() {

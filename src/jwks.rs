@@ -209,7 +209,8 @@ async fn file(path: &Path) -> Result<Vec<u8>, String> {
     json.map_err(|error| format!("it cannot be read: {error}"))
 }
 
-fn shown(source: &KeySource) -> String {
+/// Where they are, for a person.
+pub fn shown(source: &KeySource) -> String {
     match source {
         KeySource::File(path) => path.display().to_string(),
         KeySource::Url { server, target } => {

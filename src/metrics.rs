@@ -69,6 +69,11 @@ struct Reason {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Status {
+    status: u16,
+}
+
 type Histograms<Labels> = Family<Labels, Histogram, fn() -> Histogram>;
 
 fn histogram() -> Histogram {
@@ -105,6 +110,7 @@ pub struct Metrics {
     audits: Family<Audited, Counter>,
     rules_loaded: Gauge<f64, AtomicU64>,
     rules_reload_failures: Counter,
+    admin_refused: Family<Status, Counter>,
 }
 
 impl Default for Metrics {
@@ -141,6 +147,7 @@ impl Metrics {
             audits: Family::default(),
             rules_loaded: Gauge::default(),
             rules_reload_failures: Counter::default(),
+            admin_refused: Family::default(),
         };
         metrics.register();
         metrics
@@ -245,6 +252,11 @@ impl Metrics {
             "Reloads refused",
             &self.rules_reload_failures,
         );
+        names.add(
+            "admin_refused",
+            "Callers that the admin door did not let in",
+            &self.admin_refused,
+        );
     }
 
     /// A client is connected; it is so until the guard is dropped.
@@ -261,6 +273,11 @@ impl Metrics {
     /// A connection was closed on its client: too slow, too long, too many.
     pub fn connection_cut(&self, reason: &'static str) {
         self.connections_cut.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// The admin door turned a caller away: by a wrong token, too many of them, or as a page.
+    pub fn door_refused(&self, status: u16) {
+        self.admin_refused.get_or_create(&Status { status }).inc();
     }
 
     /// A request was answered. `rule` is `-` where none matched.

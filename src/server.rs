@@ -27,7 +27,7 @@ use crate::rules::settings::{ClientLimits, VerifyKey};
 use crate::rules::table::Table;
 use crate::store::{Opening, Store};
 use arc_swap::ArcSwap;
-use gate::{Gate, Listener, Opening as Gateway, bind};
+use gate::{Access, Gate, Listener, Opening as Gateway, bind};
 use hyper::Request;
 use hyper::body::Incoming;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use zeroize::Zeroizing;
 
 /// How long the admin door waits for its callers at the end: they ask for little.
 const DOOR_PATIENCE: Duration = Duration::from_secs(1);
@@ -56,7 +57,7 @@ pub struct Server {
 /// # Errors
 /// All its problems, rendered for a person.
 pub fn load(path: &Path, color: bool) -> Result<(Table, String), String> {
-    let text = std::fs::read(path).map_err(|error| {
+    let text = std::fs::read(path).map(Zeroizing::new).map_err(|error| {
         format!(
             "{} cannot be read: {error}; name a rules file: `sidecache check FILE`, `sidecache --rules FILE`\n",
             path.display()
@@ -98,9 +99,15 @@ impl Server {
         })
         .map_err(|error| error.to_string())?;
         store.listen(table.answers_from_memory());
-        let proxy_listener = bind(&table.proxy.listen, "[proxy] listen").await?;
+        let proxy_listener = bind(&table.proxy.listen, "[proxy] listen", Access::Anybody).await?;
         let admin_listener = match &table.admin {
-            Some(admin) => Some(bind(&admin.listen, "[admin] listen").await?),
+            Some(admin) => {
+                let access = match admin.token {
+                    Some(_) => Access::Anybody,
+                    None => Access::OwnerOfSocket,
+                };
+                Some(bind(&admin.listen, "[admin] listen", access).await?)
+            }
             None => None,
         };
         if !store.connected().await {
@@ -125,13 +132,11 @@ impl Server {
         let door = admin_listener
             .zip(admin_settings)
             .map(|(listener, settings)| {
+                let metrics = live.load().ground.metrics.clone();
                 open_door(
                     listener,
-                    Door {
-                        live: live.clone(),
-                        settings,
-                        closing,
-                    },
+                    metrics,
+                    Door::new(live.clone(), &settings, closing),
                 )
             });
         Ok(Server {
@@ -227,17 +232,16 @@ fn take_requests(listener: (Listener, Bound), live: Arc<ArcSwap<Live>>) -> Gate 
     })
 }
 
-fn open_door(listener: (Listener, Bound), door: Door) -> Gate {
-    let metrics = door.live.load().ground.metrics.clone();
+fn open_door(listener: (Listener, Bound), metrics: Arc<Metrics>, door: Door) -> Gate {
     let door = Arc::new(door);
     Gate::open(Gateway {
         listener,
         closing: CancellationToken::new(),
         metrics,
         limits: ClientLimits::default,
-        handler: move |_, request| {
+        handler: move |peer, request| {
             let door = door.clone();
-            async move { door.answer(request).await }
+            async move { door.answer(peer, request).await }
         },
     })
 }

@@ -51,12 +51,12 @@ fn shown(rule: &Rule, evidence: &Evidence) -> Json {
 pub(super) async fn release(live: &Live, body: &[u8]) -> Answer {
     let wanted: Release = serde_json::from_slice(body).map_err(|error| {
         let why = format!("the body is to be {{\"rule\": \"NAME\"}}: {error}");
-        Denied(StatusCode::BAD_REQUEST, why)
+        Denied::new(StatusCode::BAD_REQUEST, why)
     })?;
     let named = |rule: &&Arc<Rule>| rule.name == wanted.rule;
     let Some(rule) = live.table.rules.iter().find(named) else {
         let why = format!("there is no rule `{}`", wanted.rule);
-        return Err(Denied(StatusCode::NOT_FOUND, why));
+        return Err(Denied::new(StatusCode::NOT_FOUND, why));
     };
     let was_held = audit::release(live, rule).await.map_err(not_now)?;
     let answer = json!({ "rule": rule.name, "released": was_held });
@@ -65,5 +65,5 @@ pub(super) async fn release(live: &Live, body: &[u8]) -> Answer {
 
 fn not_now(_: Down) -> Denied {
     let why = "the store, where quarantines stand, cannot be asked now; nothing was changed";
-    Denied(StatusCode::SERVICE_UNAVAILABLE, why.into())
+    Denied::new(StatusCode::SERVICE_UNAVAILABLE, why)
 }

@@ -1,91 +1,166 @@
 //! The admin door: its own listener, apart from the traffic.
 //!
-//! | route | does | token |
+//! | route | does | who may |
 //! | --- | --- | --- |
-//! | `GET /healthz` | alive | no |
-//! | `GET /readyz` | ready: rules loaded, listening, not draining; the store's state is reported | no |
-//! | `GET /metrics` | OpenMetrics text | no |
-//! | `POST /api/purge` | drops by hand | yes |
-//! | `GET /api/audit` | what audits found | yes |
-//! | `POST /api/release` | ends a quarantine | yes |
+//! | `GET /healthz` | alive | anybody |
+//! | `GET /readyz` | ready: rules loaded, listening, not draining; the store's state is reported | anybody |
+//! | `GET /metrics` | OpenMetrics text | anybody |
+//! | `GET /api/rules` | the rules in force, without their secrets | `caller` |
+//! | `POST /api/purge` | drops by hand | `caller` |
+//! | `GET /api/audit` | what audits found | `caller` |
+//! | `POST /api/release` | ends a quarantine | `caller` |
+//!
+//! What anybody may ask holds nothing personal. Nothing changes but by POST, whatever a header or a
+//! field says that the method be.
 
+mod caller; // who may come in
+mod compiled; // GET /api/rules
+mod failures; // how many wrong tokens came from where
 mod findings;
 mod purge;
 
 use crate::body::{self, Body, Read};
 use crate::live::Live;
 use crate::metrics;
+use crate::outcome::Detail;
+use crate::refuse::{self, Refusal};
 use crate::reply;
-use crate::rules::settings::AdminSettings;
+use crate::rules::settings::{AdminSettings, ClientLimits};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use caller::Porter;
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
-use subtle::ConstantTimeEq;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of a request that the door reads: some thousand patterns.
 const MAX_REQUEST: usize = 256 * 1024;
 
-/// The routes that change something.
+/// The routes that change something, and those that tell what not everybody is to know.
 const CHANGING: [&str; 2] = ["/api/purge", "/api/release"];
+const TELLING: [&str; 2] = ["/api/audit", "/api/rules"];
+
+/// The routes for everybody.
+const OPEN: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// What stands behind the door.
 pub struct Door {
-    /// The rules in force.
-    pub live: Arc<ArcSwap<Live>>,
-    /// Who may come in.
-    pub settings: AdminSettings,
-    /// Cancelled when this process drains.
-    pub closing: CancellationToken,
+    live: Arc<ArcSwap<Live>>,
+    porter: Porter,
+    closing: CancellationToken,
 }
 
 /// Why a caller is turned away.
-struct Denied(StatusCode, String);
+struct Denied {
+    status: StatusCode,
+    why: String,
+    /// When to come again.
+    wait: Option<Duration>,
+    /// Nothing more is taken on this connection.
+    closes: bool,
+}
 
 type Answer = Result<Response<Body>, Denied>;
 
-impl Door {
-    /// Answers one request to the door.
-    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let path = request.uri().path().to_owned();
-        let answer = self.route(request).await;
-        answer.unwrap_or_else(|Denied(status, why)| {
-            let mut answer = reply::json(status, &json!({ "error": why }));
-            answer.headers_mut().extend(owed_with(status, &path));
-            answer
-        })
+impl Denied {
+    fn new(status: StatusCode, why: impl Into<String>) -> Denied {
+        Denied {
+            status,
+            why: why.into(),
+            wait: None,
+            closes: false,
+        }
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Answer {
-        match (request.method(), request.uri().path()) {
-            (&Method::GET | &Method::HEAD, "/healthz") => {
-                Ok(reply::json(StatusCode::OK, &json!({ "status": "ok" })))
+    /// What was not read to its end leaves in doubt where the next request begins.
+    fn for_good(status: StatusCode, why: &str) -> Denied {
+        Denied {
+            closes: true,
+            ..Denied::new(status, why)
+        }
+    }
+
+    /// Each further guess costs a connection.
+    fn for_now(wait: Duration, why: &str) -> Denied {
+        Denied {
+            wait: Some(wait),
+            ..Denied::for_good(StatusCode::TOO_MANY_REQUESTS, why)
+        }
+    }
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Denied {
+        Denied::for_good(refusal.status, refusal.why)
+    }
+}
+
+impl Door {
+    /// A door to the rules in force. `closing` is cancelled when this process drains.
+    pub fn new(
+        live: Arc<ArcSwap<Live>>,
+        settings: &AdminSettings,
+        closing: CancellationToken,
+    ) -> Door {
+        Door {
+            live,
+            porter: Porter::new(settings.token.as_ref()),
+            closing,
+        }
+    }
+
+    /// Answers one request to the door. Nobody is to keep an answer, to guess at its kind, or to read
+    /// it from a page of another site: there is no CORS here.
+    pub async fn answer(&self, peer: Option<IpAddr>, request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path().to_owned();
+        let answer = match refuse::admit(request, Some(MAX_REQUEST as u64)) {
+            Ok(request) => self.route(peer, request).await,
+            Err(refusal) => Err(refusal.into()),
+        };
+        let mut answer = answer.unwrap_or_else(|denied| refused(&denied, &path));
+        let headers = answer.headers_mut();
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        answer
+    }
+
+    async fn route(&self, peer: Option<IpAddr>, request: Request<Incoming>) -> Answer {
+        let path = request.uri().path().to_owned();
+        let reads = [Method::GET, Method::HEAD].contains(request.method());
+        match path.as_str() {
+            path if (OPEN.contains(&path) || TELLING.contains(&path)) && !reads => {
+                Err(Denied::new(StatusCode::METHOD_NOT_ALLOWED, "only GET"))
             }
-            (&Method::GET | &Method::HEAD, "/readyz") => Ok(self.ready()),
-            (&Method::GET | &Method::HEAD, "/metrics") => Ok(self.metrics()),
-            (&Method::POST, "/api/purge") => {
-                let body = self.read(request).await?;
-                purge::purge(&self.live.load_full(), &body).await
+            path if CHANGING.contains(&path) && request.method() != Method::POST => {
+                Err(Denied::new(StatusCode::METHOD_NOT_ALLOWED, "only POST"))
             }
-            (&Method::POST, "/api/release") => {
-                let body = self.read(request).await?;
-                findings::release(&self.live.load_full(), &body).await
+            "/healthz" => Ok(reply::json(StatusCode::OK, &json!({ "status": "ok" }))),
+            "/readyz" => Ok(self.ready()),
+            "/metrics" => Ok(self.metrics()),
+            path if CHANGING.contains(&path) || TELLING.contains(&path) => {
+                let body = self.read(peer, request).await?;
+                self.do_as_told(path, &body).await
             }
-            (&Method::GET | &Method::HEAD, "/api/audit") => {
-                self.admit(request.headers())?;
-                findings::all(&self.live.load_full()).await
+            path => {
+                let why = format!("there is no {path} here");
+                Err(Denied::new(StatusCode::NOT_FOUND, why))
             }
-            (_, "/healthz" | "/readyz" | "/metrics" | "/api/audit") => Err(only("GET")),
-            (_, path) if CHANGING.contains(&path) => Err(only("POST")),
-            (_, path) => Err(Denied(
-                StatusCode::NOT_FOUND,
-                format!("there is no {path} here"),
-            )),
+        }
+    }
+
+    /// What a caller asks for who was let in.
+    async fn do_as_told(&self, path: &str, body: &[u8]) -> Answer {
+        let live = self.live.load_full();
+        match path {
+            "/api/purge" => purge::purge(&live, body).await,
+            "/api/release" => findings::release(&live, body).await,
+            "/api/audit" => findings::all(&live).await,
+            _ => Ok(compiled::shown(&live.table)),
         }
     }
 
@@ -112,103 +187,58 @@ impl Door {
     }
 
     /// The body of a request from somebody who may come in.
-    async fn read(&self, request: Request<Incoming>) -> Result<Bytes, Denied> {
-        self.admit(request.headers())?;
-        let body = Body::client(request.into_body());
-        match body::read_up_to(body, MAX_REQUEST).await {
-            Read::Whole(bytes) => Ok(bytes),
-            Read::Longer(_) | Read::Broken(_) => Err(Denied(
+    async fn read(
+        &self,
+        peer: Option<IpAddr>,
+        request: Request<Incoming>,
+    ) -> Result<Bytes, Denied> {
+        let live = self.live.load_full();
+        let now = live.ground.clock.now_ms();
+        let admitted = self
+            .porter
+            .admit(peer, request.method(), request.headers(), now);
+        admitted.inspect_err(|denied| live.ground.metrics.door_refused(denied.status.as_u16()))?;
+        let patience = ClientLimits::default().body_timeout;
+        let body = Body::client(request.into_body()).within(Some(MAX_REQUEST as u64), patience);
+        let (status, why) = match body::read_up_to(body, MAX_REQUEST).await {
+            Read::Whole(bytes) => return Ok(bytes),
+            Read::Broken(error) if error.detail() == Detail::ClientSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                "the request's body took too long",
+            ),
+            Read::Broken(error) if error.detail() == Detail::ClientGone => {
+                (StatusCode::BAD_REQUEST, "the request's body broke off")
+            }
+            Read::Longer(_) | Read::Broken(_) => (
                 StatusCode::PAYLOAD_TOO_LARGE,
-                format!("at most {MAX_REQUEST} bytes are read"),
-            )),
-        }
-    }
-
-    /// Lets in whoever has the token; without one set, whoever talks to this machine by its own
-    /// name and is not a page of another site (the listener is on loopback then).
-    fn admit(&self, headers: &HeaderMap) -> Result<(), Denied> {
-        let Some(token) = &self.settings.token else {
-            return admit_local(headers);
+                "the request's body is too large",
+            ),
         };
-        let given = headers
-            .get(header::AUTHORIZATION)
-            .map(HeaderValue::as_bytes)
-            .unwrap_or_default();
-        let wanted = format!("Bearer {}", token.reveal());
-        if bool::from(given.ct_eq(wanted.as_bytes())) {
-            return Ok(());
-        }
-        Err(Denied(
-            StatusCode::UNAUTHORIZED,
-            "Authorization: Bearer TOKEN is wanted, the one of [admin] token".into(),
-        ))
+        Err(Denied::for_good(status, why))
     }
 }
 
-/// A page that a person on this machine looks at may send requests here, and may have its name
-/// resolve to this machine; it cannot hide its `Origin`, nor send a `Host` that is ours.
-fn admit_local(headers: &HeaderMap) -> Result<(), Denied> {
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default();
-    if headers.contains_key(header::ORIGIN) || !is_loopback_name(host) {
-        let why = "only callers on this machine come in without a token: set [admin] token";
-        return Err(Denied(StatusCode::FORBIDDEN, why.into()));
-    }
-    Ok(())
-}
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
-fn is_loopback_name(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
+/// A refusal as JSON, with the header that is owed with its status: RFC 9110 §15.5.2, §15.5.6; RFC
+/// 6585 §4.
+fn refused(denied: &Denied, path: &str) -> Response<Body> {
+    let mut answer = reply::json(denied.status, &json!({ "error": denied.why }));
+    let headers = answer.headers_mut();
+    let owed = match denied.status {
+        StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
+        StatusCode::METHOD_NOT_ALLOWED if CHANGING.contains(&path) => Some((header::ALLOW, "POST")),
+        StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, "GET, HEAD")),
+        _ => None,
     };
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost")
-        || bare
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-/// The header that a refusal is to carry by its status: RFC 9110 §15.5.2 and §15.5.6.
-fn owed_with(status: StatusCode, path: &str) -> Option<(HeaderName, HeaderValue)> {
-    let (name, value) = match status {
-        StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Bearer"),
-        StatusCode::METHOD_NOT_ALLOWED if CHANGING.contains(&path) => (header::ALLOW, "POST"),
-        StatusCode::METHOD_NOT_ALLOWED => (header::ALLOW, "GET, HEAD"),
-        _ => return None,
-    };
-    Some((name, HeaderValue::from_static(value)))
-}
-
-fn only(method: &str) -> Denied {
-    Denied(StatusCode::METHOD_NOT_ALLOWED, format!("only {method}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_names_of_this_machine_are_loopback_names() {
-        for ours in [
-            "localhost",
-            "LOCALHOST:9090",
-            "127.0.0.1:9090",
-            "[::1]:9090",
-            "127.1.2.3",
-        ] {
-            assert!(is_loopback_name(ours), "{ours}");
-        }
-        for theirs in [
-            "",
-            "evil.example",
-            "localhost.evil.example:9090",
-            "10.0.0.1",
-            "127.0.0.1.evil.example",
-        ] {
-            assert!(!is_loopback_name(theirs), "{theirs}");
-        }
+    headers.extend(owed.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    if let Some(wait) = denied.wait {
+        let seconds = HeaderValue::from(wait.as_millis().div_ceil(1000) as u64);
+        headers.insert(header::RETRY_AFTER, seconds);
     }
+    if denied.closes {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }

@@ -96,7 +96,7 @@ fn shown<'n>(table: &Table, node: &'n str) -> &'n str {
 }
 
 fn bad(why: String) -> Denied {
-    Denied(StatusCode::BAD_REQUEST, why)
+    Denied::new(StatusCode::BAD_REQUEST, why)
 }
 
 #[cfg(test)]

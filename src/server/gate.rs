@@ -7,8 +7,12 @@ use crate::metrics::Metrics;
 use crate::rules::settings::{ClientLimits, Listen};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::{Request, Response};
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::fs::Permissions;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +24,9 @@ use tokio_util::task::TaskTracker;
 /// Pause after an accept that failed, mostly for want of file descriptors: going on at once would
 /// spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections that may wait on a socket to be accepted, as many as tokio lets wait at an address.
+const BACKLOG: i32 = 1024;
 
 /// Where a listener really stands: port 0 is resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,8 +197,21 @@ impl Listener {
     }
 }
 
+/// Who may use a listener.
+#[derive(Clone, Copy)]
+pub(super) enum Access {
+    /// Whoever reaches it; of a socket, whomever the umask lets.
+    Anybody,
+    /// Of a socket, only this process's user: nothing else is asked of who comes by it.
+    OwnerOfSocket,
+}
+
 /// Binds what `[proxy] listen` or `[admin] listen`, named by `what`, says.
-pub(super) async fn bind(listen: &Listen, what: &str) -> Result<(Listener, Bound), String> {
+pub(super) async fn bind(
+    listen: &Listen,
+    what: &str,
+    access: Access,
+) -> Result<(Listener, Bound), String> {
     match listen {
         Listen::Tcp(address) => {
             let failed = |error| {
@@ -203,11 +223,23 @@ pub(super) async fn bind(listen: &Listen, what: &str) -> Result<(Listener, Bound
         }
         Listen::Unix(path) => {
             remove_abandoned(path).await;
-            let listener = UnixListener::bind(path)
+            let listener = socket(path, access)
                 .map_err(|error| format!("{what} = \"unix:{}\": {error}", path.display()))?;
             Ok((Listener::Unix(listener), Bound::Unix(path.clone())))
         }
     }
+}
+
+/// Nobody can connect before it listens, so there is no moment at which others may use it.
+fn socket(path: &Path, access: Access) -> std::io::Result<UnixListener> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    if let Access::OwnerOfSocket = access {
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    }
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    UnixListener::from_std(OwnedFd::from(socket).into())
 }
 
 /// A socket file that nobody listens on is left over from a process that was killed.

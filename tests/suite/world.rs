@@ -331,7 +331,8 @@ impl Sidecar {
 
     /// Sends a request to the admin door.
     pub async fn door(&self, method: &str, target: &str, body: &str) -> Got {
-        ask(self.admin(), method, target, &[("host", "localhost")], body).await
+        let headers = [("host", "localhost"), ("content-type", "application/json")];
+        ask(self.admin(), method, target, &headers, body).await
     }
 
     /// Drops patterns by hand.

@@ -236,9 +236,9 @@ impl Program {
 
     /// Drops patterns by hand.
     pub async fn purge(&self, patterns: &[&str]) {
-        let host = [("host", "localhost")];
+        let headers = [("host", "localhost"), ("content-type", "application/json")];
         let body = json!({ "drop": patterns }).to_string();
-        let got = ask(self.admin, "POST", "/api/purge", &host, &body).await;
+        let got = ask(self.admin, "POST", "/api/purge", &headers, &body).await;
         assert_eq!(got.status, 200, "{}", got.text());
     }
 
