@@ -1,4 +1,5 @@
 //! What the command does, one file per call.
 
 pub mod check; // `sidecache check`
+mod discreet; // what the process lets out about itself
 pub mod run; // `sidecache run`

@@ -1,17 +1,16 @@
 //! `sidecache [run]`: the proxy, until it is told to stop.
 
+use super::discreet;
 use crate::rules::settings::{OriginAddress, StoreUrl};
 use crate::server::Server;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Runs until SIGTERM or SIGINT; SIGHUP reloads the rules. Status 0 after a drain,
 /// whether or not it had to cut something off.
 pub fn run(rules: &Path) -> ExitCode {
-    start_logging();
+    discreet::begin();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -76,18 +75,4 @@ fn introduction(server: &Server) -> String {
         table.rules.len(),
         table.sets.len(),
     )
-}
-
-fn start_logging() {
-    let filter =
-        EnvFilter::try_from_env("SIDECACHE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    if std::env::var("SIDECACHE_LOG_FORMAT").is_ok_and(|format| format == "json") {
-        builder.json().init();
-    } else {
-        builder.init();
-    }
 }
