@@ -1,5 +1,6 @@
 //! `sidecache check [FILE]`: every problem and warning of a rules file.
 
+use super::discreet;
 use crate::server;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::process::ExitCode;
 
 /// Prints what is wrong with a rules file, and what it holds; status 1 on a problem.
 pub fn check(file: &Path) -> ExitCode {
+    discreet::begin();
     match server::load(file, std::io::stderr().is_terminal()) {
         Ok((table, warnings)) => {
             eprint!("{warnings}");

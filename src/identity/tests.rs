@@ -215,3 +215,24 @@ fn any_credential_sees_every_authorization_and_every_named_source() {
         assert_eq!(any_credential(None, &headers), without, "{name}: {value}");
     }
 }
+
+#[test]
+fn no_debug_output_shows_a_header_that_carries_a_credential() {
+    let named = TokenSource::Header(HeaderName::from_static("x-session"));
+    let settings = IdentitySettings {
+        token: vec![named],
+        ..settings(Scheme::Raw)
+    };
+    let mut headers = HeaderMap::new();
+    for name in ["authorization", "cookie", "x-session"] {
+        let name = HeaderName::from_static(name);
+        headers.append(name.clone(), HeaderValue::from_static("hunter2"));
+        headers.append(name, HeaderValue::from_static("a=hunter2"));
+    }
+    headers.append("accept", HeaderValue::from_static("text/html"));
+    mark_sensitive(Some(&settings), &mut headers);
+    let shown = format!("{headers:?} {:?}", credentials(Some(&settings), &headers));
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(shown.contains("text/html"), "{shown}");
+    assert_eq!(headers.len(), 7, "and nothing is lost");
+}

@@ -6,6 +6,7 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 const SECRET: &str = "jwt-secret-7f3a91";
 const PASSWORD: &str = "redis-password-20c4";
 const TOKEN: &str = "admin-token-5be8d2";
+const SEAL: &str = "c2VhbC1rZXktc2VhbC1rZXktc2VhbC1rZXktMDAwMDE=";
 const EMAIL: &str = "ann.secret@clinic.example";
 
 const PERSONAL: &str = r#"
@@ -29,6 +30,14 @@ query = []
 ttl = "5m"
 public = true
 
+[[cache]]
+name = "suggestion"
+match = "POST /suggestion"
+key = "ai:{body.symptoms | hash}"
+body = ["symptoms"]
+ttl = "5m"
+public = true
+
 [[invalidate]]
 name = "mine-changed"
 on = "POST /mine/change"
@@ -48,8 +57,10 @@ async fn origin() -> Origin {
     .await
 }
 
-/// Traffic of every kind, with a secret in every place that may hold one.
-async fn traffic(process: &Process, redis: &mut RedisServer) {
+/// Traffic of every kind, with a secret in every place that may hold one. Returns all that sidecache
+/// said of itself in answers: what the door told, `Cache-Status`, and errors.
+async fn traffic(process: &Process, redis: &mut RedisServer) -> String {
+    let mut said = String::new();
     let proxy = process.proxy();
     let jwt = token();
     let bearer = format!("Bearer {jwt}");
@@ -83,6 +94,13 @@ async fn traffic(process: &Process, redis: &mut RedisServer) {
         )
         .await;
         let body = r#"{"name": "request-body-77fe"}"#;
+        let symptoms = r#"{"symptoms": "symptom-c0ff"}"#;
+        let asked = world::ask(proxy, "POST", "/suggestion", &[json], symptoms).await;
+        said += asked.cache_status();
+        let doubtful = [("host", "a b"), ("cookie", cookie.as_str())];
+        let refused = world::ask(proxy, "GET", "/by/ann.secret", &doubtful, "").await;
+        assert_eq!(refused.status, 400);
+        said += &format!("{:?} {}", refused.headers, refused.text());
         world::ask(
             proxy,
             "POST",
@@ -109,6 +127,19 @@ async fn traffic(process: &Process, redis: &mut RedisServer) {
             &purge,
         )
         .await;
+        let told = world::ask(
+            process.door(),
+            "GET",
+            "/api/audit?token=wrong-token-0d0d",
+            &[],
+            "",
+        );
+        said += &told.await.text();
+        for target in ["/metrics", "/readyz", "/api/audit", "/api/rules"] {
+            let headers = [("authorization", admin.as_str())];
+            let told = world::ask(process.door(), "GET", target, &headers, "").await;
+            said += &format!("{:?} {}", told.headers, told.text());
+        }
         redis.kill();
     }
     redis.restart();
@@ -119,6 +150,7 @@ async fn traffic(process: &Process, redis: &mut RedisServer) {
     process.write_rules("namespace = \"${JWT_SECRET}\"\n[store]\nurl = \"${REDIS_URL}\"");
     process.signal("-HUP");
     process.logs("the rules were not reloaded").await;
+    said
 }
 
 #[tokio::test]
@@ -128,27 +160,37 @@ async fn no_secret_and_nobodys_data_stand_in_the_most_detailed_log() {
     let url = redis
         .url()
         .replace("redis://", &format!("redis://:{PASSWORD}@"));
-    let text = rules(origin.address, "${REDIS_URL}", "5m").replacen(
-        "[admin]",
-        "[admin]\ntoken = \"${ADMIN_TOKEN}\"",
-        1,
-    );
+    let text = rules(origin.address, "${REDIS_URL}", "5m")
+        .replacen("[admin]", "[admin]\ntoken = \"${ADMIN_TOKEN}\"", 1)
+        .replacen(
+            "[store]",
+            "[audit]\nleak = 1.0\n[store]\nseal = \"${SEAL}\"",
+            1,
+        );
     let environment = [
         ("SIDECACHE_LOG", "trace"),
         ("JWT_SECRET", SECRET),
         ("REDIS_URL", &url),
         ("ADMIN_TOKEN", TOKEN),
+        ("SEAL", SEAL),
     ];
     let process = Process::start_with(&format!("{text}{PERSONAL}"), &environment);
-    traffic(&process, &mut redis).await;
+    let said = traffic(&process, &mut redis).await;
     let logged = process.logged();
     assert!(logged.contains("answered"), "something is logged");
+    assert!(
+        said.contains("sidecache_requests_total") && said.contains("by:{name}"),
+        "{said}"
+    );
     let jwt = token();
     let secrets = [
         SECRET,
         PASSWORD,
         TOKEN,
+        SEAL,
+        "seal-key-",
         EMAIL,
+        "symptom-c0ff",
         &jwt,
         jwt.rsplit('.').next().expect("a signature"),
         "ann.secret",
@@ -165,6 +207,39 @@ async fn no_secret_and_nobodys_data_stand_in_the_most_detailed_log() {
     for secret in secrets {
         let line = logged.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret}");
+        assert!(!said.contains(secret), "{secret}: {said}");
+    }
+    let by_others = logged.lines().filter(|line| !is_ours(line));
+    assert_eq!(by_others.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+/// Whether a line of the log is an event of ours, or goes on with one, or warns.
+fn is_ours(line: &str) -> bool {
+    let mut words = line.split_whitespace().skip(1);
+    match words.next() {
+        Some("TRACE" | "DEBUG" | "INFO") => words
+            .next()
+            .is_some_and(|target| target.starts_with("sidecache")),
+        _ => true,
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_refuses_the_password_is_told_of_without_it() {
+    let origin = origin().await;
+    let redis = RedisServer::start_with(&["--requirepass", "another-password"]);
+    let url = redis
+        .url()
+        .replace("://", &format!("://ann.secret:{PASSWORD}@"));
+    let environment = [("SIDECACHE_LOG", "trace"), ("REDIS_URL", url.as_str())];
+    let text = rules(origin.address, "${REDIS_URL}", "5m");
+    let process = Process::start_with(&text, &environment);
+    process.logs("store").await;
+    process.get("/kept").await;
+    let logged = process.logged();
+    assert!(logged.contains("WARN"), "{logged}");
+    for secret in [PASSWORD, "ann.secret"] {
+        assert!(!logged.contains(secret), "{logged}");
     }
 }
 
@@ -208,6 +283,16 @@ fn problems_show_the_line_but_not_the_secret_on_it() {
         ),
         format!("[admin]\nlisten = \"0.0.0.0:no\"\ntoken = \"{TOKEN}\""),
         format!("[admin]\ntokem = \"{TOKEN}\""),
+        format!("[store]\nseal = \"{SEAL}=\""),
+        format!("[store]\nseal = \"${{SEAL}}\"\nseal_previous = [\"{SEAL}\", \"{SEAL}x\"]"),
+        format!("[store]\nseal = \"${{SEAL}}\"\nseal_previous = [\n  \"{SEAL}x\",\n]"),
+        "[admin]\nlisten = \"0.0.0.0:9\"\ntoken = \"${SHORT_TOKEN}\"".to_owned(),
+        "[store]\nseal = \"${TOKEN}\"".to_owned(),
+        "[store]\ntimeout = \"${TOKEN}\"".to_owned(),
+        "[identity]\ntoken = [\"${TOKEN}\"]".to_owned(),
+        "[identity]\ntoken = \"cookie:a\"\nverify = { algorithm = \"RS256\", public_key = \"${TOKEN}\" }"
+            .to_owned(),
+        "[[cache]]\nname = \"${TOKEN}\"\n[[cache]]\nname = \"${TOKEN}\"".to_owned(),
         format!("[admin]\ntokem = \"\"\"{TOKEN}\"\"\""),
         format!("[admin]\nTOKEN = \"${{UNSET:-{TOKEN}}}\""),
         format!(
@@ -221,12 +306,17 @@ fn problems_show_the_line_but_not_the_secret_on_it() {
         for mode in ["check", "run"] {
             let mut command = super::command();
             command.env("REDIS_URL", format!("redis://:{PASSWORD}@:notaport/x"));
+            command.envs([
+                ("TOKEN", TOKEN),
+                ("SEAL", SEAL),
+                ("SHORT_TOKEN", "short-7c1d"),
+            ]);
             let refused = super::output(command.arg(mode).env("SIDECACHE_RULES", &path));
             assert_eq!(refused.status.code(), Some(1), "{mode} {line}");
             said += &super::stderr(&refused);
         }
         assert!(said.matches("rules.toml:").count() >= 2, "{said}");
-        for secret in [PASSWORD, SECRET, TOKEN] {
+        for secret in [PASSWORD, SECRET, TOKEN, SEAL, "short-7c1d"] {
             assert!(!said.contains(secret), "{said}");
         }
     }

@@ -216,3 +216,23 @@ async fn asked(socket: &Path) -> String {
     stream.read_to_string(&mut heard).await.expect("an answer");
     heard
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_crash_leaves_no_dump_of_what_it_keeps() {
+    let origin = hello().await;
+    let process = Process::start(&rules(origin.address, "memory:", "5m"));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.child.id()));
+    let limits = limits.expect("it runs");
+    let cores = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let words: Vec<&str> = cores.expect("a limit").split_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"], "{limits}");
+    assert_eq!(process.get("/kept").await.outcome(), "miss");
+    let metrics = process.metrics().await;
+    assert!(
+        metrics.contains("process_resident_memory_bytes "),
+        "{metrics}"
+    );
+}
