@@ -74,6 +74,7 @@ fn set(table: &Table, set: &Set) -> Json {
         "on": routes(&set.routes),
         "drop": set.drops.iter().map(drop).collect::<Vec<_>>(),
         "commits": classes.chain(statuses).collect::<Vec<_>>(),
+        "soft": set.soft,
     })
 }
 
