@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::proxy;
 use crate::quarantine::Quarantine;
 use crate::rules;
-use crate::rules::settings::{ClientLimits, VerifyKey};
+use crate::rules::settings::{AdminSettings, ClientLimits, VerifyKey};
 use crate::rules::table::Table;
 use crate::store::{Opening, Store};
 use arc_swap::ArcSwap;
@@ -101,13 +101,7 @@ impl Server {
         store.listen(table.answers_from_memory());
         let proxy_listener = bind(&table.proxy.listen, "[proxy] listen", Access::Anybody).await?;
         let admin_listener = match &table.admin {
-            Some(admin) => {
-                let access = match admin.token {
-                    Some(_) => Access::Anybody,
-                    None => Access::OwnerOfSocket,
-                };
-                Some(bind(&admin.listen, "[admin] listen", access).await?)
-            }
+            Some(admin) => Some(bind(&admin.listen, "[admin] listen", access(admin)).await?),
             None => None,
         };
         if !store.connected().await {
@@ -244,6 +238,14 @@ fn open_door(listener: (Listener, Bound), metrics: Arc<Metrics>, door: Door) -> 
             async move { door.answer(peer, request).await }
         },
     })
+}
+
+/// Whoever has the token may come by any way there is.
+fn access(admin: &AdminSettings) -> Access {
+    match admin.token {
+        Some(_) => Access::Anybody,
+        None => Access::OwnerOfSocket,
+    }
 }
 
 /// How long nodes live: an entry dies with its nodes, so they outlive it by far, whenever in their
