@@ -146,6 +146,13 @@ impl RedisServer {
         self.ask(&words)
     }
 
+    /// What a backup of it would hold: the file that it writes of itself, not compressed.
+    pub fn dump(&self) -> Vec<u8> {
+        self.say("CONFIG SET rdbcompression no");
+        assert_eq!(self.say("SAVE"), "OK");
+        std::fs::read(self.home.path().join("dump.rdb")).expect("a dump")
+    }
+
     /// How often a command (lower case) was called, by anyone, since the start.
     pub fn calls(&self, command: &str) -> u64 {
         let stats = self.say("INFO commandstats");
@@ -164,6 +171,12 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Whether bytes hold a word, in whatever case.
+pub fn holds(bytes: &[u8], word: &str) -> bool {
+    let mut parts = bytes.windows(word.len());
+    parts.any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// A port of loopback that nobody listens on now.

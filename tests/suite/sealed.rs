@@ -1,10 +1,9 @@
 //! Sealed values and hidden names: what a reader of Redis learns, what a writer to it can bring
 //! about, and how keys are changed.
 
-use crate::redis::{RedisServer, eventually};
+use crate::redis::{RedisServer, eventually, holds};
 use crate::world::{Asked, Origin, Reply, Sidecar, head};
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -70,22 +69,9 @@ async fn sidecar(origin: &Origin, redis: &RedisServer, keys: &[&str]) -> Sidecar
     Sidecar::with_file(&format!("{head}{RULES}")).await
 }
 
-/// What each file that Redis would write of itself holds.
-fn dump(redis: &RedisServer) -> Vec<u8> {
-    redis.say("CONFIG SET rdbcompression no");
-    assert_eq!(redis.say("SAVE"), "OK");
-    let directory = redis.say("CONFIG GET dir");
-    let directory = directory.lines().last().expect("a directory");
-    std::fs::read(Path::new(directory).join("dump.rdb")).expect("a dump")
-}
-
 fn found_in(bytes: &[u8]) -> Vec<&'static str> {
-    let holds = |word: &&str| {
-        bytes
-            .windows(word.len())
-            .any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
-    };
-    PERSONAL.into_iter().filter(holds).collect()
+    let found = PERSONAL.into_iter().filter(|word| holds(bytes, word));
+    found.collect()
 }
 
 fn names(redis: &RedisServer) -> BTreeSet<String> {
@@ -138,13 +124,13 @@ async fn a_dump_of_redis_holds_nothing_personal_once_values_are_sealed() {
     let redis = RedisServer::start();
     use_it(&sidecar(&origin, &redis, &[]).await).await;
     assert_eq!(
-        found_in(&dump(&redis)),
+        found_in(&redis.dump()),
         PERSONAL,
         "the search finds what is there"
     );
     redis.say("FLUSHALL");
     use_it(&sidecar(&origin, &redis, &[KEY]).await).await;
-    assert_eq!(found_in(&dump(&redis)), Vec::<&str>::new());
+    assert_eq!(found_in(&redis.dump()), Vec::<&str>::new());
     assert!(names(&redis).len() >= 5, "{:?}", names(&redis));
     assert!(names(&redis).iter().all(|name| name.starts_with("test:")));
 }

@@ -17,7 +17,7 @@ fn the_shipped_file_compiles_without_a_problem_or_a_warning() {
         render("rules.toml", text, &checked.problems, false)
     );
     let table = checked.table.expect("no problem");
-    assert_eq!((table.rules.len(), table.sets.len()), (11, 13));
+    assert_eq!((table.rules.len(), table.sets.len()), (11, 14));
     let nodes = |path| {
         table
             .read(&Method::GET, path)
@@ -32,7 +32,7 @@ fn the_shipped_file_compiles_without_a_problem_or_a_warning() {
     assert_eq!(nodes("/api/v1/doctor"), Some(below(&[0, 1, 2])));
     let details = [below(&[0, 1, 2]), vec![NodeAt::Exact]].concat();
     assert_eq!(nodes("/API/v1/doctor/42/"), Some(details));
-    assert_eq!(nodes("/api/v1/user/me"), Some(below(&[0, 1, 2])));
+    assert_eq!(nodes("/api/v1/user/me"), Some(below(&[0, 1, 2, 3])));
 }
 
 #[test]
@@ -65,6 +65,10 @@ fn the_shipped_file_knows_every_read_and_write_of_the_backend() {
     );
     assert!(drops(Method::DELETE, "/api/v1/doctor/soft/9").contains(&"ai:*".to_owned()));
     assert!(drops(Method::POST, "/api/v1/auth/login").is_empty());
+    for end in ["/api/v1/auth/logout", "/api/v1/auth/change-password"] {
+        let dropped = drops(Method::POST, end);
+        assert!(dropped.contains(&"sessions:user:{claims.email}:*".to_owned()));
+    }
     assert!(drops(Method::GET, "/api/v1/doctor").is_empty());
 }
 
