@@ -49,8 +49,10 @@ pub struct Asked {
     pub wants_part: bool,
     /// Nothing is known against serving it stale: it needs no identity, or that is verified.
     pub may_be_stale: bool,
-    /// The credential that the origin is sent is in the key.
+    /// The origin is sent a credential, and the key says whose.
     is_personal: bool,
+    /// The origin is sent a credential, and the key says only of what role.
+    is_of_a_role: bool,
     /// What of its own conditions the origin is sent where nothing is kept.
     conditions: HeaderMap,
 }
@@ -82,6 +84,10 @@ impl Asked {
         fit_query(rule, &query)?;
         let document = fit_body(rule, &parts.headers, body)?;
         let who = identify(rule, identities, &parts.headers, now)?;
+        let role = identities
+            .settings
+            .map_or("role", |settings| &settings.role);
+        let has_owner = rule.key.tells_people_apart(role);
         let inputs = Inputs {
             method: read_method(&parts.method),
             captures: &matched.captures,
@@ -100,7 +106,14 @@ impl Asked {
             route: matched.route,
             host_is_variant: table.proxy.hosts.is_none(),
             offered: offered(&parts.headers),
-            plain: plain(rule, parts, &query, document.as_ref(), &who)?,
+            plain: plain(
+                rule,
+                parts,
+                &query,
+                document.as_ref(),
+                &who,
+                identities.settings,
+            )?,
             host,
             rule: rule.clone(),
             place: String::new(),
@@ -110,7 +123,8 @@ impl Asked {
             },
             wants_part: parts.method == Method::GET && parts.headers.contains_key(header::RANGE),
             may_be_stale: who.credential.is_none() || who.claims.is_some(),
-            is_personal: who.credential.is_some() || keys_authorization(rule),
+            is_personal: (who.credential.is_some() && has_owner) || keys_authorization(rule),
+            is_of_a_role: who.credential.is_some() && !has_owner,
             conditions: conditions(rule, &parts.headers),
         };
         if rule.ttl == Ttl::Origin {
@@ -145,7 +159,7 @@ impl Asked {
     pub fn is_shared(&self) -> bool {
         match self.rule.ttl {
             Ttl::Origin => !self.is_personal,
-            Ttl::Fixed(_) => self.rule.public,
+            Ttl::Fixed(_) => self.rule.public || self.is_of_a_role,
         }
     }
 
@@ -172,10 +186,12 @@ impl Asked {
 
     /// Whether the client sent a header that answers turn out to vary by and that a fill withheld.
     pub fn withheld(&self, known: &[HeaderName], now_known: &[HeaderName]) -> bool {
-        self.rule.forward == Forward::Keyed
-            && now_known
-                .iter()
-                .any(|name| !known.contains(name) && self.offered.contains_key(name))
+        let left_out = |name: &HeaderName| {
+            self.rule.forward == Forward::Keyed || !self.plain.headers.contains_key(name)
+        };
+        now_known
+            .iter()
+            .any(|name| !known.contains(name) && self.offered.contains_key(name) && left_out(name))
     }
 
     /// The request that fills the entry, without forwarding headers: on the condition that what is

@@ -3,10 +3,11 @@
 //! A public answer is fetched without the credential of whoever asked. Now and then, after such a
 //! fetch, the origin is asked again in the background: with the credential, without it, and, where the
 //! two answers differ, once more each. Where both are equal to themselves and not to each other, the
-//! answer has an owner, and the rule keeps what it must not: it is put in **quarantine**.
+//! answer has an owner, and the rule keeps what it must not: it is put in **quarantine**. So is one that
+//! succeeds only with the credential: it was never public.
 //!
-//! Only successes are compared. To refuse a stranger's bad credential on an open route is no leak,
-//! and must not become a way to switch a cache off.
+//! To refuse a stranger's bad credential on an open route is no leak, and must not become a way to
+//! switch a cache off.
 
 use crate::asked::Asked;
 use crate::body::{self, Body, Read};
@@ -37,12 +38,20 @@ pub struct Evidence {
     pub length: (usize, usize),
 }
 
+/// Answers that tell how the origin is, not who asks: time-outs, limits, an origin that is away.
+const OF_THE_MOMENT: [u16; 5] = [408, 429, 502, 503, 504];
+
+fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
+}
+
 /// What asking again came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
     Same,
     Differs,
-    /// An answer that is no success, is too long or broke off, or differs from itself.
+    /// The credential was refused; or an answer was of the moment, too long or broke off, or differs
+    /// from itself.
     Unclear,
 }
 
@@ -123,6 +132,9 @@ impl Audit {
         let Some((with, without)) = self.pair().await else {
             return (Found::Unclear, None);
         };
+        if !is_success(with.status) {
+            return (Found::Unclear, None);
+        }
         if with == without {
             return (Found::Same, None);
         }
@@ -166,7 +178,7 @@ impl Audit {
     async fn answered(&self, response: Response<Body>) -> Option<Answered> {
         let table = &self.live.table;
         let status = response.status();
-        if !status.is_success() {
+        if OF_THE_MOMENT.contains(&status.as_u16()) {
             return None;
         }
         let (limit, patience) = (table.store.max_entry, table.proxy.origin_timeout);

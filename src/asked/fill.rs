@@ -2,9 +2,10 @@
 
 use super::who::Who;
 use crate::headers;
-use crate::identity::cookie;
+use crate::identity::{carrier_names, cookie};
 use crate::inputs::{Query, canonical};
 use crate::outcome::Detail;
+use crate::rules::settings::IdentitySettings;
 use crate::rules::table::{Forward, Rule, Shaping, Ttl};
 use crate::rules::template::Source;
 use bytes::Bytes;
@@ -41,18 +42,28 @@ pub(super) fn offered(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// What the origin is asked: method, path, the keyed part of query and body, the keyed headers and
-/// cookies, and the credential where the rule knows who asks.
+/// cookies, and the credential where the rule knows who asks. `forward = "all"` adds the client's other
+/// headers, but no credential of one person to an answer that is kept for everybody.
 pub(super) fn plain(
     rule: &Rule,
     parts: &Parts,
     query: &Query,
     body: Option<&Json>,
     who: &Who,
+    identity: Option<&IdentitySettings>,
 ) -> Result<Plain, Detail> {
     let mut sent = match rule.forward {
         Forward::Keyed => keyed_headers(rule, &parts.headers),
         Forward::All => everything_forwardable(&offered(&parts.headers)),
     };
+    if is_for_everybody_whatever_the_origin_says(rule) {
+        let keyed = keyed_headers(rule, &parts.headers);
+        for name in carrier_names(identity) {
+            sent.remove(&name);
+            let lines = keyed.get_all(&name).iter().cloned();
+            sent.extend(lines.map(|line| (name.clone(), line)));
+        }
+    }
     if rule.forward == Forward::Keyed {
         for (name, value) in who
             .credential
@@ -78,6 +89,11 @@ pub(super) fn plain(
         headers: sent,
         body,
     })
+}
+
+/// With `ttl = "origin"` the origin says of each answer whether it may be shared (RFC 9111 §3.5).
+fn is_for_everybody_whatever_the_origin_says(rule: &Rule) -> bool {
+    rule.public && rule.ttl != Ttl::Origin
 }
 
 fn keyed_headers(rule: &Rule, client: &HeaderMap) -> HeaderMap {

@@ -7,6 +7,7 @@ mod fingerprint;
 mod identity;
 mod keys;
 mod layout;
+mod personal;
 mod routes;
 mod soft;
 

@@ -105,7 +105,23 @@ impl Segment {
     }
 }
 
+/// Claims that many tokens share, or that say nothing of whose a token is (RFC 7519 §4.1).
+const OF_MANY: [&str; 10] = [
+    "iss", "aud", "exp", "nbf", "iat", "typ", "azp", "scope", "role", "roles",
+];
+
 impl Template {
+    /// Whether keys made of it are different for different people, as far as their claims can tell:
+    /// `role` names the claim that many have in common.
+    pub fn tells_people_apart(&self, role: &str) -> bool {
+        self.placeholders()
+            .any(|placeholder| match &placeholder.source {
+                Source::Token => true,
+                Source::Claim(name) => name != role && !OF_MANY.contains(&name.as_str()),
+                _ => false,
+            })
+    }
+
     /// All placeholders, left to right.
     pub fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
         self.segments.iter().flat_map(Segment::placeholders)

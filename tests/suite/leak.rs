@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 const ANN: &[(&str, &str)] = &[("authorization", "ann")];
 
-/// `/leaky` tells each caller his own; `/open` everybody the same; `/guarded` refuses strangers' tokens;
+/// `/leaky` tells each caller his own; `/open` everybody the same; `/guarded` refuses strangers' tokens,
+/// `/private` strangers;
 /// `/restless` never says the same twice.
 async fn clinic() -> Origin {
     let asked = Arc::new(AtomicUsize::new(0));
@@ -18,6 +19,7 @@ async fn clinic() -> Origin {
             let who = who.unwrap_or("nobody").to_owned();
             match request.target.as_str() {
                 "/leaky" => Reply::json(format!(r#"{{"data": "of {who}"}}"#)),
+                "/private" if who == "nobody" => Reply::of(500, "text/plain", "who?"),
                 "/guarded" if who != "nobody" => Reply::of(401, "text/plain", "who?"),
                 "/restless" => Reply::json(format!(r#"{{"data": {n}}}"#)),
                 _ => Reply::json(r#"{"data": "for all"}"#),
@@ -33,7 +35,9 @@ fn rules(leak: &str) -> String {
             "[[cache]]\nname = \"{name}\"\nmatch = \"GET /{name}\"\nkey = \"{name}:all\"\nquery = []\nttl = \"5m\"\npublic = true\n"
         )
     };
-    let all: String = ["leaky", "open", "guarded", "restless"].map(rule).concat();
+    let all: String = ["leaky", "open", "guarded", "private", "restless"]
+        .map(rule)
+        .concat();
     format!("[audit]\nleak = {leak}\n{all}")
 }
 
@@ -145,6 +149,19 @@ async fn what_is_the_same_refused_or_restless_is_no_leak() {
         .await;
         assert_eq!(detail(&sidecar, &target, ANN).await, "hit -");
     }
+}
+
+#[tokio::test]
+async fn a_route_that_serves_only_who_is_known_was_never_public() {
+    let origin = clinic().await;
+    let sidecar = Sidecar::start(&origin, "memory:", &rules("1.0")).await;
+    let refused = sidecar.get_with("/private", ANN).await;
+    assert_eq!(refused.status, 500, "the stranger's answer");
+    eventually("the leak is found", async || {
+        detail(&sidecar, "/private", ANN).await == "bypass quarantined"
+    })
+    .await;
+    assert_eq!(sidecar.get_with("/private", ANN).await.status, 200);
 }
 
 #[tokio::test]

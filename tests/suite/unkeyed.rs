@@ -257,6 +257,24 @@ async fn a_variant_is_made_from_what_the_origin_is_told_of_the_way() {
     assert!(!theirs.text().contains("/evil"), "{}", theirs.text());
 }
 
+/// With `forward = "all"` the other headers of one client go along, but not who he is.
+#[tokio::test]
+async fn no_credential_goes_along_to_an_answer_for_everybody() {
+    let origin = echo().await;
+    let key = "all:{cookie.lang}";
+    let rules = rule("all", "GET /all", key, "forward = \"all\"");
+    let sidecar = Sidecar::start(&origin, "memory:", &rules).await;
+    let ann = [
+        ("authorization", "ann"),
+        ("cookie", "sid=ann; lang=en"),
+        ("x-evil", "yes"),
+    ];
+    filled(&sidecar, "/all", &ann).await;
+    let asked = origin.last();
+    let sent = ["authorization", "cookie", "x-evil"].map(|name| asked.header(name));
+    assert_eq!(sent, [None, Some("lang=en"), Some("yes")]);
+}
+
 #[tokio::test]
 async fn a_vary_by_host_does_not_send_two_hosts() {
     let origin = echo().await;

@@ -1,13 +1,12 @@
 //! Whose answer is it? A rule either says that credentials do not matter, or knows who asks.
 
 use super::credentials::is_token_cookie;
+use super::personal::{OFTEN_PERSONAL, PERSONAL, SESSIONS, route_with, takes_all_below, words};
 use crate::rules::file::{Draft, File};
-use crate::rules::pattern::Step;
 use crate::rules::problem::Problem;
-use crate::rules::template::{Source, Template};
-
-/// Words of a path that speak of whoever asks.
-const PERSONAL: [&str; 7] = ["me", "my", "self", "mine", "account", "profile", "session"];
+use crate::rules::settings::TokenSource;
+use crate::rules::table::{Forward, Ttl};
+use crate::rules::template::{Filter, Placeholder, Source, Template};
 
 /// Claims without verification, roles without identity, personal answers without an owner.
 pub fn check(file: &File, problems: &mut Vec<Problem>) {
@@ -18,6 +17,12 @@ pub fn check(file: &File, problems: &mut Vec<Problem>) {
         } else if !draft.doubts.of("public") {
             owned(file, draft, problems);
         }
+        if draft.template().is_some() {
+            roles(file, draft, problems);
+            merging(draft, problems);
+            sessions(file, draft, problems);
+        }
+        spread(file, draft, problems);
     }
     for (template, text) in file.sets.iter().flat_map(|set| &set.drops) {
         if uses_claims(template) && file.lacks.verify {
@@ -95,7 +100,7 @@ fn public(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
             help,
         ));
     }
-    if let Some((at, word)) = personal_route(draft) {
+    if let Some((at, word)) = route_with(draft, &PERSONAL) {
         let message = format!("`{word}` speaks of whoever asks, but the rule is public");
         let help =
             "everybody gets the anonymous answer; if it has an owner, key it by `{claims.…}`";
@@ -105,85 +110,177 @@ fn public(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
             "personal?",
             help,
         ));
+    } else if let Some((at, word)) = route_with(draft, &OFTEN_PERSONAL) {
+        let message = format!("`{word}` is often somebody's own, but the rule is public");
+        let help = "if everybody may read it, all is well; else key it by `{claims.…}`";
+        problems.push(Problem::warning(
+            draft.routes_at[at].clone(),
+            message,
+            "personal?",
+            help,
+        ));
     }
 }
 
+/// The claim that tells roles.
+fn role(file: &File) -> &str {
+    file.identity
+        .as_ref()
+        .map_or("role", |identity| &identity.role)
+}
+
+/// Nobody's, or a whole role's, where the route speaks of one person.
 fn owned(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
     let rule = &draft.rule;
     let Some(key) = draft.template().filter(|_| !draft.doubts.of("roles")) else {
         return;
     };
-    if uses_claims(key) || uses_token(key) || !rule.roles.is_empty() {
+    let knows_roles = uses_claims(key) || uses_token(key) || !rule.roles.is_empty();
+    if key.tells_people_apart(role(file)) {
         return;
     }
-    let help = "say `public = true` if credentials do not shape the answer; else add `{claims.…}` or `{token}` to the key, or `roles`";
-    if let Some((at, word)) = personal_route(draft) {
-        let message =
-            format!("`{word}` speaks of whoever asks, but nothing in the rule tells callers apart");
+    if let Some((at, word)) = route_with(draft, &PERSONAL) {
+        let (what, help) = match knows_roles {
+            true => (ONE_ROLE, ONE_ROLE_HELP),
+            false => (NOBODY, NOBODY_HELP),
+        };
+        let message = format!("`{word}` speaks of whoever asks, but {what}");
         problems.push(Problem::error(
             draft.routes_at[at].clone(),
             message,
             "whose?",
             help,
         ));
-    } else if file.identity.is_some() {
+    } else if file.identity.is_some() && !knows_roles {
         let message = format!("`{}` serves only callers without a credential", rule.name);
         problems.push(Problem::warning(
             draft.name_at.clone(),
             message,
             "no identity, not public",
-            help,
+            NOBODY_HELP,
         ));
     }
 }
 
-/// The first route that seems to be about whoever asks, and the word that says so.
-fn personal_route(draft: &Draft) -> Option<(usize, &str)> {
-    let routes = draft.rule.routes.iter().enumerate();
-    let mut literals = routes.flat_map(|(at, route)| {
-        route
-            .pattern
-            .steps()
-            .iter()
-            .filter_map(move |step| match step {
-                Step::Literal(text) => Some((at, text.as_str())),
-                _ => None,
-            })
+const NOBODY: &str = "nothing in the rule tells callers apart";
+const NOBODY_HELP: &str = "say `public = true` if credentials do not shape the answer; else add `{claims.…}` or `{token}` to the key, or `roles`";
+const ONE_ROLE: &str = "all callers of one role would share an answer";
+const ONE_ROLE_HELP: &str =
+    "add a claim to the key that only one person has, as `{claims.email}`, or `{token}`";
+
+/// Several roles, and a key that does not say which: what one was shown, another would be served.
+fn roles(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
+    let (rule, role) = (&draft.rule, role(file));
+    let in_key = rule
+        .key
+        .placeholders()
+        .any(|placeholder| placeholder.source == Source::Token || is_claim(placeholder, role));
+    if rule.public || in_key || rule.roles.len() < 2 {
+        return;
+    }
+    let help = format!("write `{{claims.{role}}}` into the key");
+    let at = draft.roles_at.clone();
+    let all = rule.roles.join(", ");
+    problems.push(match rule.key.tells_people_apart(role) {
+        false => {
+            let message =
+                format!("{all} would share an answer: the key does not say which role asks");
+            Problem::error(at, message, "several roles, one answer", help)
+        }
+        true => {
+            let message =
+                "an answer kept for somebody in one role would be served to him in another";
+            Problem::warning(at, message, "several roles, one answer", help)
+        }
     });
-    literals.find(|(_, text)| {
-        words(text)
-            .iter()
-            .any(|word| PERSONAL.contains(&word.as_str()))
-    })
 }
 
-/// `my-appointment`, `my_appointment`, `myAppointment` → `my`, `appointment`.
-fn words(text: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut lower_before = false;
-    for c in text.chars() {
-        if c == '-' || c == '_' || c == '.' || (c.is_ascii_uppercase() && lower_before) {
-            words.push(String::new());
-        }
-        lower_before = c.is_ascii_lowercase();
-        if c.is_ascii_alphanumeric()
-            && let Some(word) = words.last_mut()
-        {
-            word.push(c.to_ascii_lowercase());
+fn is_claim(placeholder: &Placeholder, name: &str) -> bool {
+    matches!(&placeholder.source, Source::Claim(claim) if claim == name)
+}
+
+/// Filters by which two people, as the origin sees them, come to the same key. A role that `roles`
+/// lists is spelt as it stands there.
+fn merging(draft: &Draft, problems: &mut Vec<Problem>) {
+    if draft.doubts.of("roles") {
+        return;
+    }
+    for (nth, placeholder) in draft.rule.key.placeholders().enumerate() {
+        let Source::Claim(name) = &placeholder.source else {
+            continue;
+        };
+        let merges = placeholder
+            .filters
+            .iter()
+            .any(|filter| *filter != Filter::Hash);
+        let spelt = !draft.rule.roles.is_empty() && name.contains("role");
+        if merges && !spelt {
+            let message = format!("two spellings of `{name}` would share an answer");
+            let help = "leave the filter out, unless the origin takes both for the same";
+            let at = draft.key.placeholder(nth);
+            problems.push(Problem::warning(at, message, "made alike", help));
         }
     }
-    words
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Cookies and headers that seem to tell who asks, and that nobody has verified.
+fn sessions(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
+    let read = |tokens: &Vec<TokenSource>| !tokens.is_empty();
+    let tokens = file.identity.as_ref().map(|identity| &identity.token);
+    if !tokens.map_or(file.lacks.identity, read) {
+        return; // what they are could not be read
+    }
+    for (nth, placeholder) in draft.rule.key.placeholders().enumerate() {
+        let name = match &placeholder.source {
+            Source::Cookie(name) if !is_token_cookie(file, name) => name.as_str(),
+            Source::Header(name) => name.as_str(),
+            _ => continue,
+        };
+        if !words(name)
+            .iter()
+            .any(|word| SESSIONS.contains(&word.as_str()))
+        {
+            continue;
+        }
+        let message =
+            format!("`{name}` seems to tell who asks: its values are in the names of keys");
+        let help =
+            "name it in `[identity] token` and key by `{token}`, its digest; or leave it out";
+        let at = draft.key.placeholder(nth);
+        problems.push(Problem::warning(at, message, "a session?", help));
+    }
+}
 
-    #[test]
-    fn words_are_split_where_people_split_them() {
-        assert_eq!(words("my-appointment"), ["my", "appointment"]);
-        assert_eq!(words("update_MyProfile"), ["update", "my", "profile"]);
-        assert_eq!(words("ME"), ["me"]);
-        assert_eq!(words("medicine"), ["medicine"]);
+/// Rules that share more than anybody has looked at: every path below one, or answers to every header.
+/// With `ttl = "origin"` the origin says of each answer whether it may be shared.
+fn spread(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
+    let rule = &draft.rule;
+    if rule.ttl == Ttl::Origin || draft.doubts.of("ttl") {
+        return;
+    }
+    let shared = rule.public || !rule.roles.is_empty() || uses_claims(&rule.key);
+    let owned = draft
+        .template()
+        .is_none_or(|key| key.tells_people_apart(role(file)));
+    if let Some(at) = takes_all_below(draft).filter(|_| shared && !owned) {
+        let message =
+            "this takes every path below, also those that speak of whoever asks (`me`, `my-…`)";
+        let help = "name the routes, or say `ttl = \"origin\"`, so that the origin decides";
+        problems.push(Problem::warning(
+            draft.routes_at[at].clone(),
+            message,
+            "all of them?",
+            help,
+        ));
+    }
+    if rule.public && rule.forward == Forward::All {
+        let message = "with `forward = \"all\"` any header may shape what everybody is served, and only the origin's `Vary` protects";
+        let help = "leave `forward` out and list headers in `vary`, or say `ttl = \"origin\"`";
+        problems.push(Problem::warning(
+            draft.name_at.clone(),
+            message,
+            "shaped by one, kept for all",
+            help,
+        ));
     }
 }

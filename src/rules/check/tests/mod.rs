@@ -7,6 +7,7 @@ mod credentials;
 mod refused;
 mod shipped;
 mod soft;
+mod whose;
 
 use super::{Checked, Severity, compile};
 use crate::rules::problem::render;
