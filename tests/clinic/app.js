@@ -6,6 +6,7 @@ import { createApi } from "./api.js";
 import { createAuth } from "./auth.js";
 import { cors } from "./cors.js";
 import { openDatabase } from "./db.js";
+import { mirror } from "./mirror.js";
 import { rateLimit } from "./rate-limit.js";
 import appointments from "./routes/appointments.js";
 import authentication from "./routes/authentication.js";
@@ -45,6 +46,7 @@ function assemble(clinic) {
   app.use("/__clinic", express.json(), control(clinic));
   app.use(countRequests(clinic.counts));
   app.use(cors(clinic.settings.origins));
+  if (clinic.settings.mirror) app.use(mirror);
   // The signature covers the exact bytes, so the webhook stands before the parsers and has no prefix.
   app.use(webhook(clinic));
   app.use(rateLimit(clinic.settings.rateLimit));

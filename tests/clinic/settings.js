@@ -20,6 +20,7 @@ export function readSettings(env = process.env) {
     // Requests per peer address in 15 minutes. The real service says 100; tests want no limit.
     rateLimit: number(env, "RATE_LIMIT", 1_000_000),
     trustProxy: env.TRUST_PROXY || "loopback",
+    mirror: env.MIRROR === "1",
     origins: (env.CORS_ORIGINS || "http://localhost:3000,http://localhost:3001").split(","),
   };
 }

@@ -8,6 +8,8 @@ mod answers; // which answers are kept at all
 mod bodies; // whatever passes, passes whole, streaming and unchanged
 mod effort; // what it costs the origin and Redis
 mod freshness; // misses, hits, writes, restarts, lifetimes
+mod hostile; // poisoning and deception
 mod identities; // half a hundred people, every route, zero differences
 mod identity; // who is served what
+mod leak; // a public route that is not
 mod outage; // Redis killed, hung, absent

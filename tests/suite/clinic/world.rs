@@ -234,11 +234,16 @@ impl Program {
         count.map_or(0, |count| count.parse().expect("a count"))
     }
 
+    /// Sends a request to the admin door.
+    pub async fn door(&self, method: &str, path: &str, body: &str) -> Got {
+        let headers = [("host", "localhost"), ("content-type", "application/json")];
+        ask(self.admin, method, path, &headers, body).await
+    }
+
     /// Drops patterns by hand.
     pub async fn purge(&self, patterns: &[&str]) {
-        let headers = [("host", "localhost"), ("content-type", "application/json")];
         let body = json!({ "drop": patterns }).to_string();
-        let got = ask(self.admin, "POST", "/api/purge", &headers, &body).await;
+        let got = self.door("POST", "/api/purge", &body).await;
         assert_eq!(got.status, 200, "{}", got.text());
     }
 
