@@ -36,6 +36,8 @@ pub struct Asked {
     rendered: Rendered,
     host: HeaderValue,
     host_is_variant: bool,
+    /// Where it sets answers apart that have one key.
+    role: Option<String>,
     /// The client's headers with `Accept-Encoding` normalised: what variants are made from.
     offered: HeaderMap,
     /// What the origin is asked, but for the headers that answers vary by.
@@ -125,6 +127,7 @@ impl Asked {
             may_be_stale: who.credential.is_none() || who.claims.is_some(),
             is_personal: (who.credential.is_some() && has_owner) || keys_authorization(rule),
             is_of_a_role: who.credential.is_some() && !has_owner,
+            role: who.role_to_tell(rule, role),
             conditions: conditions(rule, &parts.headers),
         };
         if rule.ttl == Ttl::Origin {
@@ -178,6 +181,7 @@ impl Asked {
             route: self.route,
             host,
             is_secure: headers::is_secure(&self.offered),
+            role: self.role.as_deref(),
             vary,
             headers: &self.offered,
         };

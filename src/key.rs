@@ -48,6 +48,8 @@ pub struct Variant<'r> {
     /// Whether a trusted proxy says that it was asked over TLS: the scheme is part of what is asked
     /// for (RFC 9111 §2), and the origin is told.
     pub is_secure: bool,
+    /// The role of whoever asks, where the rule admits several and its key does not say which.
+    pub role: Option<&'r str>,
     /// The names by which answers vary, sorted.
     pub vary: &'r [HeaderName],
     /// The request's headers, `Accept-Encoding` normalised.
@@ -147,7 +149,8 @@ impl Variant<'_> {
             .iter()
             .filter(|name| self.headers.contains_key(*name))
             .collect();
-        if self.route == 0 && self.host.is_none() && !self.is_secure && present.is_empty() {
+        let is_plain = self.route == 0 && self.host.is_none() && !self.is_secure;
+        if is_plain && self.role.is_none() && present.is_empty() {
             return None;
         }
         let route = &rule.routes[self.route];
@@ -161,6 +164,9 @@ impl Variant<'_> {
         } else {
             b"http"
         });
+        if let Some(role) = self.role {
+            digester.part(b"*role").part(role.as_bytes()); // no header's name
+        }
         for name in present {
             digester.part(name.as_str().as_bytes());
             digester.part(&headers::normal_list(self.headers, name));

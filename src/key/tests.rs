@@ -71,6 +71,7 @@ impl Held {
             route: 0,
             host: None,
             is_secure: false,
+            role: None,
             vary: &[],
             headers: &HeaderMap::new(),
         };

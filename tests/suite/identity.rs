@@ -232,3 +232,53 @@ async fn a_reload_does_not_begin_without_keys() {
     assert_eq!(asked_by(&sidecar, &good).await, "miss", "verified at once");
     assert_eq!(issuer.server.count(), 1, "the keys were at hand");
 }
+
+#[tokio::test]
+async fn several_roles_of_one_rule_never_share_an_answer() {
+    let origin = Origin::start(|asked| async move {
+        let whose = asked.header("authorization").unwrap_or("nobody").to_owned();
+        Reply::json(json!({ "whose": whose }).to_string())
+    })
+    .await;
+    let rules = r#"
+[identity]
+token = ["header:authorization"]
+verify = { algorithm = "HS256", secret = "test-secret" }
+[[cache]]
+name = "stats"
+match = "GET /stats"
+key = "stats:all"
+query = []
+roles = ["ADMIN", "DOCTOR"]
+ttl = "5m"
+[[invalidate]]
+name = "changed"
+on = "POST /change"
+drop = ["stats:*"]
+"#;
+    let sidecar = Sidecar::start(&origin, "memory:", rules).await;
+    let key = EncodingKey::from_secret(b"test-secret");
+    let as_role = async |role: &str| {
+        let claims = json!({ "role": role });
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key);
+        let token = token.expect("signs");
+        let got = sidecar
+            .get_with("/stats", &[("authorization", &token)])
+            .await;
+        assert!(
+            got.text().contains(&token),
+            "{role} was shown {}",
+            got.text()
+        );
+        got.outcome().to_owned()
+    };
+    for outcome in ["miss", "hit"] {
+        assert_eq!(as_role("ADMIN").await, outcome);
+        assert_eq!(as_role("DOCTOR").await, outcome);
+        assert_eq!(as_role("PATIENT").await, "bypass");
+        assert_eq!(as_role("admin").await, "bypass");
+    }
+    sidecar.ask("POST", "/change", &[], "{}").await;
+    assert_eq!(as_role("ADMIN").await, "miss");
+    assert_eq!(as_role("DOCTOR").await, "miss");
+}

@@ -51,17 +51,9 @@ fn several_roles_do_not_share_an_answer_unseen() {
     let list =
         |key: &str, roles: &str| with_tokens(rule("x", "GET /a", key, &format!("roles = {roles}")));
     let both = "[\"ADMIN\", \"DOCTOR\"]";
-    refused(
-        &list("a:all", both),
-        "\"ADMIN\"",
-        "ADMIN, DOCTOR would share",
-    );
-    let at = "\"ADMIN\"";
-    warned(
-        &list("a:{claims.email}", both),
-        at,
-        "served to him in another",
-    );
+    for key in ["a:all", "a:{claims.email}"] {
+        warned(&list(key, both), "\"ADMIN\"", "answers of its own");
+    }
     sound(&list("a:{claims.role | lower}", both));
     sound(&list("a:{token}", both));
     sound(&list("a:all", "[\"ADMIN\"]"));
