@@ -7,6 +7,7 @@
 
 use crate::headers;
 use bytes::{BufMut, Bytes, BytesMut};
+use hyper::header::CONTENT_LENGTH;
 use hyper::{HeaderMap, StatusCode};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -116,6 +117,7 @@ impl Interim {
 fn head(status: StatusCode, headers: &HeaderMap) -> BytesMut {
     let mut headers = headers.clone();
     headers::remove_hop_by_hop(&mut headers);
+    headers.remove(CONTENT_LENGTH); // RFC 9110 §8.6: a client might take it for a body's
     let mut head = BytesMut::new();
     head.put_slice(b"HTTP/1.1 ");
     head.put_slice(status.as_str().as_bytes());
@@ -141,11 +143,12 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("link", "</a>".parse().expect("a value"));
         headers.insert("connection", "close".parse().expect("a value"));
+        headers.insert("content-length", "5".parse().expect("a value"));
         headers
     }
 
     #[test]
-    fn interim_answers_are_written_as_heads_without_what_concerns_one_hop() {
+    fn interim_answers_are_heads_without_what_concerns_one_hop_or_a_body() {
         let outlet = Arc::new(Outlet::default());
         let interim = outlet.open();
         interim.say(HINTS, &link());
