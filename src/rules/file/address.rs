@@ -93,21 +93,19 @@ pub fn key_source(text: &str, base: &Path) -> Parsed<KeySource> {
         return Ok(KeySource::File(base.join(text)));
     }
     let help = "write `https://host/path`, or the name of a file";
-    let Ok(uri) = text.parse::<Uri>() else {
+    let uri = text.parse::<Uri>().unwrap_or_default();
+    let server = match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme), Some(authority)) => origin(&format!("{scheme}://{authority}")).ok(),
+        _ => None,
+    };
+    let Some(server) = server else {
         return refuse(text, "this is not the address of a key set", help);
     };
-    let end = text.len()
-        - uri
-            .path_and_query()
-            .map_or(0, |target| target.as_str().len());
-    let Ok(server) = origin(text.get(..end).unwrap_or(text)) else {
-        return refuse(text, "this is not the address of a key set", help);
+    let target = match uri.query() {
+        Some(query) => format!("{}?{query}", uri.path()),
+        None => uri.path().to_owned(),
     };
-    let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    Ok(KeySource::Url {
-        server,
-        target: target.to_owned(),
-    })
+    Ok(KeySource::Url { server, target })
 }
 
 /// An audience or an issuer.
@@ -211,6 +209,28 @@ mod tests {
             "ftp://a",
         ] {
             assert!(origin(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_is_asked_at_the_very_host_and_port_that_is_written() {
+        for (text, host, port, target) in [
+            ("http://issuer", "issuer", 80, "/"),
+            ("http://issuer/", "issuer", 80, "/"),
+            ("http://issuer:8080", "issuer", 8080, "/"),
+            ("http://issuer?of=a", "issuer", 80, "/?of=a"),
+            ("http://[::1]:81/keys?of=a", "::1", 81, "/keys?of=a"),
+        ] {
+            let server = OriginAddress::Http {
+                host: host.to_owned(),
+                port,
+            };
+            let target = target.to_owned();
+            let source = key_source(text, Path::new(""));
+            assert_eq!(source, Ok(KeySource::Url { server, target }), "{text}");
+        }
+        for bad in ["http://u:p@a/keys", "ftp://a/keys", "https:///keys", "://"] {
+            assert!(key_source(bad, Path::new("")).is_err(), "{bad}");
         }
     }
 
