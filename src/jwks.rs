@@ -81,7 +81,10 @@ pub fn at_hand(source: &KeySource, algorithm: Algorithm) -> Result<Option<KeySet
     };
     let json = std::fs::read(path).map_err(|error| format!("it cannot be read: {error}"));
     json.and_then(|json| KeySet::parse(&json, algorithm))
-        .map(Some)
+        .and_then(|set| match set.is_empty() {
+            true => Err(format!("none of its keys is for {algorithm:?}")),
+            false => Ok(Some(set)),
+        })
         .map_err(|error| format!("[identity] jwks: {}: {error}", path.display()))
 }
 
@@ -111,7 +114,7 @@ impl Reader {
                 Ok(renewed) => {
                     heard = Instant::now();
                     if let Some((set, json)) = renewed {
-                        tracing::info!("{} keys were read from {}", set.len(), self.shown);
+                        self.say(&set);
                         published.put(set);
                         last = Some(json);
                     }
@@ -128,6 +131,14 @@ impl Reader {
             sleep(PAUSE).await;
             // Over time or wanted, it is read again; which of them it was makes no difference.
             let _ = timeout(patience.saturating_sub(PAUSE), self.wanted.notified()).await;
+        }
+    }
+
+    fn say(&self, set: &KeySet) {
+        let (shown, algorithm) = (&self.shown, self.algorithm);
+        match set.len() {
+            0 => tracing::warn!("{shown} publishes no key for {algorithm:?}: no token is believed"),
+            keys => tracing::info!("{keys} keys were read from {shown}"),
         }
     }
 

@@ -41,28 +41,22 @@ impl KeySet {
     }
 
     /// The keys of a JWK Set that fit the algorithm. Others in it are left aside, whatever they hold:
-    /// issuers publish keys for other uses beside them (RFC 7517 §5).
+    /// issuers publish keys for other uses beside them (RFC 7517 §5). There may be none: an issuer who
+    /// withdraws his last key says so with an empty set, and is to be believed.
     ///
     /// # Errors
-    /// That this is no JWK Set, or that no key in it fits, in words.
+    /// That this is no JWK Set, in words.
     pub fn parse(json: &[u8], algorithm: Algorithm) -> Result<KeySet, String> {
         let document: Value =
             serde_json::from_slice(json).map_err(|error| format!("this is not JSON: {error}"))?;
         let listed = document.get("keys").and_then(Value::as_array);
         let listed = listed.ok_or("this is no JWK Set: it has no list `keys`")?;
         let algorithm = jwa(algorithm);
-        let keys: Vec<_> = listed
-            .iter()
-            .take(MAX_KEYS)
-            .filter_map(|key| fitting(key, algorithm))
-            .collect();
-        match keys.is_empty() {
-            true => Err(format!("none of its keys is for {algorithm:?}")),
-            false => Ok(KeySet {
-                keys,
-                generation: 0,
-            }),
-        }
+        let read = listed.iter().take(MAX_KEYS);
+        Ok(KeySet {
+            keys: read.filter_map(|key| fitting(key, algorithm)).collect(),
+            generation: 0,
+        })
     }
 
     /// Nothing that a token could be checked against.

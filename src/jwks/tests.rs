@@ -119,9 +119,9 @@ async fn invented_keys_do_not_make_it_read_more_often_than_the_pause() {
 #[tokio::test(start_paused = true)]
 async fn keys_are_believed_for_a_day_without_their_issuer_and_then_no_more() {
     let world = World::with(&set(&["a"]));
-    for broken in ["", r#"{"keys": []}"#] {
+    for broken in ["", "<html>", r#"{"keys": {}}"#] {
         world.write(broken);
-        after(MAX_STALE / 3).await;
+        after(MAX_STALE / 4).await;
         assert_eq!(world.says(&token("a")), Ok(()));
     }
     std::fs::remove_file(&world.file).expect("was there");
@@ -130,6 +130,18 @@ async fn keys_are_believed_for_a_day_without_their_issuer_and_then_no_more() {
     world.write(&set(&["a"]));
     after(REFRESH).await;
     assert_eq!(world.says(&token("a")), Ok(()), "the issuer is back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issuer_who_withdraws_his_only_key_is_believed() {
+    let world = World::with(&set(&["a"]));
+    assert_eq!(world.says(&token("a")), Ok(()));
+    world.write(r#"{"keys": []}"#);
+    after(REFRESH + PAUSE).await;
+    assert_eq!(world.says(&token("a")), Err(BadToken::UnknownKey));
+    world.write(&set(&["b"]));
+    after(REFRESH + PAUSE).await;
+    assert_eq!(world.says(&token("b")), Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
