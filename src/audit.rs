@@ -6,16 +6,17 @@
 //! answer has an owner, and the rule keeps what it must not: it is put in **quarantine**. So is one that
 //! succeeds only with the credential: it was never public.
 //!
-//! To refuse a stranger's bad credential on an open route is no leak, and must not become a way to
-//! switch a cache off.
+//! To refuse a stranger's bad credential on an open route is no leak, not even with a 200 that
+//! `store_if` keeps out, and must not become a way to switch a cache off.
 
 use crate::asked::Asked;
 use crate::body::{self, Body, Read};
 use crate::digest::{Digest, Digester};
+use crate::freshness::judge_body;
 use crate::headers::Forwarding;
 use crate::identity;
 use crate::key;
-use crate::live::Live;
+use crate::live::{Ground, Live};
 use crate::rules::table::Rule;
 use crate::store::{Bumped, Down};
 use bytes::Bytes;
@@ -23,9 +24,13 @@ use hyper::header::HeaderName;
 use hyper::{HeaderMap, Request, Response};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The kind of finding, as metrics and `/api/audit` call it.
 pub const LEAK: &str = "leak";
+
+/// Between two attempts to tell the fleet of a quarantine.
+const TOLD_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is known of a quarantine, as the store holds it: nothing personal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +76,8 @@ struct Answered {
     status: u16,
     length: usize,
     digest: Digest,
+    /// A success that holds what the rule's `store_if` asks for.
+    is_served: bool,
 }
 
 /// Audits a fetch that was just made for a client, if it is one of the share that are: in the background,
@@ -132,7 +139,7 @@ impl Audit {
         let Some((with, without)) = self.pair().await else {
             return (Found::Unclear, None);
         };
-        if !is_success(with.status) {
+        if !with.is_served {
             return (Found::Unclear, None);
         }
         if with == without {
@@ -187,8 +194,41 @@ impl Audit {
                 status: status.as_u16(),
                 length: bytes.len(),
                 digest: Digester::new("audit").part(&bytes).finish(),
+                is_served: is_success(status.as_u16())
+                    && judge_body(&self.asked.rule.store_if, &bytes).is_ok(),
             }),
             Read::Longer(_) | Read::Broken(_) => None,
+        }
+    }
+}
+
+/// A quarantine to be.
+struct Order {
+    ground: Ground,
+    rule: String,
+    flag: String,
+    value: Bytes,
+    nodes: Vec<String>,
+}
+
+impl Order {
+    /// Whether the store could be told. Until then only this process knows, and that only as long as no
+    /// look shows it otherwise.
+    async fn raise(&self) -> bool {
+        let store = &self.ground.store;
+        let told = store.put_flag(&self.flag, self.value.clone()).await;
+        self.ground.quarantine.learn(&self.rule, true);
+        told.is_ok()
+    }
+
+    /// Tries until the store is told, and has what was kept meanwhile forgotten.
+    async fn insist(self) {
+        loop {
+            tokio::time::sleep(TOLD_AGAIN).await;
+            if self.raise().await {
+                let _ = self.ground.store.bump(&self.nodes).await; // what is owed is paid later
+                return;
+            }
         }
     }
 }
@@ -196,22 +236,27 @@ impl Audit {
 /// Has the whole fleet pass the rule's requests, and forgets what it keeps. The flag comes first: a fetch
 /// that begins after the drop has seen it.
 async fn quarantine(live: &Live, rule: &Rule, evidence: &Evidence) {
-    let ground = &live.ground;
-    ground.quarantine.learn(&rule.name, true);
-    let flag = key::quarantine_flag(&live.table.namespace, rule);
-    let value = serde_json::to_vec(evidence).unwrap_or_default();
-    let told = ground.store.put_flag(&flag, Bytes::from(value)).await;
-    let nodes: Vec<String> = key::nodes_of_rule(&live.table, rule).into_iter().collect();
-    let bumped = ground.store.bump(&nodes).await;
+    let order = Order {
+        ground: live.ground.clone(),
+        rule: rule.name.clone(),
+        flag: key::quarantine_flag(&live.table.namespace, rule),
+        value: serde_json::to_vec(evidence).unwrap_or_default().into(),
+        nodes: key::nodes_of_rule(&live.table, rule).into_iter().collect(),
+    };
+    let fleet_told = order.raise().await;
+    let bumped = order.ground.store.bump(&order.nodes).await;
     tracing::error!(
         rule = rule.name,
         status = ?evidence.status,
         length = ?evidence.length,
-        fleet_told = told.is_ok(),
+        fleet_told,
         forgotten = bumped != Bumped::Owed,
         "answers of this public rule differ by who asks: it is in quarantine and passes everything; \
          take `public = true` away and key it by its owner, then POST /api/release"
     );
+    if !fleet_told {
+        tokio::spawn(order.insist()); // beside the tasks that the end of this process waits for
+    }
 }
 
 /// The rule's quarantine, if it is in one, as the store holds it.

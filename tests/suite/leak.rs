@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 const ANN: &[(&str, &str)] = &[("authorization", "ann")];
 
 /// `/leaky` tells each caller his own; `/open` everybody the same; `/guarded` refuses strangers' tokens,
-/// `/private` strangers;
+/// `/polite` does so with 200, `/private` refuses strangers;
 /// `/restless` never says the same twice.
 async fn clinic() -> Origin {
     let asked = Arc::new(AtomicUsize::new(0));
@@ -20,6 +20,7 @@ async fn clinic() -> Origin {
             match request.target.as_str() {
                 "/leaky" => Reply::json(format!(r#"{{"data": "of {who}"}}"#)),
                 "/private" if who == "nobody" => Reply::of(500, "text/plain", "who?"),
+                "/polite" if who != "nobody" => Reply::json(r#"{"data": null}"#),
                 "/guarded" if who != "nobody" => Reply::of(401, "text/plain", "who?"),
                 "/restless" => Reply::json(format!(r#"{{"data": {n}}}"#)),
                 _ => Reply::json(r#"{"data": "for all"}"#),
@@ -35,10 +36,10 @@ fn rules(leak: &str) -> String {
             "[[cache]]\nname = \"{name}\"\nmatch = \"GET /{name}\"\nkey = \"{name}:all\"\nquery = []\nttl = \"5m\"\npublic = true\n"
         )
     };
-    let all: String = ["leaky", "open", "guarded", "private", "restless"]
+    let all: String = ["leaky", "open", "guarded", "private", "restless", "polite"]
         .map(rule)
         .concat();
-    format!("[audit]\nleak = {leak}\n{all}")
+    format!("[audit]\nleak = {leak}\n{all}store_if = [\"/data\"]\n")
 }
 
 async fn audited(sidecar: &Sidecar, rule: &str, result: &str) -> bool {
@@ -140,6 +141,7 @@ async fn what_is_the_same_refused_or_restless_is_no_leak() {
         ("open", "same"),
         ("guarded", "unclear"),
         ("restless", "unclear"),
+        ("polite", "unclear"),
     ] {
         let target = format!("/{rule}");
         sidecar.get_with(&target, &[("cookie", "session=1")]).await;
@@ -202,6 +204,26 @@ async fn a_quarantine_is_remembered_while_the_store_is_away() {
         .await;
     assert_eq!(released.status, 503, "{}", released.text());
     assert_eq!(detail(&sidecar, "/leaky", ANN).await, "bypass quarantined");
+}
+
+#[tokio::test]
+async fn a_leak_that_is_found_while_the_store_is_away_is_told_when_it_is_back() {
+    let origin = clinic().await;
+    let mut redis = RedisServer::start();
+    let one = Sidecar::impatient(&origin, &redis.url(), &rules("1.0")).await;
+    redis.kill();
+    one.get_with("/leaky", ANN).await;
+    eventually("the leak is found", async || {
+        audited(&one, "leaky", "differs").await
+    })
+    .await;
+    redis.restart();
+    let two = Sidecar::start(&origin, &redis.url(), &rules("0.5")).await;
+    eventually("the fleet hears of it", async || {
+        detail(&two, "/leaky", &[]).await == "bypass quarantined"
+    })
+    .await;
+    assert_eq!(detail(&one, "/leaky", &[]).await, "bypass quarantined");
 }
 
 #[tokio::test]
