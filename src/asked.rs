@@ -147,10 +147,15 @@ impl Asked {
     /// What of the request decides whether the answer to what the origin was sent may be kept.
     pub fn whose(&self, sent: &HeaderMap) -> Whose {
         Whose {
-            is_get: self.plain.method == Method::GET,
+            is_get: self.is_get(),
             is_authorized: sent.contains_key(header::AUTHORIZATION) && !self.is_personal,
             no_store: self.demand.no_store,
         }
+    }
+
+    /// Whether the origin is asked by GET.
+    pub fn is_get(&self) -> bool {
+        self.plain.method == Method::GET
     }
 
     /// Whether all of the client's headers go along with a fill.

@@ -90,7 +90,8 @@ pub fn consider(
     vary: &[HeaderName],
 ) {
     let draw = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
-    if !live.is_audited(&asked.rule) || draw >= live.table.audit.leak {
+    // To ask twice by POST may cost what asking once does: a model's answers are billed.
+    if !asked.is_get() || !live.is_audited(&asked.rule) || draw >= live.table.audit.leak {
         return;
     }
     let settings = live.table.identity.as_ref();

@@ -243,3 +243,26 @@ async fn a_release_of_nothing_says_so() {
     assert_eq!(door("").await.0, 400);
     assert_eq!(sidecar.door("GET", "/api/release", "").await.status, 405);
 }
+
+#[tokio::test]
+async fn what_is_read_by_post_is_not_asked_again() {
+    let origin = clinic().await;
+    let rule = "[[cache]]\nname = \"ask\"\nmatch = \"POST /ask\"\nkey = \"ask:{body}\"\nttl = \"5m\"\npublic = true\n";
+    let sidecar = Sidecar::start(&origin, "memory:", &(rules("1.0") + rule)).await;
+    let headers = [ANN[0], ("content-type", "application/json")];
+    let answer = sidecar
+        .ask("POST", "/ask", &headers, r#"{"symptoms": 1}"#)
+        .await;
+    assert_eq!(answer.outcome(), "miss");
+    sidecar.get_with("/open", ANN).await;
+    eventually("another is audited", async || {
+        audited(&sidecar, "open", "same").await
+    })
+    .await;
+    let posts = origin
+        .asked()
+        .iter()
+        .filter(|asked| asked.method == "POST")
+        .count();
+    assert_eq!(posts, 1);
+}
