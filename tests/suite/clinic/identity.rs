@@ -53,6 +53,32 @@ async fn two_patients_never_share_an_appointment_list() {
     assert_refreshed_token_hits(&clinic, &program).await;
 }
 
+#[tokio::test]
+async fn what_ends_a_session_forgets_one_person_and_nobody_else() {
+    let (clinic, _redis, program) = start().await;
+    let token = |person: &str| clinic.text(&format!("/{person}/token"));
+    let reads = |person| {
+        ["/api/v1/auth/me", "/api/v1/user/me", MINE]
+            .map(|path| Call::get(path).cookie(token(person)))
+    };
+    for read in reads("patient").iter().chain(&reads("otherPatient")) {
+        program.until_hit(read).await;
+    }
+    let change = json!({ "oldPassword": "wrong", "newPassword": "x" }); // refused with 500, which counts
+    let change = Call::new("POST", "/api/v1/auth/change-password").json(change);
+    let refused = program.answers(&change.by(token("patient"))).await;
+    assert_eq!(refused.status, 500, "{}", refused.text());
+    for (own, others) in reads("patient").iter().zip(&reads("otherPatient")) {
+        assert_eq!(program.answers(own).await.outcome(), "miss", "{}", own.path);
+        assert_eq!(
+            program.answers(others).await.outcome(),
+            "hit",
+            "{}",
+            others.path
+        );
+    }
+}
+
 async fn assert_refreshed_token_hits(clinic: &Clinic, program: &Program) {
     let email = clinic.text("/patient/email");
     let kept = program
