@@ -2,16 +2,16 @@
 //! this machine and is not a web page.
 //!
 //! A page that a person looks at may have the browser send requests here, and may have its own name
-//! resolve to this machine. What it cannot do is name our token, hide where it comes from, send a
-//! `Host` that is not its own, or say `application/json` without asking first, which is not answered.
-//! Where no token is set each of these three alone keeps it out.
+//! resolve to this machine. What it cannot do is name our token, hide where it comes from, or send a
+//! `Host` that is not its own. Where no token is set each of the last two alone keeps it out. The type of
+//! a body tells nothing that these do not, and would only turn tools away.
 
 use super::Denied;
 use super::failures::Failures;
 use crate::digest::{DIGEST_BYTES, Digester};
 use crate::secret::Secret;
+use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, StatusCode};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use subtle::ConstantTimeEq;
@@ -41,7 +41,6 @@ impl Porter {
     pub(super) fn admit(
         &self,
         peer: Option<IpAddr>,
-        method: &Method,
         headers: &HeaderMap,
         now: u64,
     ) -> Result<(), Denied> {
@@ -50,7 +49,7 @@ impl Porter {
             return Err(Denied::new(StatusCode::FORBIDDEN, why));
         }
         match &self.token {
-            None => admit_local(method, headers),
+            None => admit_local(headers),
             Some(token) => self.judge(token, peer, headers, now),
         }
     }
@@ -118,14 +117,10 @@ fn is_of_this_site(headers: &HeaderMap) -> bool {
 }
 
 /// Without a token the listener is on loopback or a socket; the rest is to tell tools from pages.
-fn admit_local(method: &Method, headers: &HeaderMap) -> Result<(), Denied> {
+fn admit_local(headers: &HeaderMap) -> Result<(), Denied> {
     if !one(headers, &header::HOST).is_some_and(is_this_machine) {
         let why = "only callers on this machine come in without a token: set [admin] token";
         return Err(Denied::new(StatusCode::FORBIDDEN, why));
-    }
-    if method == Method::POST && !one(headers, &header::CONTENT_TYPE).is_some_and(is_json) {
-        let why = "without a token, say `Content-Type: application/json` (curl --json)";
-        return Err(Denied::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
     }
     Ok(())
 }
@@ -135,11 +130,6 @@ fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
     let mut lines = headers.get_all(name).iter();
     let value = lines.next()?.as_bytes();
     lines.next().is_none().then_some(value)
-}
-
-fn is_json(content_type: &[u8]) -> bool {
-    let kind = content_type.split(|byte| *byte == b';').next();
-    kind.is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"application/json"))
 }
 
 /// `localhost` or an address of loopback, perhaps with a port. Neither is a name that a page could have

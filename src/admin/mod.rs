@@ -194,9 +194,7 @@ impl Door {
     ) -> Result<Bytes, Denied> {
         let live = self.live.load_full();
         let now = live.ground.clock.now_ms();
-        let admitted = self
-            .porter
-            .admit(peer, request.method(), request.headers(), now);
+        let admitted = self.porter.admit(peer, request.headers(), now);
         admitted.inspect_err(|denied| live.ground.metrics.door_refused(denied.status.as_u16()))?;
         let patience = ClientLimits::default().body_timeout;
         let body = Body::client(request.into_body()).within(Some(MAX_REQUEST as u64), patience);
