@@ -28,13 +28,7 @@ impl Who {
     /// The role, where the rule admits several and its key does not say which of them asks: what one
     /// was shown, no other is served.
     pub(super) fn role_to_tell(&self, rule: &Rule, claim: &str) -> Option<String> {
-        let tells = |source: &Source| match source {
-            Source::Token => true,
-            Source::Claim(name) => name == claim,
-            _ => false,
-        };
-        let mut placeholders = rule.key.placeholders();
-        let is_told = placeholders.any(|placeholder| tells(&placeholder.source));
+        let is_told = rule.key.tells_roles_apart(claim, &rule.roles);
         let claims = self.claims.as_ref()?;
         (rule.roles.len() > 1 && !is_told).then(|| claims.text(claim))?
     }

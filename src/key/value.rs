@@ -62,35 +62,12 @@ fn digest_of(value: &Value) -> Digest {
 }
 
 fn filter(value: Value, filters: &[Filter]) -> Value {
-    let apply = |text: String| filters.iter().fold(text, filtered_text);
+    let apply = |text: String| filters.iter().fold(text, Filter::apply);
     match value {
         Value::Text(text) => Value::Text(apply(text)),
         Value::List(items) => Value::List(items.into_iter().map(apply).collect()),
         other => other,
     }
-}
-
-fn filtered_text(text: String, filter: &Filter) -> String {
-    match filter {
-        Filter::Lower => text.to_lowercase(),
-        Filter::Trim => text.trim().to_owned(),
-        Filter::Squeeze => squeezed(&text),
-        Filter::Hash => text, // the digest is taken of the whole value, kind included
-    }
-}
-
-fn squeezed(text: &str) -> String {
-    let mut squeezed = String::with_capacity(text.len());
-    let mut in_space = false;
-    for character in text.chars() {
-        if !character.is_whitespace() {
-            squeezed.push(character);
-        } else if !in_space {
-            squeezed.push(' ');
-        }
-        in_space = character.is_whitespace();
-    }
-    squeezed
 }
 
 /// Percent-encodes all but unreserved characters (`strict`: all but letters and digits, for

@@ -11,6 +11,7 @@ pub use beginning::Beginning;
 pub use parse::{LITERAL_SIGNS, Use, is_literal_char};
 
 use hyper::header::HeaderName;
+use std::collections::BTreeSet;
 
 /// A parsed template. `wildcard` is the trailing `*` of a drop ("everything below"); the `*` is not
 /// one of the `segments`.
@@ -87,6 +88,43 @@ pub enum Filter {
     Hash,
 }
 
+impl Placeholder {
+    /// Whether no two of these texts are alike once they are filtered.
+    fn keeps_apart(&self, texts: &[String]) -> bool {
+        let filtered = |text: &String| self.filters.iter().fold(text.clone(), Filter::apply);
+        let different: BTreeSet<&String> = texts.iter().collect();
+        let remain: BTreeSet<String> = texts.iter().map(filtered).collect();
+        remain.len() == different.len()
+    }
+}
+
+impl Filter {
+    /// The text with this filter applied. That of `hash` is left as it is: the digest is taken of the
+    /// whole value, its kind included.
+    pub fn apply(text: String, filter: &Filter) -> String {
+        match filter {
+            Filter::Lower => text.to_lowercase(),
+            Filter::Trim => text.trim().to_owned(),
+            Filter::Squeeze => squeezed(&text),
+            Filter::Hash => text,
+        }
+    }
+}
+
+fn squeezed(text: &str) -> String {
+    let mut squeezed = String::with_capacity(text.len());
+    let mut in_space = false;
+    for character in text.chars() {
+        if !character.is_whitespace() {
+            squeezed.push(character);
+        } else if !in_space {
+            squeezed.push(' ');
+        }
+        in_space = character.is_whitespace();
+    }
+    squeezed
+}
+
 impl Segment {
     /// The text of a segment that is one literal.
     pub fn literal(&self) -> Option<&str> {
@@ -105,10 +143,48 @@ impl Segment {
     }
 }
 
-/// Claims that many tokens share, or that say nothing of whose a token is (RFC 7519 §4.1).
-const OF_MANY: [&str; 10] = [
-    "iss", "aud", "exp", "nbf", "iat", "typ", "azp", "scope", "role", "roles",
+/// Claims that many tokens share, or that say nothing of whose a token is (RFC 7519 §4.1, RFC 8693
+/// §4.2, OpenID Connect Core §5.1, and habit), without case and signs.
+const OF_MANY: [&str; 32] = [
+    "iss",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "typ",
+    "azp",
+    "acr",
+    "amr",
+    "scope",
+    "scp",
+    "clientid",
+    "role",
+    "roles",
+    "permissions",
+    "group",
+    "groups",
+    "team",
+    "teamid",
+    "tenant",
+    "tenantid",
+    "tid",
+    "org",
+    "orgid",
+    "organization",
+    "organizationid",
+    "company",
+    "companyid",
+    "name",
+    "givenname",
+    "familyname",
+    "locale",
 ];
+
+fn is_of_many(claim: &str) -> bool {
+    let signless = || claim.bytes().filter(u8::is_ascii_alphanumeric);
+    let letters = || signless().map(|byte| byte.to_ascii_lowercase());
+    OF_MANY.iter().any(|many| letters().eq(many.bytes()))
+}
 
 impl Template {
     /// Whether keys made of it are different for different people, as far as their claims can tell:
@@ -117,7 +193,17 @@ impl Template {
         self.placeholders()
             .any(|placeholder| match &placeholder.source {
                 Source::Token => true,
-                Source::Claim(name) => name != role && !OF_MANY.contains(&name.as_str()),
+                Source::Claim(name) => name != role && !is_of_many(name),
+                _ => false,
+            })
+    }
+
+    /// Whether keys made of it are different for each of these `roles`, which the claim `role` tells.
+    pub fn tells_roles_apart(&self, role: &str, roles: &[String]) -> bool {
+        self.placeholders()
+            .any(|placeholder| match &placeholder.source {
+                Source::Token => true,
+                Source::Claim(name) => name == role && placeholder.keeps_apart(roles),
                 _ => false,
             })
     }

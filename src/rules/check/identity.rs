@@ -6,7 +6,7 @@ use crate::rules::file::{Draft, File};
 use crate::rules::problem::Problem;
 use crate::rules::settings::TokenSource;
 use crate::rules::table::{Forward, Ttl};
-use crate::rules::template::{Filter, Placeholder, Source, Template};
+use crate::rules::template::{Filter, Source, Template};
 
 /// Claims without verification, roles without identity, personal answers without an owner.
 pub fn check(file: &File, problems: &mut Vec<Problem>) {
@@ -139,9 +139,10 @@ fn owned(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
     if key.tells_people_apart(role(file)) {
         return;
     }
+    let sharing = sharing(draft, role(file));
     if let Some((at, word)) = route_with(draft, &PERSONAL) {
         let (what, help) = match knows_roles {
-            true => (ONE_ROLE, ONE_ROLE_HELP),
+            true => (sharing.as_str(), SHARED_HELP),
             false => (NOBODY, NOBODY_HELP),
         };
         let message = format!("`{word}` speaks of whoever asks, but {what}");
@@ -151,6 +152,12 @@ fn owned(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
             "whose?",
             help,
         ));
+    } else if let Some((at, word)) = route_with(draft, &OFTEN_PERSONAL).filter(|_| knows_roles) {
+        let message = format!("`{word}` is often somebody's own, but {sharing}");
+        let at = draft.routes_at[at].clone();
+        let help =
+            format!("if the origin shows them all the same, all is well; else {SHARED_HELP}");
+        problems.push(Problem::warning(at, message, "whose?", help));
     } else if file.identity.is_some() && !knows_roles {
         let message = format!("`{}` serves only callers without a credential", rule.name);
         problems.push(Problem::warning(
@@ -164,19 +171,35 @@ fn owned(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
 
 const NOBODY: &str = "nothing in the rule tells callers apart";
 const NOBODY_HELP: &str = "say `public = true` if credentials do not shape the answer; else add `{claims.…}` or `{token}` to the key, or `roles`";
-const ONE_ROLE: &str = "all callers of one role would share an answer";
-const ONE_ROLE_HELP: &str =
+const SHARED_HELP: &str =
     "add a claim to the key that only one person has, as `{claims.email}`, or `{token}`";
+
+/// Who would share an answer, where the key tells callers apart but not people.
+fn sharing(draft: &Draft, role: &str) -> String {
+    let rule = &draft.rule;
+    let claims = || {
+        let sources = rule
+            .key
+            .placeholders()
+            .map(|placeholder| &placeholder.source);
+        sources.filter_map(|source| match source {
+            Source::Claim(name) => Some(name),
+            _ => None,
+        })
+    };
+    match claims().next() {
+        Some(name) if rule.roles.is_empty() && claims().all(|name| name != role) => {
+            format!("all callers with the same `{name}` would share an answer")
+        }
+        _ => "all callers of one role would share an answer".to_owned(),
+    }
+}
 
 /// Several roles, and a key that does not say which: each has answers of its own then, in one place that
 /// nobody reads off the key.
 fn roles(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
     let (rule, role) = (&draft.rule, role(file));
-    let in_key = rule
-        .key
-        .placeholders()
-        .any(|placeholder| placeholder.source == Source::Token || is_claim(placeholder, role));
-    if rule.public || in_key || rule.roles.len() < 2 {
+    if rule.public || rule.roles.len() < 2 || rule.key.tells_roles_apart(role, &rule.roles) {
         return;
     }
     let help = format!("write `{{claims.{role}}}` into the key");
@@ -190,10 +213,6 @@ fn roles(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
         "several roles, one key",
         help,
     ));
-}
-
-fn is_claim(placeholder: &Placeholder, name: &str) -> bool {
-    matches!(&placeholder.source, Source::Claim(claim) if claim == name)
 }
 
 /// Filters by which two people, as the origin sees them, come to the same key. A role that `roles`

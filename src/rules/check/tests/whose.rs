@@ -54,6 +54,13 @@ fn several_roles_do_not_share_an_answer_unseen() {
     for key in ["a:all", "a:{claims.email}"] {
         warned(&list(key, both), "\"ADMIN\"", "answers of its own");
     }
+    let alike = "[\"ADMIN\", \"DOCTOR\", \"Admin\"]";
+    warned(
+        &list("a:{claims.role | lower}", alike),
+        "\"ADMIN\"",
+        "answers of its own",
+    );
+    sound(&list("a:{claims.role | hash}", alike));
     sound(&list("a:{claims.role | lower}", both));
     sound(&list("a:{token}", both));
     sound(&list("a:all", "[\"ADMIN\"]"));
@@ -118,6 +125,44 @@ fn what_is_often_somebodys_own_is_told_where_it_is_public() {
         "a:all",
         "public = true",
     ));
+}
+
+#[test]
+fn what_is_often_somebodys_own_is_told_where_a_role_shares_it() {
+    let by = |key: &str, more: &str| with_tokens(rule("x", "GET /api/orders", key, more));
+    let said = "all callers of one role would share";
+    warned(&by("a:all", "roles = [\"PATIENT\"]"), "/api/orders", said);
+    warned(&by("a:{claims.role}", ""), "/api/orders", said);
+    sound(&by("a:{claims.email}", "roles = [\"PATIENT\"]"));
+}
+
+#[test]
+fn a_claim_that_many_have_in_common_is_no_owner() {
+    for claim in [
+        "tenant",
+        "tenant_id",
+        "orgId",
+        "name",
+        "given_name",
+        "locale",
+    ] {
+        let key = format!("me:{{claims.{claim}}}");
+        let text = with_tokens(rule("x", "GET /user/me", &key, ""));
+        refused(&text, "/user/me", "would share an answer");
+        let key = format!("me:{{claims.{claim}}}:{{claims.sub}}");
+        sound(&with_tokens(rule("x", "GET /user/me", &key, "")));
+    }
+    for claim in [
+        "sub",
+        "email",
+        "user_id",
+        "username",
+        "preferred_username",
+        "phone",
+    ] {
+        let key = format!("me:{{claims.{claim}}}");
+        sound(&with_tokens(rule("x", "GET /user/me", &key, "")));
+    }
 }
 
 #[test]
