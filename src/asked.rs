@@ -14,6 +14,7 @@ use crate::body::Body;
 use crate::entry::Entry;
 use crate::freshness::{self, Demand, Whose};
 use crate::headers;
+use crate::identity::any_credential;
 use crate::inputs::{Inputs, Query};
 use crate::key::{self, CacheKey, Rendered, Variant};
 use crate::outcome::Detail;
@@ -51,6 +52,8 @@ pub struct Asked {
     pub wants_part: bool,
     /// Nothing is known against serving it stale: it needs no identity, or that is verified.
     pub may_be_stale: bool,
+    /// Among what is sent is a credential that `[identity]` names. `Authorization` is one in any case.
+    sends_credential: bool,
     /// The origin is sent a credential, and the key says whose.
     is_personal: bool,
     /// The origin is sent a credential, and the key says only of what role.
@@ -103,19 +106,23 @@ impl Asked {
                 .map(|credential| credential.token.reveal().as_str()),
             response: None,
         };
+        let plain = plain(
+            rule,
+            parts,
+            &query,
+            document.as_ref(),
+            &who,
+            identities.settings,
+        )?;
         let mut asked = Asked {
+            sends_credential: identities
+                .settings
+                .is_some_and(|settings| any_credential(Some(settings), &plain.headers)),
             rendered: key::render(rule, &inputs),
             route: matched.route,
             host_is_variant: table.proxy.hosts.is_none(),
             offered: offered(&parts.headers),
-            plain: plain(
-                rule,
-                parts,
-                &query,
-                document.as_ref(),
-                &who,
-                identities.settings,
-            )?,
+            plain,
             host,
             rule: rule.clone(),
             place: String::new(),
@@ -148,7 +155,8 @@ impl Asked {
     pub fn whose(&self, sent: &HeaderMap) -> Whose {
         Whose {
             is_get: self.is_get(),
-            is_authorized: sent.contains_key(header::AUTHORIZATION) && !self.is_personal,
+            is_authorized: (sent.contains_key(header::AUTHORIZATION) || self.sends_credential)
+                && !self.is_personal,
             no_store: self.demand.no_store,
         }
     }

@@ -290,3 +290,39 @@ drop = ["stats:*"]
     assert_eq!(as_role("ADMIN").await, "miss");
     assert_eq!(as_role("DOCTOR").await, "miss");
 }
+
+/// RFC 9111 §3.5 says it of `Authorization` alone; a cookie that is said to be the credential is no less one.
+#[tokio::test]
+async fn what_was_asked_with_the_cookie_of_identity_is_shared_only_if_the_origin_says_so() {
+    let origin = Origin::start(|asked| async move {
+        let whose = asked.header("cookie").unwrap_or("nobody").to_owned();
+        let said = asked.target.trim_start_matches('/').replace('_', ", ");
+        Reply::json(json!({ "whose": whose }).to_string()).header("cache-control", &said)
+    })
+    .await;
+    let rules = r#"
+[identity]
+token = ["cookie:sid"]
+[[cache]]
+name = "all"
+match = "GET /{rest*}"
+key = "all:{rest}"
+ttl = "origin"
+forward = "all"
+public = true
+"#;
+    let sidecar = Sidecar::start(&origin, "memory:", rules).await;
+    for (path, outcome) in [("/max-age=60", "miss"), ("/max-age=60_public", "hit")] {
+        let by = async |cookie: &str| sidecar.get_with(path, &[("cookie", cookie)]).await;
+        assert_eq!(by("sid=ann").await.outcome(), "miss", "{path}");
+        assert_eq!(by("sid=bob").await.outcome(), outcome, "{path}");
+        let seen = by("lang=en").await;
+        let shared = outcome == "hit";
+        assert_eq!(
+            seen.text().contains("ann"),
+            shared,
+            "{path}: {}",
+            seen.text()
+        );
+    }
+}
