@@ -4,45 +4,46 @@
 //! The second principle lives here: a fill is asked with what is keyed. The request that fills an
 //! entry is made anew, and holds nothing of the client's that the key does not hold too.
 
-mod fill; // what the origin is asked
+mod errand; // what the origin is asked
 mod fit; // whether the key holds all that shapes the answer
 mod who; // who asks
-
-pub use who::Identities;
 
 use crate::body::Body;
 use crate::entry::Entry;
 use crate::freshness::{self, Demand, Whose};
-use crate::headers;
-use crate::identity::any_credential;
+use crate::head::Head;
+use crate::headers::Seen;
 use crate::inputs::{Inputs, Query};
 use crate::key::{self, CacheKey, Rendered, Variant};
+use crate::live::Live;
 use crate::outcome::Detail;
-use crate::rules::table::{Forward, Matched, Rule, Table, Ttl};
+use crate::rules::table::{Forward, Matched, Rule, Ttl};
 use bytes::Bytes;
-use fill::{Plain, conditions, offered, plain, read_method};
+use errand::{Errand, keys_the_way, read_method};
 use fit::{fit_body, fit_host, fit_query, refuse_what_no_key_can_carry};
 use hyper::header::{self, HeaderName, HeaderValue};
-use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request};
-use std::sync::Arc;
-use who::{identify, keys_authorization};
+use std::sync::{Arc, OnceLock};
+use who::{Who, identify, keys_authorization};
 
 /// A request that may use its rule. Holding one proves that everything which can shape the answer
 /// is in the key, declared irrelevant, or left out of what the origin is asked.
+#[derive(Clone)]
 pub struct Asked {
     /// The rule.
     pub rule: Arc<Rule>,
+    head: Arc<Head>,
+    live: Arc<Live>,
     route: usize,
     rendered: Rendered,
     host: HeaderValue,
-    host_is_variant: bool,
     /// Where it sets answers apart that have one key.
     role: Option<String>,
-    /// The client's headers with `Accept-Encoding` normalised: what variants are made from.
-    offered: HeaderMap,
-    /// What the origin is asked, but for the headers that answers vary by.
-    plain: Plain,
+    who: Who,
+    /// What of its body shapes the answer.
+    document: Option<serde_json::Value>,
+    /// What the origin is asked. Most requests are answered from what is kept, and never make it.
+    errand: OnceLock<Errand>,
     /// The key without what answers vary by, where that is learnt by key.
     pub place: String,
     /// What it asks of caches. Nothing where the rule fixes how long answers are served: a client
@@ -52,14 +53,10 @@ pub struct Asked {
     pub wants_part: bool,
     /// Nothing is known against serving it stale: it needs no identity, or that is verified.
     pub may_be_stale: bool,
-    /// Among what is sent is a credential that `[identity]` names. `Authorization` is one in any case.
-    sends_credential: bool,
     /// The origin is sent a credential, and the key says whose.
     is_personal: bool,
     /// The origin is sent a credential, and the key says only of what role.
     is_of_a_role: bool,
-    /// What of its own conditions the origin is sent where nothing is kept.
-    conditions: HeaderMap,
 }
 
 impl Asked {
@@ -68,94 +65,98 @@ impl Asked {
     /// # Errors
     /// Why the request may not use the rule; it passes then.
     pub fn of(
-        table: &Table,
+        live: &Arc<Live>,
         matched: &Matched<Rule>,
-        parts: &Parts,
+        head: &Arc<Head>,
         body: Option<&Bytes>,
-        identities: Identities,
-        now: u64,
     ) -> Result<Asked, Detail> {
-        let rule = matched.what;
+        let (table, parts, rule) = (&live.table, &head.parts, matched.what);
         let host = fit_host(table, &parts.headers)?;
-        refuse_what_no_key_can_carry(&parts.headers)?;
-        if matched
-            .captures
-            .iter()
-            .any(|(name, _)| matched.captures.get(name).is_none())
-        {
+        refuse_what_no_key_can_carry(head.seen)?;
+        if !matched.captures.are_readable() {
             return Err(Detail::UnkeyedPath);
         }
         let query = Query::parse(parts.uri.query()).map_err(|_| Detail::UnkeyedQuery)?;
         fit_query(rule, &query)?;
         let document = fit_body(rule, &parts.headers, body)?;
-        let who = identify(rule, identities, &parts.headers, now)?;
-        let role = identities
-            .settings
-            .map_or("role", |settings| &settings.role);
-        let has_owner = rule.key.tells_people_apart(role);
+        let who = identify(rule, live, head)?;
+        let settings = table.identity.as_ref();
+        let role = settings.map_or("role", |settings| &settings.role);
+        let credential = who.credential.as_ref();
+        let is_somebodys = credential.map(|_| rule.key.tells_people_apart(role));
+        let corrected;
+        let headers = match keys_the_way(rule) {
+            true => {
+                corrected = head.corrected();
+                &corrected
+            }
+            false => &parts.headers,
+        };
         let inputs = Inputs {
             method: read_method(&parts.method),
             captures: &matched.captures,
-            headers: &parts.headers,
+            headers,
             query: Some(&query),
             body: document.as_ref(),
             claims: who.claims.as_ref(),
-            token: who
-                .credential
-                .as_ref()
-                .map(|credential| credential.token.reveal().as_str()),
+            token: credential.map(|credential| credential.token.reveal().as_str()),
             response: None,
         };
-        let plain = plain(
-            rule,
-            parts,
-            &query,
-            document.as_ref(),
-            &who,
-            identities.settings,
-        )?;
         let mut asked = Asked {
-            sends_credential: identities
-                .settings
-                .is_some_and(|settings| any_credential(Some(settings), &plain.headers)),
             rendered: key::render(rule, &inputs),
             route: matched.route,
-            host_is_variant: table.proxy.hosts.is_none(),
-            offered: offered(&parts.headers),
-            plain,
             host,
             rule: rule.clone(),
             place: String::new(),
             demand: match rule.ttl {
-                Ttl::Origin => Demand::of(&parts.headers),
-                Ttl::Fixed(_) => Demand::default(),
+                Ttl::Origin if head.seen.has(Seen::DEMAND) => Demand::of(&parts.headers),
+                _ => Demand::default(),
             },
-            wants_part: parts.method == Method::GET && parts.headers.contains_key(header::RANGE),
-            may_be_stale: who.credential.is_none() || who.claims.is_some(),
-            is_personal: (who.credential.is_some() && has_owner) || keys_authorization(rule),
-            is_of_a_role: who.credential.is_some() && !has_owner,
+            wants_part: head.seen.has(Seen::RANGE) && parts.method == Method::GET,
+            may_be_stale: credential.is_none() || who.claims.is_some(),
+            is_personal: is_somebodys == Some(true) || keys_authorization(rule),
+            is_of_a_role: is_somebodys == Some(false),
             role: who.role_to_tell(rule, role),
-            conditions: conditions(rule, &parts.headers),
+            who,
+            document,
+            errand: OnceLock::new(),
+            head: head.clone(),
+            live: live.clone(),
         };
         if rule.ttl == Ttl::Origin {
-            asked.place = asked.key(&table.namespace, &[]).entry;
+            asked.place = asked.key(&[]).entry;
         }
         Ok(asked)
     }
 
+    /// What the origin is asked.
+    fn errand(&self) -> &Errand {
+        self.errand.get_or_init(|| {
+            let identity = self.live.table.identity.as_ref();
+            Errand::of(
+                &self.rule,
+                &self.head,
+                self.document.as_ref(),
+                &self.who,
+                identity,
+            )
+        })
+    }
+
     /// The store key that remembers by which headers answers vary.
-    pub fn vary_marker(&self, namespace: &str) -> String {
+    pub fn vary_marker(&self) -> String {
         match self.rule.ttl {
             Ttl::Origin => key::vary_marker_of(&self.place),
-            Ttl::Fixed(_) => key::vary_marker(namespace, &self.rule),
+            Ttl::Fixed(_) => key::vary_marker(&self.live.table.namespace, &self.rule),
         }
     }
 
     /// What of the request decides whether the answer to what the origin was sent may be kept.
     pub fn whose(&self, sent: &HeaderMap) -> Whose {
+        let sends_credential = self.errand().sends_credential;
         Whose {
             is_get: self.is_get(),
-            is_authorized: (sent.contains_key(header::AUTHORIZATION) || self.sends_credential)
+            is_authorized: (sent.contains_key(header::AUTHORIZATION) || sends_credential)
                 && !self.is_personal,
             no_store: self.demand.no_store,
         }
@@ -163,7 +164,7 @@ impl Asked {
 
     /// Whether the origin is asked by GET.
     pub fn is_get(&self) -> bool {
-        self.plain.method == Method::GET
+        *read_method(&self.head.parts.method) == Method::GET
     }
 
     /// Whether all of the client's headers go along with a fill.
@@ -182,57 +183,59 @@ impl Asked {
     /// Whether the origin is asked on conditions of this client's, if nothing is kept that it could be
     /// asked for: then the answer is for nobody else.
     pub fn is_conditional(&self) -> bool {
-        !self.conditions.is_empty()
+        self.head.seen.has(Seen::CONDITION) && !self.errand().conditions.is_empty()
     }
 
     /// The key, given the names by which the rule's answers are known to vary.
-    pub fn key(&self, namespace: &str, vary: &[HeaderName]) -> CacheKey {
-        let host = self
-            .host_is_variant
-            .then(|| self.host.to_str().unwrap_or_default());
+    pub fn key(&self, vary: &[HeaderName]) -> CacheKey {
+        let table = &self.live.table;
+        let host_is_variant = table.proxy.hosts.is_none();
+        let host = host_is_variant.then(|| self.host.to_str().unwrap_or_default());
         let variant = Variant {
             route: self.route,
             host,
-            is_secure: headers::is_secure(&self.offered),
+            is_secure: self.head.is_secure(),
             role: self.role.as_deref(),
             vary,
-            headers: &self.offered,
+            value: &|name| self.head.varying(name),
         };
-        self.rendered.key(namespace, &self.rule, variant)
+        self.rendered.key(&table.namespace, &self.rule, variant)
     }
 
     /// Whether the client sent a header that answers turn out to vary by and that a fill withheld.
     pub fn withheld(&self, known: &[HeaderName], now_known: &[HeaderName]) -> bool {
+        let errand = self.errand();
         let left_out = |name: &HeaderName| {
-            self.rule.forward == Forward::Keyed || !self.plain.headers.contains_key(name)
+            self.rule.forward == Forward::Keyed || !errand.headers.contains_key(name)
         };
-        now_known
-            .iter()
-            .any(|name| !known.contains(name) && self.offered.contains_key(name) && left_out(name))
+        let is_news = |name: &&HeaderName| !known.contains(name);
+        let mut news = now_known.iter().filter(is_news);
+        news.any(|name| errand.offers.contains_key(name) && left_out(name))
     }
 
     /// The request that fills the entry, without forwarding headers: on the condition that what is
     /// `kept` does not hold any more, if it can be asked so. True if it is.
     pub fn fill(&self, vary: &[HeaderName], kept: Option<&Entry>) -> (Request<Body>, bool) {
-        let mut request = Request::new(self.plain.body.clone().map_or(Body::empty(), Body::full));
-        *request.method_mut() = self.plain.method.clone();
-        *request.uri_mut() = self.plain.uri.clone();
+        let errand = self.errand();
+        let mut request = Request::new(errand.body.clone().map_or(Body::empty(), Body::full));
+        *request.method_mut() = errand.method.clone();
+        *request.uri_mut() = errand.uri.clone();
         let sent = request.headers_mut();
-        *sent = self.plain.headers.clone();
+        *sent = errand.headers.clone();
         sent.insert(header::HOST, self.host.clone());
         // These are ours to say: the host is in the key, the type is that of the body made anew.
         let ours = |name: &HeaderName| *name == header::HOST || *name == header::CONTENT_TYPE;
         for name in vary.iter().filter(|name| !ours(name)) {
             sent.remove(name); // a credential alone, where the whole of its header is the variant's
-            for value in self.offered.get_all(name) {
+            for value in errand.offers.get_all(name) {
                 sent.append(name.clone(), value.clone());
             }
         }
         // To another method a condition that does not hold is an error (RFC 9110 §13.1.2).
-        let kept = kept.filter(|_| self.plain.method == Method::GET);
+        let kept = kept.filter(|_| errand.method == Method::GET);
         let validates = kept.is_some_and(|kept| freshness::condition(&kept.headers, sent));
         if !validates {
-            sent.extend(self.conditions.clone());
+            sent.extend(errand.conditions.clone());
         }
         (request, validates)
     }

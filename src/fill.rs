@@ -15,6 +15,7 @@ mod parts; // parts of an answer, and what completes them
 use crate::asked::Asked;
 use crate::body::Body;
 use crate::claim::Claim;
+use crate::client::OnBehalf;
 use crate::entry::Entry;
 use crate::flights::{Landing, Lead, Snapshot};
 use crate::freshness::{self, Terms};
@@ -22,7 +23,7 @@ use crate::groups::Groups;
 use crate::headers::{self, Forwarding};
 use crate::interim::Interim;
 use crate::key::{self, CacheKey};
-use crate::live::{Live, OnBehalf};
+use crate::live::Live;
 use crate::origin::Failure;
 use crate::outcome::Detail;
 use crate::part::{self, Part, Single};

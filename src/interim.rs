@@ -9,6 +9,7 @@ use crate::headers;
 use bytes::{BufMut, Bytes, BytesMut};
 use hyper::header::CONTENT_LENGTH;
 use hyper::{HeaderMap, StatusCode};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -16,9 +17,15 @@ use std::task::{Context, Waker};
 /// passed over.
 const MAX_SAID: usize = 16 * 1024;
 
-/// What an HTTP/1.1 connection has to say of interim answers, to the request that it is answering.
+/// What an HTTP/1.1 connection has to say of interim answers, to the request that it is answering. But
+/// for [`Interim::say`], all of it is for the one task that reads and writes the connection.
 #[derive(Default)]
-pub struct Outlet(Mutex<State>);
+pub struct Outlet {
+    state: Mutex<State>,
+    /// Something may be said, or waits to be. While it is not, nobody need look at the state: most
+    /// answers are made here, and nothing is ever said before them.
+    is_stirred: AtomicBool,
+}
 
 #[derive(Default)]
 struct State {
@@ -41,9 +48,11 @@ pub struct Interim {
 }
 
 impl Outlet {
-    /// Begins to answer a request. What was not said of the one before is left unsaid.
+    /// Lets somebody speak before the answer to the request that is being answered. What was not said of
+    /// the one before is left unsaid.
     pub fn open(self: &Arc<Outlet>) -> Interim {
         let mut state = self.state();
+        self.is_stirred.store(true, Relaxed);
         state.number += 1;
         state.waiting.clear();
         state.said = 0;
@@ -56,12 +65,27 @@ impl Outlet {
 
     /// What is to be written now, between two answers.
     pub fn take(&self) -> Bytes {
-        self.state().waiting.split().freeze()
+        if !self.is_stirred.load(Relaxed) {
+            return Bytes::new();
+        }
+        let mut state = self.state();
+        self.is_stirred.store(!state.is_over, Relaxed);
+        state.waiting.split().freeze()
+    }
+
+    /// The answer is next: who was let speak is late from now on.
+    pub fn close(&self) {
+        if self.is_stirred.load(Relaxed) {
+            self.state().is_over = true;
+        }
     }
 
     /// An answer is being written: if it is the one of the request that is being answered, it is too
     /// late to say more.
     pub fn pass_over(&self) {
+        if !self.is_stirred.load(Relaxed) {
+            return;
+        }
         let mut state = self.state();
         if state.is_over {
             state.waiting.clear();
@@ -70,6 +94,9 @@ impl Outlet {
 
     /// Wakes this task when there is something to say.
     pub fn wake(&self, cx: &Context<'_>) {
+        if !self.is_stirred.load(Relaxed) {
+            return;
+        }
         let mut state = self.state();
         let is_known = |writer: &Waker| writer.will_wake(cx.waker());
         if !state.writer.as_ref().is_some_and(is_known) {
@@ -79,7 +106,7 @@ impl Outlet {
 
     /// Nothing that holds the lock can panic.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -102,14 +129,6 @@ impl Interim {
         state.waiting.extend_from_slice(&head);
         if let Some(writer) = &state.writer {
             writer.wake_by_ref();
-        }
-    }
-
-    /// The answer is next.
-    pub fn close(&self) {
-        let mut state = self.outlet.state();
-        if state.number == self.number {
-            state.is_over = true;
         }
     }
 }
@@ -179,13 +198,17 @@ mod tests {
         outlet.pass_over();
         assert!(!outlet.take().is_empty(), "an earlier answer was written");
         first.say(HINTS, &link());
-        first.close();
+        outlet.close();
         first.say(HINTS, &link());
         outlet.pass_over();
         assert!(outlet.take().is_empty(), "the answer has begun");
+        first.say(HINTS, &link());
+        assert!(
+            outlet.take().is_empty(),
+            "nor for a request in which nobody is let speak"
+        );
         let second = outlet.open();
         first.say(HINTS, &link());
-        first.close();
         assert!(outlet.take().is_empty());
         second.say(HINTS, &link());
         assert!(!outlet.take().is_empty());

@@ -12,11 +12,9 @@ pub use drops::{Pattern, dropped_nodes, nodes_of_rule, pattern_nodes, resolve};
 pub use value::MAX_RENDERED_VALUE;
 
 use crate::digest::{Digest, Digester};
-use crate::headers;
 use crate::inputs::{Inputs, Query};
 use crate::rules::table::{NodeAt, Rule, Shaping, Ttl};
 use crate::rules::template::{Part, Segment, Source};
-use hyper::HeaderMap;
 use hyper::header::HeaderName;
 use std::fmt::Write as _;
 use value::rendered;
@@ -39,7 +37,6 @@ pub struct Rendered {
 }
 
 /// What sets answers apart that have one key.
-#[derive(Clone, Copy)]
 pub struct Variant<'r> {
     /// Position of the route that matched.
     pub route: usize,
@@ -52,8 +49,8 @@ pub struct Variant<'r> {
     pub role: Option<&'r str>,
     /// The names by which answers vary, sorted.
     pub vary: &'r [HeaderName],
-    /// The request's headers, `Accept-Encoding` normalised.
-    pub headers: &'r HeaderMap,
+    /// A field of the request in its one normal spelling, `None` where it is absent.
+    pub value: &'r dyn Fn(&HeaderName) -> Option<Vec<u8>>,
 }
 
 /// Renders a rule's key for a request that was found fit for it.
@@ -144,10 +141,9 @@ impl Variant<'_> {
     /// `None` for the plain variant: the first route, no host to tell apart, no TLS, none of the
     /// varying headers present. Its key is the one that a person would guess.
     fn digest(&self, rule: &Rule) -> Option<Digest> {
-        let present: Vec<&HeaderName> = self
-            .vary
-            .iter()
-            .filter(|name| self.headers.contains_key(*name))
+        let values = self.vary.iter().map(|name| (name, (self.value)(name)));
+        let present: Vec<(&HeaderName, Vec<u8>)> = values
+            .filter_map(|(name, value)| Some((name, value?)))
             .collect();
         let is_plain = self.route == 0 && self.host.is_none() && !self.is_secure;
         if is_plain && self.role.is_none() && present.is_empty() {
@@ -167,9 +163,8 @@ impl Variant<'_> {
         if let Some(role) = self.role {
             digester.part(b"*role").part(role.as_bytes()); // no header's name
         }
-        for name in present {
-            digester.part(name.as_str().as_bytes());
-            digester.part(&headers::normal_list(self.headers, name));
+        for (name, value) in present {
+            digester.part(name.as_str().as_bytes()).part(&value);
         }
         Some(digester.finish())
     }

@@ -16,6 +16,7 @@ pub mod rules;
 
 // -- names: pure --
 pub mod identity; // who is asking: verified, or not there
+pub mod head; // a request's head, as everything here sees it
 pub mod inputs; // what a request offers to a key
 pub mod key; // where an answer is kept, and its nodes
 
@@ -30,6 +31,7 @@ pub mod refuse; // what is too ambiguous to go on
 // -- places: I/O begins --
 pub mod store; // entries and versions, in Redis or in memory
 pub mod interim; // what an origin says before it answers
+pub mod client; // who asks, as his connection knows him
 pub mod body; // message bodies, streaming
 pub mod keepalive; // whether silent peers are still there
 pub mod origin; // the client to the origin

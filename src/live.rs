@@ -16,7 +16,6 @@ use crate::rules::table::{Rule, Table, Ttl};
 use crate::store::{Root, Store};
 use crate::vary::LearntVary;
 use hyper::{Request, Response, StatusCode, header};
-use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -37,14 +36,6 @@ pub struct Ground {
     /// The keys of those who sign tokens.
     pub issuers: Issuers,
 }
-
-/// Rides on a request, and is held by all that is carried out for it: as long as anything is, its
-/// client counts as there, though it may have left.
-#[derive(Clone)]
-pub struct OnBehalf(
-    /// What counts it, when it is dropped.
-    pub Arc<dyn Any + Send + Sync>,
-);
 
 /// The root as entries under these rules see it.
 pub fn root_of(table: &Table) -> Root {

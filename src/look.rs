@@ -75,8 +75,8 @@ pub async fn look(live: &Live, asked: &Asked, lock: Option<&str>) -> Found {
     let mut vary = learnt.known(&asked.place);
     let audit = live.is_audited(&asked.rule);
     loop {
-        let key = asked.key(&live.table.namespace, &vary.names);
-        let marker = (!vary.seen).then(|| asked.vary_marker(&live.table.namespace));
+        let key = asked.key(&vary.names);
+        let marker = (!vary.seen).then(|| asked.vary_marker());
         let flag = audit.then(|| key::quarantine_flag(&live.table.namespace, &asked.rule));
         let any_group = groups::any_node(&live.table);
         let sought = Sought {

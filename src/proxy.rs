@@ -3,12 +3,12 @@
 mod part; // what it answers to a range
 mod read; // what a rule answers
 
-use crate::asked::{Asked, Identities};
+use crate::asked::Asked;
 use crate::body::{self, Body, Read};
+use crate::client::Client;
 use crate::groups;
-use crate::headers::{self, Forwarding};
-use crate::identity;
-use crate::interim::Interim;
+use crate::head::Head;
+use crate::headers;
 use crate::live::Live;
 use crate::outcome::{Detail, Outcome, Verdict};
 use crate::refuse::{self, Refusal};
@@ -18,9 +18,7 @@ use crate::write::{self, NoAnswer, Write};
 use bytes::Bytes;
 use hyper::body::Body as _;
 use hyper::header::{self, HeaderName, HeaderValue};
-use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,15 +28,9 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// A request with what the connection knows of it.
 struct Exchange {
     live: Arc<Live>,
-    parts: Parts,
+    client: Client,
+    head: Arc<Head>,
     body: Body,
-    forwarding: Forwarding,
-    /// The methods that it may be taken for.
-    methods: Vec<Method>,
-    /// The protocols that it offers to change to.
-    offered: Option<HeaderValue>,
-    /// It may go no further than here.
-    ends_here: bool,
 }
 
 /// An answer and how it came about.
@@ -49,87 +41,71 @@ struct Answer {
 }
 
 /// Answers one request.
-pub async fn answer(
-    live: Arc<Live>,
-    peer: Option<IpAddr>,
-    request: Request<Body>,
-) -> Response<Body> {
+pub async fn answer(live: Arc<Live>, client: Client, request: Request<Body>) -> Response<Body> {
     let begun = Instant::now();
     let max_body = live.table.proxy.limits.max_body;
-    let answer = match refuse::admit(request, max_body) {
-        Ok(request) => Exchange::new(live.clone(), peer, request).answer().await,
+    let answer = match refuse::admit(request, client.standing, max_body) {
+        Ok(request) => Exchange::new(live.clone(), client, request).answer().await,
         Err(refusal) => Answer::refused(&refusal),
     };
     answer.counted_and_labelled(&live, begun)
 }
 
 impl Exchange {
-    fn new(live: Arc<Live>, peer: Option<IpAddr>, request: Request<Body>) -> Exchange {
-        let (mut parts, body) = request.into_parts();
-        let limits = &live.table.proxy.limits;
-        let body = body.within(limits.max_body, limits.body_timeout);
-        let trusted = &live.table.proxy.trusted_proxies;
-        let forwarding = Forwarding::of(&parts.headers, parts.version, peer, trusted);
-        let methods = headers::methods(&parts.method, &parts.headers);
-        let offered = headers::switch_offered(&parts).filter(|_| body.is_end_stream());
-        let ends_here = headers::count_hop(&parts.method, &mut parts.headers);
-        headers::remove_hop_by_hop(&mut parts.headers);
-        if !parts.headers.contains_key(header::HOST) {
-            // HTTP/1.0 needs none; what we send on is HTTP/1.1, which does.
-            parts
-                .headers
-                .insert(header::HOST, live.table.proxy.origin.host());
-        }
-        forwarding.correct(&mut parts.headers);
-        identity::mark_sensitive(live.table.identity.as_ref(), &mut parts.headers);
+    fn new(live: Arc<Live>, client: Client, request: Request<Body>) -> Exchange {
+        let (parts, body) = request.into_parts();
+        let (proxy, identity) = (&live.table.proxy, live.table.identity.as_ref());
+        let body = body.within(proxy.limits.max_body, proxy.limits.body_timeout);
+        let head = Arc::new(Head::of(parts, client.peer, proxy, identity));
         Exchange {
             live,
-            parts,
+            client,
+            head,
             body,
-            forwarding,
-            methods,
-            offered,
-            ends_here,
         }
     }
 
     /// The rarer ways are set apart on the heap, so that a request on the usual ones stays small.
     async fn answer(mut self) -> Answer {
-        if self.ends_here {
+        let (live, head) = (self.live.clone(), self.head.clone());
+        let (path, methods) = (head.parts.uri.path(), head.methods());
+        if head.ends_here {
             return self.end_here();
         }
-        let live = self.live.clone();
-        let path = self.parts.uri.path().to_owned();
-        if self.offered.is_some() && !self.may_write(&path) {
-            return self.forward(None, Verdict::plain(Outcome::Pass)).await;
+        if self.may_switch() {
+            return Box::pin(self.forward(None, Verdict::plain(Outcome::Pass))).await;
         }
-        let matched = live.table.read(&self.parts.method, &path);
+        let matched = live.table.read(&head.parts.method, path);
         match matched {
-            Some(matched) if self.methods.len() == 1 => match self.ask_of(&matched).await {
+            Some(matched) if methods.len() == 1 => match self.ask_of(&matched).await {
                 Ok(asked) if asked.rule.stage == Stage::Observe => {
                     Box::pin(self.observe(Arc::new(asked))).await
                 }
-                Ok(asked) => self.read(Arc::new(asked)).await,
+                Ok(asked) => self.read(asked).await,
                 Err(detail) => Box::pin(self.bypass(matched.what, detail)).await,
             },
-            _ if write::concerns(&live.table, &self.methods, &path) => {
-                self.write(Outcome::Write).await
+            _ if write::concerns(&live.table, methods, path) => {
+                Box::pin(self.write(Outcome::Write)).await
             }
             Some(matched) => Box::pin(self.bypass(matched.what, Detail::UnkeyedHeader)).await,
-            None if write::may_change(&self.methods) => self.write(Outcome::Pass).await,
-            None => self.forward(None, Verdict::plain(Outcome::Pass)).await,
+            None if write::may_change(methods) => Box::pin(self.write(Outcome::Pass)).await,
+            None => Box::pin(self.forward(None, Verdict::plain(Outcome::Pass))).await,
         }
     }
 
-    /// Whether anything may change by it. Such a request is answered, and never becomes a tunnel.
-    fn may_write(&self, path: &str) -> bool {
-        write::may_change(&self.methods) || write::concerns(&self.live.table, &self.methods, path)
+    /// Whether it may become a tunnel: it offers to, and nothing may change by it.
+    fn may_switch(&self) -> bool {
+        let (table, methods) = (&self.live.table, self.head.methods());
+        self.head.offered.is_some()
+            && self.body.is_end_stream()
+            && !write::may_change(methods)
+            && !write::concerns(table, methods, self.head.parts.uri.path())
     }
 
     /// Answers in the origin's place (RFC 9110 §7.6.2). A TRACE is not reflected: it would show what
     /// proxies before us have added, and credentials to whoever made a page send it.
     fn end_here(&self) -> Answer {
-        match self.parts.method {
+        match self.head.parts.method {
             Method::OPTIONS => Answer {
                 response: Response::new(Body::empty()),
                 verdict: Verdict::plain(Outcome::Pass),
@@ -155,27 +131,16 @@ impl Exchange {
 
     /// Holds the request against its rule; reads its body if it has one and may.
     async fn ask_of(&mut self, matched: &Matched<'_, '_, Rule>) -> Result<Asked, Detail> {
-        let body = self.read_keyed_body().await?;
-        let identities = Identities {
-            settings: self.live.table.identity.as_ref(),
-            verifier: self.live.verifier.as_ref(),
+        let body = match self.body.is_end_stream() {
+            true => None,
+            false => Box::pin(self.read_keyed_body()).await?,
         };
-        Asked::of(
-            &self.live.table,
-            matched,
-            &self.parts,
-            body.as_ref(),
-            identities,
-            self.live.ground.clock.now_ms(),
-        )
+        Asked::of(&self.live, matched, &self.head, body.as_ref())
     }
 
     /// A body on a GET shapes nothing that a key holds; elsewhere it may, up to a size.
     async fn read_keyed_body(&mut self) -> Result<Option<Bytes>, Detail> {
-        if self.body.is_end_stream() {
-            return Ok(None);
-        }
-        if write::is_safe(&self.parts.method) {
+        if write::is_safe(&self.head.parts.method) {
             return Err(Detail::UnkeyedBody);
         }
         let limit = self.live.table.proxy.max_keyed_body;
@@ -189,24 +154,19 @@ impl Exchange {
     }
 
     async fn write(self, outcome: Outcome) -> Answer {
-        let Exchange {
-            live,
+        let head = self.head;
+        let mut parts = head.parts.clone();
+        parts.headers = head.corrected();
+        let write = Write {
+            live: self.live,
+            body: self.body,
+            forwarding: head.forwarding().clone(),
+            methods: head.methods().to_vec(),
+            interim: self.client.interim(parts.version),
+            on_behalf: self.client.on_behalf(),
             parts,
-            body,
-            forwarding,
-            methods,
-            ..
-        } = self;
-        match (Write {
-            live,
-            parts,
-            body,
-            forwarding,
-            methods,
-        })
-        .begin()
-        .await
-        {
+        };
+        match write.begin().await {
             Ok(Ok(response)) => Answer {
                 response,
                 verdict: Verdict::plain(outcome),
@@ -220,18 +180,20 @@ impl Exchange {
 
     /// Forwards the client's own request and keeps nothing.
     async fn forward(mut self, rule: Option<Arc<Rule>>, verdict: Verdict) -> Answer {
+        let may_switch = rule.is_none() && self.may_switch();
         let mut request = self.own_request();
-        self.forwarding.onto(request.headers_mut());
-        if let Some(offered) = self.offered.take().filter(|_| rule.is_none()) {
+        self.head.forwarding().onto(request.headers_mut());
+        if let Some(offered) = self.head.offered.clone().filter(|_| may_switch) {
             headers::offer_switch(request.headers_mut(), offered);
         }
         let label = rule.as_ref().map_or("-", |rule| &rule.name);
         let answer = self.live.ask(request, label).await;
-        if write::may_change(&self.methods) {
+        let methods = self.head.methods();
+        if write::may_change(methods) {
             write::heed_others(&self.live, &answer).await;
         }
         if let Ok(answer) = &answer {
-            Box::pin(groups::heed(&self.live, &self.methods, answer)).await;
+            Box::pin(groups::heed(&self.live, methods, answer)).await;
         }
         match answer {
             Ok(response) => Answer {
@@ -245,10 +207,11 @@ impl Exchange {
 
     fn own_request(&mut self) -> Request<Body> {
         let mut request = Request::new(std::mem::take(&mut self.body));
-        *request.method_mut() = self.parts.method.clone();
-        *request.uri_mut() = self.parts.uri.clone();
-        *request.headers_mut() = self.parts.headers.clone();
-        let interim = self.parts.extensions.get::<Interim>().cloned();
+        let parts = &self.head.parts;
+        *request.method_mut() = parts.method.clone();
+        *request.uri_mut() = parts.uri.clone();
+        *request.headers_mut() = parts.headers.clone();
+        let interim = self.client.interim(parts.version);
         interim.and_then(|interim| request.extensions_mut().insert(interim));
         request
     }

@@ -17,13 +17,17 @@ const MAX_METHOD: usize = 24;
 /// The one expectation that there is (RFC 9110 §10.1.1).
 const CONTINUE: &[u8] = b"100-continue";
 
-/// Rides on a request whose connection is in doubt: see [`Heads::doubtful`].
-#[derive(Clone, Copy)]
-pub struct Doubtful;
-
-/// Rides on a request whose connection has begun more than it may: nothing of this one is begun.
-#[derive(Clone, Copy)]
-pub struct Crowded;
+/// What a connection says of a request of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// Others may read it differently: see [`Heads::doubtful`].
+    Doubtful,
+    /// More of its requests are being carried out than may be: nothing of this one is begun.
+    Crowded,
+}
 
 /// Why a request goes no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,14 +64,16 @@ const fn unknown(why: &'static str) -> Refusal {
 /// Why it is refused.
 pub fn admit<B: HttpBody>(
     mut request: Request<B>,
+    standing: Standing,
     max_body: Option<u64>,
 ) -> Result<Request<B>, Refusal> {
-    if request.extensions().get::<Doubtful>().is_some() {
-        return Err(ambiguous("where the request ends is in doubt"));
-    }
-    if request.extensions().get::<Crowded>().is_some() {
-        let why = "what this connection has asked for before is still being carried out";
-        return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, why));
+    match standing {
+        Standing::Plain => {}
+        Standing::Doubtful => return Err(ambiguous("where the request ends is in doubt")),
+        Standing::Crowded => {
+            let why = "what this connection has asked for before is still being carried out";
+            return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, why));
+        }
     }
     if request.method() == Method::CONNECT {
         return Err(unknown("CONNECT is not supported"));
@@ -90,11 +96,12 @@ pub fn admit<B: HttpBody>(
     if request.version() == Version::HTTP_2 {
         join_cookies(request.headers_mut());
     }
-    *request.uri_mut() = origin_form(&request)?;
-    match host {
-        Some(host) => request.headers_mut().insert(header::HOST, host),
-        None => request.headers_mut().remove(header::HOST),
-    };
+    if let Some(target) = origin_form(&request)? {
+        *request.uri_mut() = target;
+    }
+    if let Some(host) = host {
+        request.headers_mut().insert(header::HOST, host);
+    }
     Ok(request)
 }
 
@@ -135,23 +142,23 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// The one host that the request names: that of an absolute target, else its `Host`.
+/// The one host that the request names, where it is not its `Host`: that of an absolute target.
 fn host<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Refusal> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let is_http2 = request.version() == Version::HTTP_2;
     let authority = request.uri().authority();
     let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Some(host.clone()),
+        (Some(host), None) => Some(host),
         (None, _) if request.version() <= Version::HTTP_10 => None,
         (None, _) if is_http2 && authority.is_some() => None,
         (None, _) => return Err(ambiguous("Host is missing")),
         (Some(_), Some(_)) => return Err(ambiguous("Host is repeated")),
     };
-    if host.as_ref().is_some_and(|host| !is_host(host.as_bytes())) {
+    if host.is_some_and(|host| !is_host(host.as_bytes())) {
         return Err(ambiguous("Host is not a host"));
     }
     let Some(authority) = authority else {
-        return Ok(host);
+        return Ok(None);
     };
     let differs = |host: &HeaderValue| {
         !authority
@@ -160,7 +167,7 @@ fn host<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Refusal> {
             .eq_ignore_ascii_case(host.as_bytes())
     };
     // RFC 9113 §8.3.1: in HTTP/2 both say the same.
-    if is_http2 && host.as_ref().is_some_and(differs) {
+    if is_http2 && host.is_some_and(differs) {
         return Err(ambiguous("Host and :authority differ"));
     }
     if !is_host(authority.as_str().as_bytes()) {
@@ -198,7 +205,8 @@ fn is_port(text: &str) -> bool {
     }
 }
 
-fn origin_form<B>(request: &Request<B>) -> Result<Uri, Refusal> {
+/// The target in origin-form, where it is not in that form as it is.
+fn origin_form<B>(request: &Request<B>) -> Result<Option<Uri>, Refusal> {
     let uri = request.uri();
     match uri.scheme_str() {
         None if uri.authority().is_some() => return Err(ambiguous("the target is not a path")),
@@ -220,9 +228,11 @@ fn origin_form<B>(request: &Request<B>) -> Result<Uri, Refusal> {
     if !target.starts_with(['/', '*']) || !target.is_ascii() {
         return Err(ambiguous("the target is not a path"));
     }
-    target
-        .parse()
-        .map_err(|_| ambiguous("the target is not a path"))
+    if uri.scheme().is_none() && target == uri.path_and_query().map_or("", PathAndQuery::as_str) {
+        return Ok(None);
+    }
+    let target = target.parse().map(Some);
+    target.map_err(|_| ambiguous("the target is not a path"))
 }
 
 #[cfg(test)]
@@ -230,7 +240,8 @@ mod tests {
     use super::*;
 
     fn refusal(request: hyper::http::request::Builder) -> Option<&'static str> {
-        admit(request.body(String::new()).expect("a request"), Some(3))
+        let request = request.body(String::new()).expect("a request");
+        admit(request, Standing::Plain, Some(3))
             .err()
             .map(|refusal| refusal.why)
     }
@@ -268,13 +279,14 @@ mod tests {
             .header("host", "b.example")
             .body(String::new())
             .expect("a request");
-        let admitted = admit(request, None).expect("admitted");
+        let admitted = admit(request, Standing::Plain, None).expect("admitted");
         assert_eq!(admitted.uri(), "/x?y=1");
         let bare = Request::get("http://a.example?y=1")
             .header("host", "a")
             .body(String::new())
             .expect("a request");
-        assert_eq!(admit(bare, None).expect("admitted").uri(), "/?y=1");
+        let bare = admit(bare, Standing::Plain, None).expect("admitted");
+        assert_eq!(bare.uri(), "/?y=1");
         assert_eq!(admitted.headers()["host"], "a.example:81");
     }
 
@@ -315,7 +327,7 @@ mod tests {
             .header("cookie", "b=2; c=3")
             .body(String::new())
             .expect("a request");
-        let admitted = admit(request, None).expect("admitted");
+        let admitted = admit(request, Standing::Plain, None).expect("admitted");
         let cookies: Vec<_> = admitted.headers().get_all("cookie").iter().collect();
         assert_eq!(cookies, ["a=1; b=2; c=3"]);
     }
@@ -325,7 +337,7 @@ mod tests {
         let admitted = |body: &str| {
             let request = Request::post("/").header("host", "a");
             let request = request.body(body.to_owned()).expect("a request");
-            admit(request, Some(3))
+            admit(request, Standing::Plain, Some(3))
                 .map(drop)
                 .map_err(|refusal| refusal.status.as_u16())
         };

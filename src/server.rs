@@ -219,9 +219,8 @@ fn take_requests(listener: (Listener, Bound), live: Arc<ArcSwap<Live>>) -> Gate 
         closing: CancellationToken::new(),
         metrics,
         limits: move || in_force.load().table.proxy.limits,
-        handler: move |peer, request: Request<Incoming>| {
-            let live = live.load_full();
-            async move { proxy::answer(live, peer, request.map(Body::client)).await }
+        handler: move |client, request: Request<Incoming>| {
+            proxy::answer(live.load_full(), client, request.map(Body::client))
         },
     })
 }
@@ -233,9 +232,9 @@ fn open_door(listener: (Listener, Bound), metrics: Arc<Metrics>, door: Door) -> 
         closing: CancellationToken::new(),
         metrics,
         limits: ClientLimits::default,
-        handler: move |peer, request| {
+        handler: move |client, request| {
             let door = door.clone();
-            async move { door.answer(peer, request).await }
+            async move { door.answer(client, request).await }
         },
     })
 }

@@ -5,6 +5,7 @@
 //! whole of it runs in a task of its own: a client that leaves does not cancel the bump.
 
 use crate::body::{self, Body, Read};
+use crate::client::OnBehalf;
 use crate::groups::{self, GROUPS};
 use crate::headers::Forwarding;
 use crate::identity::{self, Claims, Presented};
@@ -49,6 +50,10 @@ pub struct Write {
     pub forwarding: Forwarding,
     /// The methods that it may be taken for: its own, and one that a header puts in its place.
     pub methods: Vec<Method>,
+    /// Who hears what the origin says before it answers.
+    pub interim: Option<Interim>,
+    /// Whose client counts as there while it is under way.
+    pub on_behalf: Option<OnBehalf>,
 }
 
 /// Why a write has no answer of the origin's.
@@ -210,7 +215,7 @@ impl Write {
         *request.uri_mut() = self.parts.uri.clone();
         *request.headers_mut() = self.parts.headers.clone();
         self.forwarding.onto(request.headers_mut());
-        let interim = self.parts.extensions.get::<Interim>().cloned();
+        let interim = self.interim.take();
         interim.and_then(|interim| request.extensions_mut().insert(interim));
         self.live.ask(request, "-").await
     }

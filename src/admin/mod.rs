@@ -20,6 +20,7 @@ mod findings;
 mod purge;
 
 use crate::body::{self, Body, Read};
+use crate::client::Client;
 use crate::live::Live;
 use crate::metrics;
 use crate::outcome::Detail;
@@ -116,10 +117,10 @@ impl Door {
 
     /// Answers one request to the door. Nobody is to keep an answer, to guess at its kind, or to read
     /// it from a page of another site: there is no CORS here.
-    pub async fn answer(&self, peer: Option<IpAddr>, request: Request<Incoming>) -> Response<Body> {
+    pub async fn answer(&self, client: Client, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path().to_owned();
-        let answer = match refuse::admit(request, Some(MAX_REQUEST as u64)) {
-            Ok(request) => self.route(peer, request).await,
+        let answer = match refuse::admit(request, client.standing, Some(MAX_REQUEST as u64)) {
+            Ok(request) => self.route(client.peer, request).await,
             Err(refusal) => Err(refusal.into()),
         };
         let mut answer = answer.unwrap_or_else(|denied| refused(&denied, &path));

@@ -1,40 +1,35 @@
 //! Whether everything about a request that can shape its answer is in the key, or declared irrelevant.
 
-use crate::headers;
+use crate::headers::Seen;
 use crate::inputs::Query;
 use crate::outcome::Detail;
 use crate::rules::table::{Rule, Shaping, Table};
 use crate::rules::template::{Source, Template};
 use bytes::Bytes;
 use hyper::HeaderMap;
-use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::header::{self, HeaderValue};
 use serde_json::Value as Json;
 
 pub(super) fn fit_host(table: &Table, headers: &HeaderMap) -> Result<HeaderValue, Detail> {
     let host = headers.get(header::HOST).ok_or(Detail::Host)?;
-    let text = host
-        .to_str()
-        .map_err(|_| Detail::Host)?
-        .to_ascii_lowercase();
+    let host = match host.as_bytes().iter().any(u8::is_ascii_uppercase) {
+        true => HeaderValue::from_bytes(&host.as_bytes().to_ascii_lowercase()),
+        false => Ok(host.clone()),
+    };
+    let host = host.map_err(|_| Detail::Host)?;
+    let text = host.to_str().map_err(|_| Detail::Host)?;
     match &table.proxy.hosts {
-        Some(hosts) if !hosts.contains(&text) => Err(Detail::Host),
-        _ => HeaderValue::from_str(&text).map_err(|_| Detail::Host),
+        Some(hosts) if !hosts.iter().any(|listed| listed == text) => Err(Detail::Host),
+        _ => Ok(host),
     }
 }
 
 /// Headers that change which handler the origin runs, or make a condition that only it can judge.
-pub(super) fn refuse_what_no_key_can_carry(headers: &HeaderMap) -> Result<(), Detail> {
-    let present = |names: &[HeaderName]| names.iter().any(|name| headers.contains_key(name));
-    if present(&headers::TARGET_OVERRIDES)
-        || present(&headers::METHOD_OVERRIDES)
-        || headers.contains_key(header::UPGRADE)
-    {
-        return Err(Detail::UnkeyedHeader);
+pub(super) fn refuse_what_no_key_can_carry(seen: Seen) -> Result<(), Detail> {
+    match seen.has(Seen::TARGET_OVERRIDE | Seen::METHOD_OVERRIDE | Seen::PRECONDITION) {
+        true => Err(Detail::UnkeyedHeader),
+        false => Ok(()),
     }
-    if present(&[header::IF_MATCH, header::IF_UNMODIFIED_SINCE]) {
-        return Err(Detail::UnkeyedHeader);
-    }
-    Ok(())
 }
 
 pub(super) fn fit_query(rule: &Rule, query: &Query) -> Result<(), Detail> {

@@ -1,24 +1,15 @@
 //! Who asks, as far as a rule cares.
 
+use crate::head::Head;
 use crate::identity::{self, Claims, Credential, Presented, Verifier};
+use crate::live::Live;
 use crate::outcome::Detail;
-use crate::rules::settings::IdentitySettings;
 use crate::rules::table::Rule;
 use crate::rules::template::{Source, Template};
-use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 
-/// Who may be asking, and how that is found out.
-#[derive(Clone, Copy)]
-pub struct Identities<'l> {
-    /// `[identity]`
-    pub settings: Option<&'l IdentitySettings>,
-    /// Made of `verify`.
-    pub verifier: Option<&'l Verifier>,
-}
-
 /// Who asks, as far as the rule cares.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Who {
     pub(super) claims: Option<Claims>,
     pub(super) credential: Option<Credential>,
@@ -28,28 +19,23 @@ impl Who {
     /// The role, where the rule admits several and its key does not say which of them asks: what one
     /// was shown, no other is served.
     pub(super) fn role_to_tell(&self, rule: &Rule, claim: &str) -> Option<String> {
+        let claims = self.claims.as_ref().filter(|_| rule.roles.len() > 1)?;
         let is_told = rule.key.tells_roles_apart(claim, &rule.roles);
-        let claims = self.claims.as_ref()?;
-        (rule.roles.len() > 1 && !is_told).then(|| claims.text(claim))?
+        (!is_told).then(|| claims.text(claim))?
     }
 }
 
-pub(super) fn identify(
-    rule: &Rule,
-    identities: Identities,
-    headers: &HeaderMap,
-    now: u64,
-) -> Result<Who, Detail> {
+pub(super) fn identify(rule: &Rule, live: &Live, head: &Head) -> Result<Who, Detail> {
     if rule.public {
         return Ok(Who::default());
     }
-    let settings = identities.settings;
-    let claims_keyed: Vec<&str> = claims_keyed(&rule.key).collect();
+    let (settings, headers) = (live.table.identity.as_ref(), &head.parts.headers);
     let token_keyed = rule
         .key
         .placeholders()
         .any(|placeholder| placeholder.source == Source::Token);
-    let needs_identity = token_keyed || !claims_keyed.is_empty() || !rule.roles.is_empty();
+    let claims_keyed = || claims_keyed(&rule.key);
+    let needs_identity = token_keyed || claims_keyed().next().is_some() || !rule.roles.is_empty();
     let (Some(settings), true) = (settings, needs_identity) else {
         return if identity::any_credential(settings, headers) {
             Err(Detail::Credential)
@@ -63,9 +49,11 @@ pub(super) fn identify(
         Presented::Foreign => return Err(Detail::BadToken),
         Presented::Ambiguous => return Err(Detail::Credential),
     };
-    let verify = |verifier: &Verifier| verifier.verify(credential.token.reveal(), now / 1000);
-    let claims = identities
+    let now = live.ground.clock.now_ms() / 1000;
+    let verify = |verifier: &Verifier| verifier.verify(credential.token.reveal(), now);
+    let claims = live
         .verifier
+        .as_ref()
         .map(verify)
         .transpose()
         .map_err(|_| Detail::BadToken)?;
@@ -75,7 +63,7 @@ pub(super) fn identify(
     {
         return Err(Detail::Role);
     }
-    if claims_keyed.iter().any(|name| claim(name).is_none()) {
+    if claims_keyed().any(|name| claim(name).is_none()) {
         return Err(Detail::NoIdentity);
     }
     Ok(Who {

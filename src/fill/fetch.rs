@@ -82,7 +82,7 @@ impl Fill {
             }
         }
         Ok(Fetched {
-            key: self.asked.key(&self.live.table.namespace, &self.vary.names),
+            key: self.asked.key(&self.vary.names),
             response: heard.response,
             validated: heard.validated,
             terms,
@@ -186,7 +186,7 @@ impl Fill {
             .map_err(|_| Detail::VaryStar)?;
         self.vary = vary;
         if grew && matches!(self.snapshot, Snapshot::Known(_)) {
-            let marker = self.asked.vary_marker(&self.live.table.namespace);
+            let marker = self.asked.vary_marker();
             // Losing it costs other sidecars one miss.
             let store = &self.live.ground.store;
             let _ = store.put_marker(&marker, self.vary.to_marker()).await;

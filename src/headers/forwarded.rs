@@ -13,7 +13,7 @@ static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto"
 static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Every header that begins so tells of the way a request came.
-const FORWARDED_PREFIX: &str = "x-forwarded-";
+pub(super) const FORWARDED_PREFIX: &str = "x-forwarded-";
 
 /// How a request reached us, as we know it ourselves.
 #[derive(Clone, Copy, Debug)]
@@ -30,12 +30,20 @@ pub struct Arrival<'a> {
 /// extended, and the others believed where they make sense; from any other peer all of them are
 /// removed, and written from what we saw.
 pub fn write_forwarded(headers: &mut HeaderMap, arrival: Arrival<'_>, trusted: &[IpNet]) {
-    let peer = arrival.peer.map(|address| address.to_canonical());
-    let is_trusted = peer.is_some_and(|peer| trusted.iter().any(|net| net.contains(&peer)));
+    write(headers, arrival, is_trusted(arrival.peer, trusted));
+}
+
+/// Whether a peer is believed what it says of the way.
+pub fn is_trusted(peer: Option<IpAddr>, trusted: &[IpNet]) -> bool {
+    let peer = peer.map(|address| address.to_canonical());
+    peer.is_some_and(|peer| trusted.iter().any(|net| net.contains(&peer)))
+}
+
+fn write(headers: &mut HeaderMap, arrival: Arrival<'_>, is_trusted: bool) {
     if !is_trusted {
         remove_claims(headers);
     }
-    extend(headers, peer);
+    extend(headers, arrival.peer.map(|address| address.to_canonical()));
     let proto = headers.get(&FORWARDED_PROTO).map(HeaderValue::as_bytes);
     if !matches!(proto, Some(b"http" | b"https")) {
         set(headers, &FORWARDED_PROTO, arrival.scheme);
@@ -99,40 +107,40 @@ pub struct Forwarding {
 }
 
 impl Forwarding {
-    /// Reads what the client's headers say of its way, as far as its peer is believed.
+    /// What is told of a request to this host, from what it claims of its way, if its peer is believed.
     pub fn of(
-        client: &HeaderMap,
+        claims: &HeaderMap,
+        host: &str,
         received: Version,
         peer: Option<IpAddr>,
-        trusted: &[IpNet],
+        is_trusted: bool,
     ) -> Forwarding {
-        let mut written = super::filtered(client, tells_of_the_way);
-        let host = client
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or_default();
-        write_forwarded(
-            &mut written,
-            Arrival {
-                peer,
-                scheme: "http",
-                host,
-            },
-            trusted,
-        );
+        let mut written = claims.clone();
+        let arrival = Arrival {
+            peer,
+            scheme: "http",
+            host,
+        };
+        write(&mut written, arrival, is_trusted);
         Forwarding { written, received }
+    }
+
+    /// What is told, but for this hop.
+    pub fn told(&self) -> &HeaderMap {
+        &self.written
+    }
+
+    /// Whether the client came over TLS.
+    pub fn is_secure(&self) -> bool {
+        let scheme = self.written.get(&FORWARDED_PROTO);
+        scheme.is_some_and(|scheme| scheme.as_bytes() == b"https")
     }
 
     /// Puts them in place of what the client said: what a key or a variant is made from is then what
     /// the origin is told.
     pub fn correct(&self, headers: &mut HeaderMap) {
-        let theirs: Vec<HeaderName> = headers
-            .keys()
-            .filter(|name| tells_of_the_way(name))
-            .cloned()
-            .collect();
-        for name in theirs {
-            headers.remove(name);
+        if headers.keys().any(tells_of_the_way) {
+            take_claims(headers);
         }
         headers.extend(self.written.clone());
     }
@@ -168,13 +176,15 @@ impl Forwarding {
     }
 }
 
-/// Whether corrected headers say that the client came over TLS.
-pub fn is_secure(headers: &HeaderMap) -> bool {
-    let scheme = headers.get(&FORWARDED_PROTO);
-    scheme.is_some_and(|scheme| scheme.as_bytes() == b"https")
+/// Takes out of a request's headers what they say of its way.
+pub fn take_claims(headers: &mut HeaderMap) -> HeaderMap {
+    let claims = super::filtered(headers, tells_of_the_way);
+    *headers = super::filtered(headers, |name| !tells_of_the_way(name));
+    claims
 }
 
-fn tells_of_the_way(name: &HeaderName) -> bool {
+/// Whether a header tells of the way of a request, or of the trace that it is part of.
+pub fn tells_of_the_way(name: &HeaderName) -> bool {
     name.as_str().starts_with(FORWARDED_PREFIX)
         || *name == header::FORWARDED
         || *name == REAL_IP

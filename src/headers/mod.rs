@@ -5,12 +5,16 @@
 
 mod forwarded; // X-Forwarded-*, Forwarded, Via
 mod hops; // Upgrade, Max-Forwards
+mod seen; // which of those that matter a request has
 mod negotiation; // Vary, Accept-Encoding
 mod trace; // traceparent
 
-pub use forwarded::{Arrival, Forwarding, append_via, is_secure, write_forwarded};
+pub use forwarded::{
+    Arrival, Forwarding, append_via, is_trusted, take_claims, tells_of_the_way, write_forwarded,
+};
 pub use hops::{answers_switch, count_hop, offer_switch, switch_offered};
 pub use negotiation::{Vary, normal_accept_encoding, normal_list};
+pub use seen::Seen;
 pub use trace::ensure_traceparent;
 
 use hyper::header::{self, HeaderName, HeaderValue};
@@ -143,11 +147,16 @@ fn filtered(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMa
 /// Removes what is meant for one connection only: the fields that RFC 9110 §7.6.1 lists, and those
 /// that `Connection` names. The others stay in their order.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named = named_by_connection(headers);
-    let drops = |name: &HeaderName| HOP_BY_HOP.contains(name) || named.contains(name);
-    if headers.keys().any(drops) {
-        *headers = filtered(headers, |name| !drops(name));
+    if !headers.keys().any(is_of_one_connection) {
+        return;
     }
+    let named = named_by_connection(headers);
+    let drops = |name: &HeaderName| is_of_one_connection(name) || named.contains(name);
+    *headers = filtered(headers, |name| !drops(name));
+}
+
+fn is_of_one_connection(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
 }
 
 /// The headers of an answer that are kept: end-to-end, in the order in which they came, less those

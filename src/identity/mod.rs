@@ -12,6 +12,7 @@ pub mod token; // what a signed token proves
 pub use published::{KeySet, Published};
 pub use token::{BadToken, Claims, Verifier};
 
+use crate::headers::Seen;
 use crate::rules::settings::{IdentitySettings, Scheme, TokenSource};
 use crate::secret::Secret;
 use hyper::HeaderMap;
@@ -100,13 +101,17 @@ pub fn carrier_names(settings: Option<&IdentitySettings>) -> Vec<HeaderName> {
 }
 
 /// Marks those headers as secret, so that no debug output shows them, wherever they are copied to.
-pub fn mark_sensitive(settings: Option<&IdentitySettings>, headers: &mut HeaderMap) {
+pub fn mark_sensitive(settings: Option<&IdentitySettings>, seen: Seen, headers: &mut HeaderMap) {
     let named = settings.iter().flat_map(|settings| &settings.token);
     let named = named.filter_map(|source| match source {
         TokenSource::Header(name) => Some(name),
         TokenSource::Cookie(_) => None,
     });
-    for name in [&AUTHORIZATION, &COOKIE].into_iter().chain(named) {
+    let usual = match seen.has(Seen::CREDENTIAL) {
+        true => &[&AUTHORIZATION, &COOKIE][..],
+        false => &[],
+    };
+    for name in usual.iter().copied().chain(named) {
         // To ask for the entry of an absent name would make room for it.
         if headers.contains_key(name)
             && let Entry::Occupied(mut lines) = headers.entry(name)

@@ -1,7 +1,7 @@
 use super::*;
 use crate::rules::check;
 use crate::rules::table::Table;
-use hyper::Method;
+use hyper::{HeaderMap, Method};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -73,7 +73,7 @@ impl Held {
             is_secure: false,
             role: None,
             vary: &[],
-            headers: &HeaderMap::new(),
+            value: &|_| None,
         };
         self.shown(table, method, |inputs| {
             render(rule, inputs).key(&table.namespace, rule, variant)

@@ -24,7 +24,7 @@ impl Exchange {
         }
         let (verdict, age) = told(*served);
         Some(Answer {
-            response: reply::of_part(part, age, &self.parts)?,
+            response: reply::of_part(part, age, &self.head.parts)?,
             verdict,
             rule: Some(asked.rule.clone()),
         })
@@ -53,7 +53,7 @@ impl Exchange {
             && !asked.demand.no_store
             && found.kept.is_none()
             && matches!(found.place.snapshot, Snapshot::Known(_));
-        Single::of(&self.parts.headers).filter(|_| may_be)
+        Single::of(&self.head.parts.headers).filter(|_| may_be)
     }
 }
 

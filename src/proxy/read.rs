@@ -9,8 +9,6 @@ use crate::entry::Entry;
 use crate::fill::{Fill, Filled};
 use crate::flights::{self, Arrival, Landing, Lead, Snapshot, Turn, Waiting};
 use crate::freshness::{self, Served, Use};
-use crate::interim::Interim;
-use crate::live::OnBehalf;
 use crate::look::{Found, Kept, Place, look};
 use crate::outcome::{Detail, Outcome, Verdict, Why};
 use crate::reply;
@@ -48,21 +46,33 @@ struct Wish {
 }
 
 impl Exchange {
-    /// Answers from what is kept if that will do, else asks the origin, or waits for who does.
-    pub(super) async fn read(self, asked: Arc<Asked>) -> Answer {
+    /// Answers from what is kept if that will do, else asks the origin, or waits for who does. Only the
+    /// first look is taken here, so that an exchange which ends with it stays small.
+    pub(super) async fn read(self, asked: Asked) -> Answer {
+        let arrival = self.live.fills.arrival();
+        let found = look(&self.live, &asked, None).await;
+        match self.at_hand(&asked, &found) {
+            Some(answer) => answer,
+            None => Box::pin(self.obtain(Arc::new(asked), found, arrival)).await,
+        }
+    }
+
+    /// What is kept, if it will do.
+    fn at_hand(&self, asked: &Asked, found: &Found) -> Option<Answer> {
+        if found.is_quarantined {
+            return None;
+        }
+        let whole = self.kept_answer(asked, found);
+        whole.or_else(|| self.part_answer(asked, found))
+    }
+
+    /// Asks the origin, or waits for who does, until something is found that will do.
+    async fn obtain(self, asked: Arc<Asked>, mut found: Found, arrival: Arrival) -> Answer {
         // No longer than the origin has time to answer, however many are waited for.
         let patience = time::Instant::now() + self.live.table.proxy.origin_timeout;
-        let arrival = self.live.fills.arrival();
-        for turn in 0..MAX_TURNS {
-            let mut found = look(&self.live, &asked, None).await;
+        for turn in 1..=MAX_TURNS {
             if found.is_quarantined {
                 return self.bypass(&asked.rule, Detail::Quarantined).await;
-            }
-            if let Some(answer) = self.kept_answer(&asked, &found) {
-                return answer;
-            }
-            if let Some(answer) = self.part_answer(&asked, &found) {
-                return answer;
             }
             found.kept = found.kept.filter(|kept| !kept.is_softened());
             if asked.demand.only_if_cached {
@@ -72,7 +82,7 @@ impl Exchange {
                 return Box::pin(self.fetch_part(&asked, found)).await;
             }
             let wish = Wish {
-                coalesce: match turn + 1 == MAX_TURNS {
+                coalesce: match turn == MAX_TURNS {
                     true => Coalesce::Off,
                     false => coalesce(&asked, &found),
                 },
@@ -83,13 +93,17 @@ impl Exchange {
                 Waited::Answered(answer) => return *answer,
                 Waited::AskYourself | Waited::Again => {}
             }
+            found = look(&self.live, &asked, None).await;
+            if let Some(answer) = self.at_hand(&asked, &found) {
+                return answer;
+            }
         }
         unreachable!("the last turn is taken alone")
     }
 
     /// What is kept, if it will do. It is fetched anew behind the client's back where it is stale, or
     /// will be soon.
-    fn kept_answer(&self, asked: &Arc<Asked>, found: &Found) -> Option<Answer> {
+    fn kept_answer(&self, asked: &Asked, found: &Found) -> Option<Answer> {
         let kept = found.kept.as_ref()?;
         let stale = &kept.entry.stale;
         let way = freshness::use_of(kept.served, stale, &asked.demand, asked.may_be_stale);
@@ -158,16 +172,17 @@ impl Exchange {
             part: None,
             range: None,
             stands_in_for: kept.map_or(&[], |kept| stands_in_for(asked, kept)),
-            forwarding: self.forwarding.clone(),
+            forwarding: self.head.forwarding().clone(),
             own: None,
             claim: None,
-            on_behalf: self.parts.extensions.get::<OnBehalf>().cloned(),
-            interim: self.parts.extensions.get::<Interim>().cloned(),
+            on_behalf: self.client.on_behalf(),
+            interim: self.client.interim(self.head.parts.version),
         }
     }
 
     /// Fetches anew what is kept, unless somebody does already or it was tried in vain a moment ago.
-    fn refresh(&self, asked: &Arc<Asked>, place: &Place, kept: &Kept) {
+    fn refresh(&self, asked: &Asked, place: &Place, kept: &Kept) {
+        let asked = &Arc::new(asked.clone());
         let now = self.live.ground.clock.now_ms();
         let fills = &self.live.fills;
         let whose = fills.turn(
@@ -234,7 +249,7 @@ impl Exchange {
     fn hit(&self, asked: &Asked, kept: &Kept) -> Answer {
         let (verdict, age) = told(kept.served);
         Answer {
-            response: reply::kept(&kept.entry, age, &self.parts),
+            response: reply::kept(&kept.entry, age, &self.head.parts),
             verdict,
             rule: Some(asked.rule.clone()),
         }
@@ -253,7 +268,7 @@ impl Exchange {
         audit::consider(
             &fill.live,
             &asked,
-            &self.parts.headers,
+            &self.head.parts.headers,
             &fill.forwarding,
             &fill.vary.names,
         );
@@ -271,7 +286,7 @@ impl Exchange {
                 _,
             ) => {
                 let response = match not_kept {
-                    None => reply::conditional(response, &self.parts),
+                    None => reply::conditional(response, &self.head.parts),
                     Some(_) => response,
                 };
                 let verdict = Verdict {
@@ -287,7 +302,7 @@ impl Exchange {
                 }
             }
             (Ok(Ok(Filled::Revalidated(entry))), _) => {
-                let response = reply::kept(&entry, entry.initial_age.into(), &self.parts);
+                let response = reply::kept(&entry, entry.initial_age.into(), &self.head.parts);
                 let verdict = Verdict {
                     forwarded,
                     ..Verdict::because(Outcome::Revalidated, Detail::Revalidated)
@@ -341,12 +356,12 @@ impl Exchange {
     fn collapsed(&self, asked: &Arc<Asked>, entry: &Entry) -> Waited {
         let rule = &asked.rule;
         let vary = self.live.vary[rule.index].known(&asked.place);
-        let key = asked.key(&self.live.table.namespace, &vary.names);
+        let key = asked.key(&vary.names);
         if key.binding != entry.binding {
             return Waited::Again;
         }
         self.live.ground.metrics.collapsed(&rule.name);
-        let response = reply::kept(entry, entry.initial_age.into(), &self.parts);
+        let response = reply::kept(entry, entry.initial_age.into(), &self.head.parts);
         let verdict = Verdict::plain(Outcome::Collapsed);
         Waited::Answered(Box::new(Answer {
             response,

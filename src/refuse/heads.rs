@@ -8,6 +8,9 @@
 /// Bytes of a line that are looked at: the names and values that matter are shorter.
 const MAX_LOOKED_AT: usize = 64;
 
+const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
+const CONTENT_LENGTH: &[u8] = b"content-length";
+
 /// Follows the bytes of a connection.
 pub struct Heads {
     max_head: usize,
@@ -113,17 +116,35 @@ impl Heads {
         while let (Some(first), false) = (rest.first(), self.doubtful) {
             let taken = match self.at {
                 At::Body(left) | At::Chunk(left) => self.skip(left, rest.len()),
-                At::Head | At::Size | At::Trailers => {
-                    if !self.has_room() {
-                        return bytes.len() - rest.len();
+                At::Head | At::Size | At::Trailers => match self.whole_line(rest) {
+                    Some(taken) => taken,
+                    None if !self.has_room() => return bytes.len() - rest.len(),
+                    None => {
+                        self.byte(*first);
+                        1
                     }
-                    self.byte(*first);
-                    1
-                }
+                },
             };
             rest = &rest[taken..];
         }
         bytes.len()
+    }
+
+    /// Takes a line of a head that is there from its first byte to its last, as most are, in one step.
+    /// Says how many bytes those were; `None` where there is none that is beyond doubt and fits.
+    fn whole_line(&mut self, bytes: &[u8]) -> Option<usize> {
+        if !matches!(self.at, At::Head) || !self.line.is_empty() || self.last == b'\r' {
+            return None;
+        }
+        let length = memchr::memchr2(b'\r', b'\n', bytes)?;
+        let taken = length + 2;
+        if bytes.get(length..taken)? != b"\r\n" || self.head.size + taken > self.max_head {
+            return None;
+        }
+        self.head.size += taken;
+        self.last = b'\n';
+        self.head_line(&bytes[..length.min(MAX_LOOKED_AT)]);
+        Some(taken)
     }
 
     /// Whether a head may have one byte more, which is counted.
@@ -168,27 +189,32 @@ impl Heads {
     }
 
     fn line_ended(&mut self) {
-        let line = std::mem::take(&mut self.line);
+        let mut line = std::mem::take(&mut self.line);
         match self.at {
             At::Size => self.size(&line),
             At::Trailers if line.is_empty() => self.at = At::Head,
-            At::Head if !line.is_empty() => self.field(&line),
-            At::Head if self.head.begun => self.head_ended(),
-            _ => {} // a trailer, or an empty line before a request
+            At::Head => self.head_line(&line),
+            _ => {} // a trailer
         }
+        line.clear();
+        self.line = line; // the next one needs its room
+    }
+
+    fn head_line(&mut self, line: &[u8]) {
+        if !line.is_empty() {
+            self.field(line);
+        } else if self.head.begun {
+            self.head_ended();
+        } // else it is an empty line before a request
     }
 
     fn field(&mut self, line: &[u8]) {
         self.head.begun = true;
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-            return;
-        };
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        if name.eq_ignore_ascii_case(b"transfer-encoding") {
+        if value_of(line, TRANSFER_ENCODING).is_some() {
             self.head.codings += 1;
-        } else if name.eq_ignore_ascii_case(b"content-length") {
+        } else if let Some(value) = value_of(line, CONTENT_LENGTH) {
             self.head.lengths += 1;
-            match number(value, 10) {
+            match number(value.trim_ascii(), 10) {
                 Some(length) => self.head.length = length,
                 None => self.doubtful = true,
             }
@@ -214,6 +240,13 @@ impl Heads {
             None => self.doubtful = true,
         }
     }
+}
+
+/// What stands behind the name and its colon, if that is what the line begins with.
+fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
+    let (start, value) = line.split_at_checked(name.len())?;
+    let value = value.strip_prefix(b":")?;
+    start.eq_ignore_ascii_case(name).then_some(value)
 }
 
 /// A number that is digits and nothing else.

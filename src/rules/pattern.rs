@@ -267,6 +267,11 @@ impl<'t, 'p> Captures<'t, 'p> {
         percent_decode_str(raw).decode_utf8().ok()
     }
 
+    /// Whether none of what they hold is malformed: see [`Captures::get`].
+    pub fn are_readable(&self) -> bool {
+        self.pattern.params().all(|name| self.get(name).is_some())
+    }
+
     fn is_rest(&self, name: &str) -> bool {
         matches!(self.pattern.steps.last(), Some(Step::Rest(rest)) if rest == name)
     }

@@ -8,12 +8,13 @@ use super::room::Place;
 use super::streams::Streams;
 use super::tunnel;
 use super::watched::Watched;
+use crate::client::{Client, Connection, OnBehalf};
+use crate::interim::Interim;
 use crate::metrics::Metrics;
-use crate::refuse::{Crowded, Doubtful};
+use crate::refuse::Standing;
 use crate::rules::settings::ClientLimits;
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
-use hyper::http::Extensions;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
@@ -80,14 +81,31 @@ struct Service<H> {
     handler: H,
     peer: Option<IpAddr>,
     exchanges: Arc<Exchanges>,
+    line: Arc<Line>,
     manners: Arc<Manners>,
+}
+
+/// What a connection is to those who carry out its requests.
+struct Line {
+    exchanges: Arc<Exchanges>,
+    place: Arc<Place>,
+}
+
+impl Connection for Line {
+    fn carry_out(self: Arc<Line>) -> OnBehalf {
+        self.exchanges.carry_out(self.place.clone())
+    }
+
+    fn interim(&self) -> Interim {
+        self.exchanges.outlet().open()
+    }
 }
 
 /// Serves a connection until it is over.
 pub(super) async fn serve<S, H, F, B>(stream: S, peer: Option<IpAddr>, handler: H, manners: Manners)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    H: Fn(Option<IpAddr>, Request<Incoming>) -> F + Send + Sync + 'static,
+    H: Fn(Client, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: HttpBody<Data = bytes::Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync,
@@ -98,10 +116,16 @@ where
     let Some(Ok(Ok(Some((protocol, stream))))) = closing.run_until_cancelled(first).await else {
         return;
     };
+    let exchanges = Exchanges::new();
+    let line = Line {
+        exchanges: exchanges.clone(),
+        place: manners.place.clone(),
+    };
     let service = Arc::new(Service {
         handler,
         peer,
-        exchanges: Exchanges::new(),
+        exchanges,
+        line: Arc::new(line),
         manners: Arc::new(manners),
     });
     let ended = match protocol {
@@ -119,7 +143,7 @@ async fn serve_http1<S, H, F, B>(
 ) -> Result<(), hyper::Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    H: Fn(Option<IpAddr>, Request<Incoming>) -> F + Send + Sync + 'static,
+    H: Fn(Client, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: HttpBody<Data = bytes::Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync,
@@ -157,7 +181,7 @@ async fn serve_http2<S, H, F, B>(
 ) -> Result<(), hyper::Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    H: Fn(Option<IpAddr>, Request<Incoming>) -> F + Send + Sync + 'static,
+    H: Fn(Client, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: HttpBody<Data = bytes::Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync,
@@ -200,28 +224,23 @@ impl<H> Service<H> {
         mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Answering<B>>, Infallible>> + Send + use<H, F, B>
     where
-        H: Fn(Option<IpAddr>, Request<Incoming>) -> F,
+        H: Fn(Client, Request<Incoming>) -> F,
         F: Future<Output = Response<B>> + Send + 'static,
         B: HttpBody<Data = bytes::Bytes> + Unpin,
     {
         let under_way = self.exchanges.begin();
-        let (version, method) = (request.version(), request.method().clone());
-        self.tell(request.extensions_mut());
-        let interim = (version == Version::HTTP_11).then(|| self.exchanges.outlet().open());
-        if let Some(interim) = interim.clone() {
-            request.extensions_mut().insert(interim);
-        }
-        let client = request.extensions_mut().remove::<OnUpgrade>();
-        let answer = (self.handler)(self.peer, request);
-        let (exchanges, manners) = (self.exchanges.clone(), self.manners.clone());
+        let (version, is_head) = (request.version(), request.method() == Method::HEAD);
+        let client = Client::on(self.line.clone(), self.peer, self.standing());
+        let switch = request.extensions_mut().remove::<OnUpgrade>();
+        let answer = (self.handler)(client, request);
+        let manners = switch.is_some().then(|| self.manners.clone());
         async move {
             let mut response = answer.await;
-            if let Some(interim) = interim {
-                interim.close();
-            }
-            let origin = response.extensions_mut().remove::<OnUpgrade>();
+            let exchanges = under_way.exchanges();
+            exchanges.outlet().close();
             if response.status() == StatusCode::SWITCHING_PROTOCOLS
-                && let (Some(client), Some(origin)) = (client, origin)
+                && let Some(origin) = response.extensions_mut().remove::<OnUpgrade>()
+                && let (Some(client), Some(manners)) = (switch, manners)
             {
                 exchanges.become_tunnel();
                 let (closing, place) = (manners.closing.clone(), manners.place.clone());
@@ -229,22 +248,18 @@ impl<H> Service<H> {
                 manners.tunnels.spawn(join);
             }
             Ok(match version {
-                Version::HTTP_2 => http2_answer(response, under_way, &method),
+                Version::HTTP_2 => http2_answer(response, under_way, is_head),
                 _ => http1_answer(response, under_way),
             })
         }
     }
 
-    /// Tells a request what its connection knows of it.
-    fn tell(&self, extensions: &mut Extensions) {
-        if self.exchanges.is_doubtful() {
-            extensions.insert(Doubtful);
+    fn standing(&self) -> Standing {
+        match () {
+            () if self.exchanges.is_doubtful() => Standing::Doubtful,
+            () if self.exchanges.unfinished() >= MAX_UNFINISHED => Standing::Crowded,
+            () => Standing::Plain,
         }
-        if self.exchanges.unfinished() >= MAX_UNFINISHED {
-            extensions.insert(Crowded);
-        }
-        let place = self.manners.place.clone();
-        extensions.insert(self.exchanges.carry_out(place));
     }
 }
 
@@ -261,10 +276,9 @@ fn http1_answer<B>(mut response: Response<B>, under_way: UnderWay) -> Response<A
 fn http2_answer<B: HttpBody>(
     mut response: Response<B>,
     under_way: UnderWay,
-    method: &Method,
+    is_head: bool,
 ) -> Response<Answering<B>> {
     response.headers_mut().remove(CONNECTION);
-    let is_head = *method == Method::HEAD;
     let length = response.body().size_hint().exact();
     if let Some(length) = length.filter(|length| is_head && *length > 0) {
         let headers = response.headers_mut();

@@ -2,8 +2,8 @@
 //! of each other.
 
 use super::room::Place;
+use crate::client::OnBehalf;
 use crate::interim::Outlet;
-use crate::live::OnBehalf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -148,6 +148,10 @@ pub(super) struct UnderWay {
 }
 
 impl UnderWay {
+    pub(super) fn exchanges(&self) -> &Arc<Exchanges> {
+        &self.exchanges
+    }
+
     /// Whether its body has not come to its end.
     pub(super) fn is_coming(&self) -> bool {
         self.exchanges.receiving.load(Relaxed) == self.number

@@ -2,6 +2,7 @@
 
 use super::connection::{self, Manners};
 use super::room::{Place, Room};
+use crate::client::Client;
 use crate::keepalive;
 use crate::metrics::Metrics;
 use crate::rules::settings::{ClientLimits, Listen};
@@ -91,7 +92,7 @@ impl Gate {
     pub(super) fn open<L, H, F, B>(opening: Opening<L, H>) -> Gate
     where
         L: Fn() -> ClientLimits + Send + Sync + 'static,
-        H: Fn(Option<IpAddr>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        H: Fn(Client, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: HttpBody<Data = bytes::Bytes> + Send + Unpin + 'static,
         B::Error: std::error::Error + Send + Sync,
@@ -135,7 +136,7 @@ impl Gate {
 impl<L, H, F, B> Porter<L, H>
 where
     L: Fn() -> ClientLimits,
-    H: Fn(Option<IpAddr>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Client, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: HttpBody<Data = bytes::Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync,

@@ -8,6 +8,7 @@ use super::origin::WRITE;
 use super::report::Read;
 use super::{REGISTERS, SIDECARS};
 use crate::body::Body;
+use crate::client::Client;
 use crate::proxy;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -61,13 +62,13 @@ enum Got {
 
 impl Sidecar {
     async fn ask(&self, request: Request<Body>, manners: &Manners) -> Got {
-        let peer = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let client = Client::at(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         let patience = manners.leaves_after.unwrap_or(Duration::MAX);
         tokio::select! {
             biased;
             () = self.death.cancelled() => Got::Nothing,
             () = sleep(patience) => Got::Nothing,
-            response = proxy::answer(self.live.clone(), peer, request) => {
+            response = proxy::answer(self.live.clone(), client, request) => {
                 self.read(response, manners).await
             }
         }

@@ -15,7 +15,7 @@ async fn an_interim_answer_that_has_begun_is_finished_before_the_tunnel() {
     interim.say(StatusCode::PROCESSING, &HeaderMap::new());
     let flushed = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut watched).poll_flush(cx)));
     assert!(flushed.await.is_pending(), "the client takes eight bytes");
-    interim.close();
+    exchanges.outlet().close();
     exchanges.become_tunnel();
     let answering = tokio::spawn(async move {
         watched.write_all(b"HTTP/1.1 101 ").await?;

@@ -1,25 +1,32 @@
 //! What the origin is asked in a client's stead: what is keyed, and nothing else.
 
 use super::who::Who;
+use crate::head::Head;
 use crate::headers;
-use crate::identity::{carrier_names, cookie};
+use crate::identity::{any_credential, carrier_names, cookie};
 use crate::inputs::{Query, canonical};
-use crate::outcome::Detail;
 use crate::rules::settings::IdentitySettings;
 use crate::rules::table::{Forward, Rule, Shaping, Ttl};
 use crate::rules::template::Source;
 use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
-use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Uri};
 use serde_json::Value as Json;
 
-/// The request, but for the headers that answers vary by.
-pub(super) struct Plain {
+/// What the origin is asked in a client's stead.
+#[derive(Clone)]
+pub(super) struct Errand {
     pub(super) method: Method,
     pub(super) uri: Uri,
+    /// But for those that answers vary by.
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Bytes>,
+    /// The client's headers as variants see them.
+    pub(super) offers: HeaderMap,
+    /// What of its own conditions the origin is sent where nothing is kept.
+    pub(super) conditions: HeaderMap,
+    /// Among what is sent is a credential that `[identity]` names. `Authorization` is one in any case.
+    pub(super) sends_credential: bool,
 }
 
 /// HEAD is answered from what GET would get.
@@ -31,33 +38,58 @@ pub(super) fn read_method(method: &Method) -> &Method {
     }
 }
 
-/// The client's headers as variants see them.
-pub(super) fn offered(headers: &HeaderMap) -> HeaderMap {
-    let mut offered = headers.clone();
-    offered.remove(header::ACCEPT_ENCODING);
-    if let Some(codings) = headers::normal_accept_encoding(headers) {
-        offered.insert(header::ACCEPT_ENCODING, codings);
-    }
-    offered
+/// Whether a rule's key holds what the origin is told of the way.
+pub(super) fn keys_the_way(rule: &Rule) -> bool {
+    let mut placeholders = rule.key.placeholders();
+    placeholders.any(|placeholder| match &placeholder.source {
+        Source::Header(name) => headers::tells_of_the_way(name),
+        _ => false,
+    })
 }
 
-/// What the origin is asked: method, path, the keyed part of query and body, the keyed headers and
-/// cookies, and the credential where the rule knows who asks. `forward = "all"` adds the client's other
-/// headers, but no credential of one person to an answer that is kept for everybody.
-pub(super) fn plain(
+impl Errand {
+    /// Method, path, the keyed part of query and body, the keyed headers and cookies, and the credential
+    /// where the rule knows who asks. `forward = "all"` adds the client's other headers, but no credential
+    /// of one person to an answer that is kept for everybody.
+    pub(super) fn of(
+        rule: &Rule,
+        head: &Head,
+        body: Option<&Json>,
+        who: &Who,
+        identity: Option<&IdentitySettings>,
+    ) -> Errand {
+        let (corrected, offers) = (head.corrected(), head.offers());
+        let mut sent = sent_headers(rule, (&corrected, &offers), who, identity);
+        let body = body.map(|document| Bytes::from(canonical(document)));
+        if body.is_some() {
+            let json = HeaderValue::from_static("application/json");
+            sent.insert(header::CONTENT_TYPE, json);
+            sent.remove(header::CONTENT_LENGTH);
+        }
+        Errand {
+            method: read_method(&head.parts.method).clone(),
+            uri: keyed_target(rule, &head.parts.uri),
+            sends_credential: identity.is_some() && any_credential(identity, &sent),
+            headers: sent,
+            body,
+            conditions: conditions(rule, &offers),
+            offers,
+        }
+    }
+}
+
+fn sent_headers(
     rule: &Rule,
-    parts: &Parts,
-    query: &Query,
-    body: Option<&Json>,
+    (corrected, offers): (&HeaderMap, &HeaderMap),
     who: &Who,
     identity: Option<&IdentitySettings>,
-) -> Result<Plain, Detail> {
+) -> HeaderMap {
+    let keyed = keyed_headers(rule, corrected);
     let mut sent = match rule.forward {
-        Forward::Keyed => keyed_headers(rule, &parts.headers),
-        Forward::All => everything_forwardable(&offered(&parts.headers)),
+        Forward::Keyed => keyed.clone(),
+        Forward::All => everything_forwardable(offers),
     };
     if is_for_everybody_whatever_the_origin_says(rule) {
-        let keyed = keyed_headers(rule, &parts.headers);
         for name in carrier_names(identity) {
             sent.remove(&name);
             let lines = keyed.get_all(&name).iter().cloned();
@@ -73,22 +105,8 @@ pub(super) fn plain(
             sent.append(name.clone(), value.clone());
         }
     }
-    join_cookies(&mut sent)?;
-    let body = body.map(|document| Bytes::from(canonical(document)));
-    if body.is_some() {
-        sent.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        sent.remove(header::CONTENT_LENGTH);
-    }
-    let uri = keyed_target(rule, &parts.uri, query).ok_or(Detail::UnkeyedQuery)?;
-    Ok(Plain {
-        method: read_method(&parts.method).clone(),
-        uri,
-        headers: sent,
-        body,
-    })
+    join_cookies(&mut sent);
+    sent
 }
 
 /// With `ttl = "origin"` the origin says of each answer whether it may be shared (RFC 9111 §3.5).
@@ -135,7 +153,7 @@ const CONDITIONS: [HeaderName; 2] = [header::IF_NONE_MATCH, header::IF_MODIFIED_
 
 /// The conditions that go along where all of a client's headers do. With `ttl = "origin"` only: a rule
 /// that fixes a time is there to have answers kept, and a 304 cannot be.
-pub(super) fn conditions(rule: &Rule, client: &HeaderMap) -> HeaderMap {
+fn conditions(rule: &Rule, client: &HeaderMap) -> HeaderMap {
     let mut conditions = HeaderMap::new();
     if rule.ttl == Ttl::Origin && rule.forward == Forward::All {
         for name in &CONDITIONS {
@@ -147,7 +165,7 @@ pub(super) fn conditions(rule: &Rule, client: &HeaderMap) -> HeaderMap {
 }
 
 /// HTTP/1.1 has one Cookie line (RFC 6265 §5.4).
-fn join_cookies(sent: &mut HeaderMap) -> Result<(), Detail> {
+fn join_cookies(sent: &mut HeaderMap) {
     let mut pairs: Vec<&[u8]> = Vec::new();
     for pair in sent.get_all(header::COOKIE) {
         if !pairs.contains(&pair.as_bytes()) {
@@ -155,23 +173,26 @@ fn join_cookies(sent: &mut HeaderMap) -> Result<(), Detail> {
         }
     }
     if sent.get_all(header::COOKIE).iter().count() > 1 {
-        let joined = HeaderValue::from_bytes(&pairs.join(&b"; "[..]));
-        let mut joined = joined.map_err(|_| Detail::UnkeyedHeader)?;
+        let mut joined = HeaderValue::from_bytes(&pairs.join(&b"; "[..]))
+            .expect("every byte stood in a header value, or is a semicolon or a space");
         joined.set_sensitive(true);
         sent.insert(header::COOKIE, joined);
     }
-    Ok(())
 }
 
-fn keyed_target(rule: &Rule, uri: &Uri, query: &Query) -> Option<Uri> {
+fn keyed_target(rule: &Rule, uri: &Uri) -> Uri {
+    let asked = uri.query().unwrap_or_default();
     let restricted = match &rule.query {
-        Shaping::Undeclared => uri.query().unwrap_or_default().to_owned(),
-        Shaping::Only(names) => query.restricted(|name| names.iter().any(|listed| listed == name)),
+        Shaping::Undeclared => asked.to_owned(),
+        Shaping::Only(names) => Query::parse(Some(asked))
+            .expect("it was parsed before it was found to fit its rule")
+            .restricted(|name| names.iter().any(|listed| listed == name)),
     };
     let target = if restricted.is_empty() {
         uri.path().to_owned()
     } else {
         format!("{}?{restricted}", uri.path())
     };
-    target.parse().ok()
+    let target = target.parse();
+    target.expect("a path and a part of the query that stood in a target are a target")
 }

@@ -1,0 +1,131 @@
+//! The head of a request as everything here sees it: end to end, without what its client may not say
+//! of its way.
+
+use crate::headers::{self, Forwarding, Seen};
+use crate::identity;
+use crate::rules::settings::{IdentitySettings, ProxySettings};
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method};
+use std::net::IpAddr;
+use std::sync::OnceLock;
+
+/// The head of a request that was let in.
+#[derive(Clone)]
+pub struct Head {
+    /// Without hop-by-hop headers and without those that tell of its way: see [`Head::corrected`].
+    pub parts: Parts,
+    /// Which headers it came with.
+    pub seen: Seen,
+    /// Its own method and those that headers put in its place; none where there are none of these.
+    overridden: Vec<Method>,
+    /// The protocols that it offers to change to.
+    pub offered: Option<HeaderValue>,
+    /// It may go no further than here.
+    pub ends_here: bool,
+    /// What it says of its way, whether or not it is believed.
+    claims: HeaderMap,
+    peer: Option<IpAddr>,
+    is_trusted: bool,
+    /// Told to the origin alone, so most requests have no use for it.
+    forwarding: OnceLock<Forwarding>,
+}
+
+impl Head {
+    /// Takes from a head what is of one connection only, and what tells of its way.
+    pub fn of(
+        mut parts: Parts,
+        peer: Option<IpAddr>,
+        proxy: &ProxySettings,
+        identity: Option<&IdentitySettings>,
+    ) -> Head {
+        let seen = Seen::of(&parts.headers);
+        let overridden = match seen.has(Seen::METHOD_OVERRIDE) {
+            true => headers::methods(&parts.method, &parts.headers),
+            false => Vec::new(),
+        };
+        let offered = match seen.has(Seen::UPGRADE) {
+            true => headers::switch_offered(&parts),
+            false => None,
+        };
+        let ends_here = headers::count_hop(&parts.method, &mut parts.headers);
+        // Before `Connection` is heeded: what proxies say of the way is not its client's to take away.
+        let claims = match seen.has(Seen::WAY) {
+            true => headers::take_claims(&mut parts.headers),
+            false => HeaderMap::new(),
+        };
+        if seen.has(Seen::CONNECTION | Seen::HOPS | Seen::UPGRADE) {
+            headers::remove_hop_by_hop(&mut parts.headers);
+        }
+        if !parts.headers.contains_key(header::HOST) {
+            // HTTP/1.0 needs none; what we send on is HTTP/1.1, which does.
+            parts.headers.insert(header::HOST, proxy.origin.host());
+        }
+        identity::mark_sensitive(identity, seen, &mut parts.headers);
+        Head {
+            parts,
+            seen,
+            overridden,
+            offered,
+            ends_here,
+            claims,
+            peer,
+            is_trusted: headers::is_trusted(peer, &proxy.trusted_proxies),
+            forwarding: OnceLock::new(),
+        }
+    }
+
+    /// The methods that it may be taken for, its own first.
+    pub fn methods(&self) -> &[Method] {
+        match self.overridden.as_slice() {
+            [] => std::slice::from_ref(&self.parts.method),
+            overridden => overridden,
+        }
+    }
+
+    /// What the origin is told of its way.
+    pub fn forwarding(&self) -> &Forwarding {
+        self.forwarding.get_or_init(|| {
+            let host = self.parts.headers.get(header::HOST);
+            let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+            let (peer, version) = (self.peer, self.parts.version);
+            Forwarding::of(&self.claims, host, version, peer, self.is_trusted)
+        })
+    }
+
+    /// All headers, with what the origin is told of the way among them.
+    pub fn corrected(&self) -> HeaderMap {
+        let mut headers = self.parts.headers.clone();
+        self.forwarding().correct(&mut headers);
+        headers
+    }
+
+    /// Whether a trusted proxy says that the client came over TLS.
+    pub fn is_secure(&self) -> bool {
+        self.seen.has(Seen::WAY) && self.forwarding().is_secure()
+    }
+
+    /// A field by which answers may vary, in its one normal spelling; `None` where it is absent.
+    pub fn varying(&self, name: &HeaderName) -> Option<Vec<u8>> {
+        let headers = match headers::tells_of_the_way(name) {
+            true => self.forwarding().told(),
+            false => &self.parts.headers,
+        };
+        if *name == header::ACCEPT_ENCODING {
+            let codings = headers::normal_accept_encoding(headers)?;
+            return Some(codings.as_bytes().to_vec());
+        }
+        let is_there = headers.contains_key(name);
+        is_there.then(|| headers::normal_list(headers, name))
+    }
+
+    /// The corrected headers as variants see them: `Accept-Encoding` normalised.
+    pub fn offers(&self) -> HeaderMap {
+        let mut offers = self.corrected();
+        offers.remove(header::ACCEPT_ENCODING);
+        if let Some(codings) = headers::normal_accept_encoding(&self.parts.headers) {
+            offers.insert(header::ACCEPT_ENCODING, codings);
+        }
+        offers
+    }
+}
