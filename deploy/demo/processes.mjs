@@ -92,11 +92,13 @@ function start(name, program, args, cwd, env) {
 }
 
 // A Redis may be shared with others: the demo's answers stay in a namespace of this run, and expire there.
+const NAMESPACE = `sidecache-demo-${crypto.randomUUID()}`;
+
 function rulesFile(root) {
   const path = join(root, "rules.toml");
   if (!process.env.REDIS_URL) return path;
   const text = readFileSync(path, "utf8");
-  const own = text.replace(/^namespace\s*=.*$/m, `namespace = "sidecache-demo-${crypto.randomUUID()}"`);
+  const own = text.replace(/^namespace\s*=.*$/m, `namespace = "${NAMESPACE}"`);
   if (own === text) throw new Error("rules.toml names no namespace to replace");
   const folder = mkdtempSync(join(tmpdir(), "sidecache-demo-"));
   folders.push(folder);

@@ -1,0 +1,260 @@
+//! What a hit is made of, piece by piece and as a whole: time and allocations.
+//!
+//! `cargo bench --bench hot_path`. Counts of allocations are exact on any machine; times are for
+//! comparing one run with the next on the same one.
+
+use bytes::Bytes;
+use divan::{AllocProfiler, Bencher, black_box};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, header};
+use mimalloc::MiMalloc;
+use sidecache::asked::{Asked, Identities};
+use sidecache::body::Body;
+use sidecache::clock;
+use sidecache::entry::{Entry, Version};
+use sidecache::freshness;
+use sidecache::live::Live;
+use sidecache::look::{Found, look};
+use sidecache::rules::settings::Compress;
+use sidecache::server::Server;
+use sidecache::{proxy, reply};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, LazyLock};
+use std::thread;
+use tokio::runtime::{Builder, Runtime};
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler<MiMalloc> = AllocProfiler::new(MiMalloc);
+
+const SECRET: &[u8] = b"a secret of more than sixteen characters";
+
+/// What the origin answers: 2 KB of JSON.
+const ANSWER: &str = include_str!("answer.json");
+
+/// Two kept answers, each asked for by one request.
+const EVERYBODYS: &str = "/api/doctor/42?page=2";
+const MINE: &str = "/api/mine";
+
+const RULES: &str = r#"
+[proxy]
+listen = "127.0.0.1:0"
+origin = "http://ORIGIN"
+
+[identity]
+token  = "header:authorization"
+scheme = "bearer"
+verify = { algorithm = "HS256", secret = "SECRET" }
+
+[[cache]]
+name   = "doctor"
+match  = "GET /api/doctor/{doctorId}"
+key    = "doctors:details:{doctorId}:{query}"
+query  = ["page", "sort"]
+ttl    = "1h"
+public = true
+
+[[cache]]
+name  = "mine"
+match = "GET /api/mine"
+key   = "mine:{claims.sub}"
+query = []
+ttl   = "1h"
+
+[[invalidate]]
+name = "doctor-changed"
+on   = ["PATCH /api/doctor/{doctorId}"]
+drop = ["doctors:details:{doctorId}:*"]
+"#;
+
+fn main() {
+    divan::main();
+}
+
+/// A sidecar that keeps both answers, and what looking for one of them found.
+struct World {
+    runtime: Runtime,
+    live: Arc<Live>,
+    token: String,
+    _server: Server,
+}
+
+static WORLD: LazyLock<World> = LazyLock::new(World::new);
+
+impl World {
+    fn new() -> World {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let rules = tempfile::NamedTempFile::new().expect("a file");
+        let secret = std::str::from_utf8(SECRET).expect("text");
+        let text = RULES.replace("ORIGIN", &origin()).replace("SECRET", secret);
+        std::fs::write(rules.path(), text).expect("a rules file");
+        let server = runtime.block_on(Server::start(rules.path()));
+        let server = server.expect("a sidecar");
+        let world = World {
+            runtime,
+            live: server.live(),
+            token: token(),
+            _server: server,
+        };
+        for target in [EVERYBODYS, MINE] {
+            world.fill(target);
+        }
+        world
+    }
+
+    /// Asks until the answer is a hit: it is kept a moment after it was sent.
+    fn fill(&self, target: &str) {
+        let is_hit = || {
+            let answer = self.answer(self.request(target));
+            let status = answer.headers().get("cache-status").expect("it is sent");
+            status.to_str().expect("text").contains("; hit")
+        };
+        while !is_hit() {
+            self.runtime.block_on(tokio::task::yield_now());
+        }
+    }
+
+    fn request(&self, target: &str) -> Request<Body> {
+        Request::get(target)
+            .header(header::HOST, "api.example")
+            .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT_ENCODING, "gzip, br")
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .body(Body::empty())
+            .expect("a request")
+    }
+
+    fn parts(&self, target: &str) -> Parts {
+        self.request(target).into_parts().0
+    }
+
+    fn answer(&self, request: Request<Body>) -> hyper::Response<Body> {
+        self.runtime
+            .block_on(proxy::answer(self.live.clone(), None, request))
+    }
+
+    fn asked(&self, parts: &Parts) -> Asked {
+        let identities = Identities {
+            settings: self.live.table.identity.as_ref(),
+            verifier: self.live.verifier.as_ref(),
+        };
+        let table = &self.live.table;
+        let matched = table.read(&parts.method, parts.uri.path());
+        let matched = matched.expect("a rule matches");
+        let asked = Asked::of(table, &matched, parts, None, identities, clock::now_ms());
+        asked.unwrap_or_else(|detail| panic!("it may use its rule: {detail:?}"))
+    }
+
+    fn look(&self, asked: &Asked) -> Found {
+        self.runtime.block_on(look(&self.live, asked, None))
+    }
+
+    /// What is kept for everybody.
+    fn entry(&self) -> Arc<Entry> {
+        let asked = self.asked(&self.parts(EVERYBODYS));
+        self.look(&asked).kept.expect("it is kept").entry
+    }
+}
+
+/// Starts an origin that answers everything alike, and gives its address.
+fn origin() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\netag: \"5b0e6a52\"\r\n\
+         cache-control: public, max-age=3600\r\ncontent-length: {}\r\n\r\n{ANSWER}",
+        ANSWER.len()
+    );
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let answer = answer.clone();
+            thread::spawn(move || {
+                let requests = BufReader::new(stream.try_clone().expect("a handle")).lines();
+                let ends = requests.map_while(Result::ok).filter(String::is_empty);
+                ends.for_each(|_| stream.write_all(answer.as_bytes()).expect("a client"));
+            });
+        }
+    });
+    address
+}
+
+fn token() -> String {
+    let claims = serde_json::json!({ "sub": "7f3c", "role": "PATIENT", "exp": u32::MAX });
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET);
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("a token")
+}
+
+/// A whole hit, from the request's parts to the answer's.
+#[divan::bench(args = [EVERYBODYS, MINE])]
+fn hit(bencher: Bencher, target: &str) {
+    bencher
+        .with_inputs(|| WORLD.request(target))
+        .bench_values(|request| WORLD.answer(request));
+}
+
+/// Which rule is it?
+#[divan::bench]
+fn match_rule(bencher: Bencher) {
+    let table = &WORLD.live.table;
+    bencher.bench(|| {
+        table
+            .read(&Method::GET, black_box("/api/doctor/42"))
+            .is_some()
+    });
+}
+
+/// May it use its rule, and what is its key? With a token that was proved before, where it is keyed.
+#[divan::bench(args = [EVERYBODYS, MINE])]
+fn ask(bencher: Bencher, target: &str) {
+    let parts = WORLD.parts(target);
+    bencher.bench(|| WORLD.asked(black_box(&parts)));
+}
+
+/// A token that was proved before.
+#[divan::bench]
+fn verify_remembered(bencher: Bencher) {
+    let verifier = WORLD.live.verifier.as_ref().expect("tokens are verified");
+    let now = clock::now_ms() / 1000;
+    bencher.bench(|| verifier.verify(black_box(&WORLD.token), now));
+}
+
+/// What does the store know, and may it be served?
+#[divan::bench]
+fn look_up(bencher: Bencher) {
+    let asked = WORLD.asked(&WORLD.parts(EVERYBODYS));
+    bencher.bench(|| WORLD.look(black_box(&asked)));
+}
+
+/// May it be served?
+#[divan::bench]
+fn judge(bencher: Bencher) {
+    let entry = WORLD.entry();
+    let versions: Vec<Option<Version>> = entry.versions.iter().copied().map(Some).collect();
+    let now = clock::now_ms();
+    bencher
+        .bench(|| freshness::judge_entry(&entry, black_box(&versions), None, &entry.binding, now));
+}
+
+/// The answer that a client gets of what is kept.
+#[divan::bench]
+fn reply_kept(bencher: Bencher) {
+    let (entry, client) = (WORLD.entry(), WORLD.parts(EVERYBODYS));
+    bencher.bench(|| reply::kept(black_box(&entry), 7, &client));
+}
+
+/// To the bytes that stand in Redis.
+#[divan::bench(args = [Compress::None, Compress::Lz4, Compress::Zstd])]
+fn encode(bencher: Bencher, compress: Compress) {
+    let entry = WORLD.entry();
+    bencher.bench(|| black_box(&entry).encode(compress));
+}
+
+/// And back.
+#[divan::bench(args = [Compress::None, Compress::Lz4, Compress::Zstd])]
+fn decode(bencher: Bencher, compress: Compress) {
+    let bytes = Bytes::from(WORLD.entry().encode(compress));
+    bencher.bench(|| Entry::decode(black_box(&bytes)));
+}

@@ -1,0 +1,244 @@
+# The rows that are not a comparison under load, each a function. Sourced by peers.sh.
+
+# What each row is repeated for, where one sample could be luck.
+samples=21
+
+row_latency() {
+  local name p50 direct
+  run nginx_proxy && run sidecache_memory && run sidecache_redis
+  title "Added by a pass-through, one request at a time"
+  echo "| asked | p50 µs | added µs |"
+  echo "| --- | --: | --: |"
+  for name in origin nginx_proxy sidecache_memory sidecache_redis; do
+    p50=$(for _ in $(seq "$rounds"); do alone "$name"; done | least)
+    direct=${direct:-$p50}
+    echo "| ${label[$name]:-the origin itself} | $p50 | $((p50 - direct)) |"
+  done
+  stop nginx_proxy sidecache_memory sidecache_redis
+}
+
+# The median of one connection's answers, in µs.
+alone() {
+  taskset -c "$other_core" wrk -t1 -c1 -d"$seconds"s -s "$here/wrk.lua" "$(url "$1" /pass)" |
+    awk '/^result/ { print $5 }'
+}
+
+row_rate() {
+  local name p50 p99
+  title "Hits at 5,000 requests a second, whether or not the answers keep up"
+  echo "| what answers | p50 µs | p99 µs |"
+  echo "| --- | --: | --: |"
+  for name in sidecache_memory sidecache_local sidecache_redis nginx_cache; do
+    run "$name"
+    verify "$name" hit /item/1
+    for _ in $(seq "$rounds"); do
+      taskset -c "$other_core" "$REFERENCE_BIN" load "${port[$name]}" /item/1 --seconds "$seconds"
+    done >"$work/results"
+    read -r p50 p99 < <(awk '{ a += $1; b += $2 } END { print int(a / NR), int(b / NR) }' "$work/results")
+    echo "| ${label[$name]} | $p50 | $p99 |"
+    stop "$name"
+  done
+}
+
+row_prefix() {
+  local many=1000000
+  [ -z "$quick" ] || many=10000
+  title "A write that drops a prefix"
+  echo "| entries beneath | the write, ms | median of $samples later ones, ms | Redis commands, inner ones |"
+  echo "| --: | --: | --: | --- |"
+  run sidecache_redis
+  drop_over 10
+  drop_over "$many"
+  stop sidecache_redis
+}
+
+# drop_over COUNT: the first write really makes so many answers unreachable.
+drop_over() {
+  local first later
+  redis flushall >/dev/null
+  fill "$1"
+  watch_redis
+  first=$(write)
+  unwatch_redis
+  ask sidecache_redis /item/1
+  grep -qi 'fwd=miss' "$work/head" || fail "an entry outlived the write that dropped it"
+  later=$(for _ in $(seq "$samples"); do
+    ask sidecache_redis /item/1
+    write
+  done | median)
+  echo "| $1 | $first | $later | $(commands), $(commands lua) |"
+}
+
+# Milliseconds that a write takes.
+write() { curl -s -o /dev/null -w '%{time_total}\n' -X POST "$(url sidecache_redis /items)" | awk '{ printf "%.2f\n", $1 * 1000 }'; }
+
+# fill COUNT: asks for so many answers, each of which is then kept.
+fill() {
+  local n
+  if [ "$1" -le 1000 ]; then
+    for n in $(seq "$1"); do ask sidecache_redis "/item/$n"; done
+    return
+  fi
+  while [ "$(redis dbsize)" -lt "$1" ]; do
+    load sidecache_redis miss /item 4 >/dev/null
+    say "$(redis dbsize) of $1 entries"
+  done
+}
+
+row_stampede() {
+  local n before times
+  run sidecache_redis && run sidecache_other
+  title "A hundred requests at once for a key that nobody has, over two sidecars"
+  echo "| round | answered 200 | origin requests |"
+  echo "| --: | --: | --: |"
+  for n in 1 2 3 4 5; do
+    before=$(asked)
+    times=$(stampede sidecache_redis sidecache_other "/slow/$n" | grep -c '^200$')
+    echo "| $n | $times | $(($(asked) - before)) |"
+  done
+  stop sidecache_redis sidecache_other
+}
+
+# stampede ONE OTHER PATH: fifty requests to each at once; prints the statuses.
+stampede() {
+  local n
+  for n in $(seq 50); do
+    printf 'url = "%s"\noutput = /dev/null\nurl = "%s"\noutput = /dev/null\n' "$(url "$1" "$3")" "$(url "$2" "$3")"
+  done | curl -s --parallel --parallel-immediate --parallel-max 100 -w '%{http_code}\n' -K -
+}
+
+row_large() {
+  local gib=$((1 << 30)) before
+  run sidecache_memory
+  ask sidecache_memory /item/1
+  title "1 GiB passing through"
+  echo "| what | resident before, KiB | most while it passed, KiB | grown by, MiB |"
+  echo "| --- | --: | --: | --: |"
+  before=$(forget_peak sidecache_memory)
+  [ "$(curl -s "$(url sidecache_memory "/large/$gib")" | wc -c)" = "$gib" ] || fail "the answer was cut"
+  grown answer "$before" "$(peak sidecache_memory)"
+  truncate -s "$gib" "$work/upload"
+  before=$(forget_peak sidecache_memory)
+  [ "$(curl -s -X PUT -T "$work/upload" "$(url sidecache_memory /sink)")" = "$gib" ] || fail "the upload was cut"
+  grown upload "$before" "$(peak sidecache_memory)"
+  stop sidecache_memory
+}
+
+grown() { awk -v what="$1" -v a="$2" -v b="$3" 'BEGIN { printf "| %s | %d | %d | %.1f |\n", what, a, b, (b - a) / 1024 }'; }
+
+# Prints what is resident now, in KiB, and has the kernel measure the peak from here on.
+forget_peak() {
+  echo 5 >"/proc/${pid[$1]}/clear_refs"
+  resident "$1" VmRSS
+}
+peak() { resident "$1" VmHWM; }
+resident() { awk -v what="$2:" '$1 == what { print $2 }' "/proc/${pid[$1]}/status"; }
+
+row_tier() {
+  local name base
+  title "The local tier filled to its \`max\` of 64 MiB, and churned"
+  echo "| store | resident at first, MiB | full, MiB | bound, MiB |"
+  echo "| --- | --: | --: | --: |"
+  for name in sidecache_memory sidecache_local; do
+    run "$name"
+    base=$(resident "$name" VmRSS)
+    until [ "$(metric "$name" local_evictions_total)" -gt 10000 ]; do load "$name" miss /item 4 >/dev/null; done
+    awk -v name="${label[$name]}" -v base="$base" -v full="$(resident "$name" VmRSS)" \
+      'BEGIN { printf "| %s | %.1f | %.1f | %.1f |\n", name, base / 1024, full / 1024, 64 * 1.3 + base / 1024 }'
+    stop "$name"
+  done
+}
+
+metric() { curl -s "$(url "$1.admin" /metrics)" | awk -v name="sidecache_$2" '$1 == name { print int($2) }'; }
+
+row_start() {
+  local n
+  title "Start"
+  echo "| | |"
+  echo "| --- | --: |"
+  for n in $(seq "$samples"); do first_answer; done | median |
+    sed 's/.*/| from the start of the process to its first answer, ms | & |/'
+  for n in 1 2 3; do run sidecache_memory && resident sidecache_memory VmRSS && stop sidecache_memory; done | median |
+    awk '{ printf "| resident when idle, MiB | %.1f |\n", $1 / 1024 }'
+  stat -c %s "$SIDECACHE_BIN" | awk '{ printf "| binary, MiB | %.1f |\n", $1 / 1048576 }'
+}
+
+# Milliseconds until a new process has answered a request, which is asked every millisecond.
+first_answer() {
+  local begun answer= name=sidecache_memory
+  port[$name]=$(free_port)
+  sidecache_rules "$name" memory: 64MiB 0s
+  begun=${EPOCHREALTIME/./}
+  taskset -c "$server_core" "$SIDECACHE_BIN" --rules "$work/$name.toml" >/dev/null 2>&1 &
+  pid[$name]=$!
+  until [ -n "$answer" ]; do
+    { exec 3<>"/dev/tcp/127.0.0.1/${port[$name]}"; } 2>/dev/null || { sleep 0.001 && continue; }
+    printf 'GET /pass HTTP/1.1\r\nHost: a\r\n\r\n' >&3
+    read -r answer <&3
+    exec 3>&-
+  done
+  awk -v us=$((${EPOCHREALTIME/./} - begun)) 'BEGIN { printf "%.1f\n", us / 1000 }'
+  stop "$name"
+}
+
+row_commands() {
+  run sidecache_redis && run sidecache_local && run sidecache_local_ttl
+  title "Redis commands"
+  echo "| request | commands | with those inside of scripts |"
+  echo "| --- | --- | --- |"
+  counted "hit" sidecache_redis warm GET /item/1
+  counted "hit, body local" sidecache_local warm GET /item/1
+  counted "hit within \`local_ttl\`" sidecache_local_ttl warm GET /item/1
+  counted "hit of an answer with \`Vary\`" sidecache_redis warm GET /varied/1
+  counted "miss" sidecache_redis cold GET "/item/$RANDOM$RANDOM"
+  counted "write" sidecache_redis cold POST /items
+  counted "pass" sidecache_redis cold GET /pass
+  stop sidecache_redis sidecache_local sidecache_local_ttl
+}
+
+# counted WHAT NAME warm|cold METHOD PATH: what one request made Redis do.
+counted() {
+  local n
+  [ "$3" = cold ] || for n in 1 2 3 4 5; do
+    ask "$2" "$5"
+    sleep 0.05 # what follows an answer, such as keeping it, is not the next request's
+  done
+  watch_redis
+  ask "$2" "$5" -X "$4"
+  sleep 0.2
+  unwatch_redis
+  echo "| $1 | $(commands) | $(commands lua) |"
+}
+
+# From here on what Redis does is written down, in the order in which it does it.
+watch_redis() {
+  redis monitor >"$work/monitor" &
+  pid[monitor]=$!
+  eventually "Redis tells what it does" grep -q OK "$work/monitor"
+}
+
+unwatch_redis() {
+  redis echo that-was-all >/dev/null
+  eventually "Redis told what it did" grep -q that-was-all "$work/monitor"
+  stop monitor
+}
+
+# commands [lua]: how many there were, and which; with `lua`, those inside of scripts too.
+commands() {
+  awk -v inner="${1:-}" '
+    $1 == "OK" || $4 ~ /"(PING|HELLO|CLIENT|echo|ECHO)"/ || ($3 == "lua]" && !inner) { next }
+    { gsub(/"/, "", $4); n++; if (!seen[toupper($4)]++) names[++m] = toupper($4) }
+    END {
+      printf "%d", n
+      for (i = 1; i <= m; i++) printf "%s%s%s", i == 1 ? " (" : ", ", seen[names[i]] > 1 ? seen[names[i]] " " : "", names[i]
+      if (m) printf ")"
+    }' "$work/monitor"
+}
+
+title() {
+  say "$1"
+  printf '\n### %s\n\n' "$1"
+}
+
+least() { sort -n | head -n 1; }
+median() { sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
