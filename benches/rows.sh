@@ -54,9 +54,11 @@ row_prefix() {
 
 # drop_over COUNT: the first write really makes so many answers unreachable.
 drop_over() {
-  local first later
+  local beneath first later
   redis flushall >/dev/null
+  write >/dev/null # after which Redis has its scripts
   fill "$1"
+  beneath=$(redis keys '*:item:*' | grep -c .)
   watch_redis
   first=$(write)
   unwatch_redis
@@ -66,7 +68,7 @@ drop_over() {
     ask sidecache_redis /item/1
     write
   done | median)
-  echo "| $1 | $first | $later | $(commands), $(commands lua) |"
+  echo "| $beneath | $first | $later | $(commands), $(commands lua) |"
 }
 
 # Milliseconds that a write takes.
@@ -99,12 +101,12 @@ row_stampede() {
   stop sidecache_redis sidecache_other
 }
 
-# stampede ONE OTHER PATH: fifty requests to each at once; prints the statuses.
+# stampede ONE OTHER PATH: fifty requests to each at once, for the same host; prints the statuses.
 stampede() {
-  local n
-  for n in $(seq 50); do
-    printf 'url = "%s"\noutput = /dev/null\nurl = "%s"\noutput = /dev/null\n' "$(url "$1" "$3")" "$(url "$2" "$3")"
-  done | curl -s --parallel --parallel-immediate --parallel-max 100 -w '%{http_code}\n' -K -
+  for _ in $(seq 50); do
+    printf 'url = "%s"\noutput = /dev/null\n' "$(url "$1" "$3")" "$(url "$2" "$3")"
+  done | curl --no-progress-meter --parallel --parallel-immediate --parallel-max 100 -H 'Host: bench' \
+    -w '%{http_code}\n' -K -
 }
 
 row_large() {
@@ -183,6 +185,7 @@ first_answer() {
 
 row_commands() {
   run sidecache_redis && run sidecache_local && run sidecache_local_ttl
+  write >/dev/null # after which Redis has its scripts
   title "Redis commands"
   echo "| request | commands | with those inside of scripts |"
   echo "| --- | --- | --- |"
@@ -212,7 +215,7 @@ counted() {
 
 # From here on what Redis does is written down, in the order in which it does it.
 watch_redis() {
-  redis monitor >"$work/monitor" &
+  redis-cli -p "${port[redis]}" monitor >"$work/monitor" &
   pid[monitor]=$!
   eventually "Redis tells what it does" grep -q OK "$work/monitor"
 }
@@ -230,8 +233,10 @@ commands() {
     { gsub(/"/, "", $4); n++; if (!seen[toupper($4)]++) names[++m] = toupper($4) }
     END {
       printf "%d", n
-      for (i = 1; i <= m; i++) printf "%s%s%s", i == 1 ? " (" : ", ", seen[names[i]] > 1 ? seen[names[i]] " " : "", names[i]
-      if (m) printf ")"
+      for (i = 1; i <= m; i++) {
+        times = seen[names[i]]
+        printf "%s%s%s", (i == 1 ? ": " : ", "), (times == 1 ? "" : times " "), names[i]
+      }
     }' "$work/monitor"
 }
 

@@ -4,15 +4,16 @@ import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "../../deploy/demo/client.mjs";
 import { startClinic, startSidecar, stopAll } from "../../deploy/demo/processes.mjs";
+import { send } from "./send.mjs";
 import { WANTED, createTargets, createTraffic, meetPeople } from "./traffic.mjs";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const VISITORS = 64;
+const VISITORS = 24;
 // Between an answer and the same visitor's next request, in the mean.
 const THINK_MS = 100;
-const SEED = 20261122;
 const AT_ONCE = 100;
-const JSON_BODY = { "content-type": "application/json" };
+// Longer than what a visit leaves behind: an audit asks the clinic twice after its answer.
+const SETTLED_MS = 5000;
 const quick = process.argv.includes("--quick");
 const SECONDS = quick ? 15 : 90;
 
@@ -31,32 +32,35 @@ async function measure() {
   const clinic = await startClinic(ROOT, secret);
   const sidecars = [];
   for (let n = 0; n < 2; n++) sidecars.push(await startSidecar(ROOT, clinic.url, secret, process.env.SIDECACHE_BIN));
-  const [one, other] = sidecars.map(({ url }) => createClient(url, clinic.url));
-  const people = await meetPeople(one, clinic.url);
-  const direct = await visit([createClient(clinic.url, clinic.url)], people);
-  const cached = await visit([one, other], people);
+  const { control } = createClient(sidecars[0].url, clinic.url);
+  const people = await meetPeople(control, clinic.url);
+  const { doctor, freeSlots, otherDoctor, otherFreeSlots } = people;
+
+  say("the clinic alone");
+  const direct = await visit([clinic], control, createTraffic(people, { doctor, slots: freeSlots }));
+  say("the clinic behind two sidecars");
+  const cached = await visit(sidecars, control, createTraffic(people, { doctor: otherDoctor, slots: otherFreeSlots }));
   printTargets(direct, cached);
   printSums(direct, cached);
-  await printStampede([one, other], createTargets(people), sidecars[0].admin);
+  await sleep(SETTLED_MS);
+  await printStampede(sidecars, control, createTargets(people));
 }
 
 /** Everybody visits for a while. Gives all answers, and what they cost the clinic. */
-async function visit(clients, people) {
-  const { control } = clients[0];
-  const next = createTraffic(people, SEED);
+async function visit(servers, control, next) {
   const answers = [];
   await control("POST", "/reset-counts");
   const end = performance.now() + SECONDS * 1000;
-  const visitor = async (client) => {
+  const visitor = async ({ url }) => {
     while (performance.now() < end) {
       const { target, request } = next();
-      const { status, hit, ms } = await client.send(request);
-      if (status >= 400) throw new Error(`${request.method ?? "GET"} ${request.path} was answered ${status}`);
+      const { status, hit, ms, text } = await send(url, request);
+      if (status >= 400) throw new Error(`${request.method ?? "GET"} ${request.path} was answered ${status}: ${text}`);
       answers.push({ target, hit, ms });
       await sleep(2 * THINK_MS * Math.random());
     }
   };
-  await Promise.all(Array.from({ length: VISITORS }, (_, n) => visitor(clients[n % clients.length])));
+  await Promise.all(Array.from({ length: VISITORS }, (_, n) => visitor(servers[n % servers.length])));
   const { queries } = await control("GET", "/counts");
   return { reads: answers.filter(({ target }) => target), writes: answers.filter(({ target }) => !target), queries };
 }
@@ -88,23 +92,37 @@ function printSums(direct, cached) {
 }
 
 /** A hundred requests for one answer that nobody has, half of them through each sidecar. */
-async function printStampede(clients, targets, admin) {
+async function printStampede(sidecars, control, targets) {
   console.log(`\n${AT_ONCE} requests at once for a cold key, over two sidecars:\n`);
   row("target", "answered", "origin requests");
   row("---", "--:", "--:");
-  const { control } = clients[0];
   for (const [target, request] of Object.entries(targets)) {
-    await fetch(`${admin}/api/purge`, { method: "POST", body: JSON.stringify({ drop: ["*"] }), headers: JSON_BODY });
+    await dropEverything(sidecars[0]);
     await control("POST", "/reset-counts");
-    const answers = await Promise.all(Array.from({ length: AT_ONCE }, (_, n) => clients[n % 2].send(request(0))));
+    const all = Array.from({ length: AT_ONCE }, (_, n) => send(sidecars[n % 2].url, request(0)));
+    const answered = (await Promise.all(all)).filter(({ status }) => status === 200);
     const { requests } = await control("GET", "/counts");
-    const reached = Object.values(requests).reduce((sum, n) => sum + n, 0);
-    row(target, answers.filter(({ status }) => status === 200).length, reached);
+    row(target, answered.length, Object.values(requests).reduce((sum, n) => sum + n, 0));
   }
 }
 
-const row = (...cells) => console.log(`| ${cells.join(" | ")} |`);
-const percent = (share) => `${Math.round(100 * share)} %`;
+async function dropEverything({ admin }) {
+  const headers = { "content-type": "application/json" };
+  const answer = await fetch(`${admin}/api/purge`, { method: "POST", headers, body: JSON.stringify({ drop: ["*"] }) });
+  if (!answer.ok) throw new Error(`the purge was answered ${answer.status}`);
+}
+
+function say(text) {
+  console.error(`clinic.sh: ${text}`);
+}
+
+function row(...cells) {
+  console.log(`| ${cells.join(" | ")} |`);
+}
+
+function percent(share) {
+  return `${Math.round(100 * share)} %`;
+}
 
 /** The median, the 95th and the 99th percentile. */
 function spread(answers) {

@@ -6,9 +6,10 @@ const PATIENTS = 200;
 const DOCTORS = 320;
 // One request in so many is a write. A clinic's ordinary day has fewer; each write here drops the
 // lists, the appointments or the profiles of everybody.
-const READS_PER_WRITE = 300;
+const READS_PER_WRITE = 500;
 // Zipf's exponent: web traffic is seen between 0.6 and 1.
 const SKEW = 0.9;
+const SEED = 20261122;
 
 const SYMPTOMS = ["chest pain", "skin rash", "bad sleep", "a cough at night", "knee hurts", "child with fever",
   "stomach ache", "dry eyes", "short of breath", "headache"];
@@ -33,7 +34,7 @@ const SHARE = {
 };
 
 /** The same people and doctors in every run; `clinic` is asked for ids and tokens behind the sidecar's back. */
-export async function meetPeople({ control }, clinic) {
+export async function meetPeople(control, clinic) {
   const { data: doctors } = await (await fetch(`${clinic}/api/v1/doctor?limit=${DOCTORS}&sortBy=createdAt`)).json();
   const seed = await control("GET", "/seed");
   const patients = [];
@@ -63,13 +64,16 @@ export function createTargets({ doctors, patients, patient, otherPatient, admin 
   };
 }
 
-/** Gives one request after the other, `{ target, request }`, without a target for a write; the same for the same seed. */
-export function createTraffic(people, seed) {
-  const random = createRandom(seed);
+/**
+ * Gives one request after the other, `{ target, request }`, without a target for a write. They are the same at each
+ * call, but that each books appointments with a `doctor` and in `slots` of its own: who is booked is not free again.
+ */
+export function createTraffic(people, { doctor, slots }) {
+  const random = createRandom(SEED);
   const targets = createTargets(people);
   const bag = Object.entries(SHARE).flatMap(([target, share]) => Array(share).fill(target));
   const rank = zipf(DOCTORS);
-  const write = createWrites(people, random);
+  const write = createWrites(people, doctor, [...slots], random);
   return () => {
     if (random.below(READS_PER_WRITE) === 0) return { request: write() };
     const target = random.pick(bag);
@@ -84,18 +88,17 @@ function zipf(ranks) {
   return (number) => upTo.findIndex((limit) => number * sum <= limit);
 }
 
-function createWrites({ doctors, patients, patient, admin, otherDoctor, otherFreeSlots, unpaidAppointment }, random) {
+function createWrites({ doctors, patients, patient, admin, unpaidAppointment }, doctor, slots, random) {
   const api = (method, path, token, body) => ({ method, path: `/api/v1${path}`, token, body });
-  const slots = [...otherFreeSlots];
   const visit = (status) => api("PATCH", `/appointment/status/${unpaidAppointment.id}`, admin.token, { status });
   const kinds = [
     () => api("PATCH", "/user/update-my-profile", random.pick(patients).token, { address: `Street ${random.below(100)}` }),
     () => api("PATCH", `/doctor/${random.pick(doctors).id}`, admin.token, { appointmentFee: 300 + random.below(500) }),
     () => visit(random.pick(["SCHEDULED", "INPROGRESS"])),
     () => (slots.length > 0
-      ? api("POST", "/appointment/pay-later", patient.token, { doctorId: otherDoctor.id, scheduleId: slots.pop() })
+      ? api("POST", "/appointment/pay-later", patient.token, { doctorId: doctor.id, scheduleId: slots.pop() })
       : visit("SCHEDULED")),
-    () => api("POST", "/specialties", admin.token, { title: `Speciality ${random.uuid()}` }),
+    () => api("POST", "/specialties", admin.token, { title: `Specialty ${crypto.randomUUID()}` }),
   ];
   return () => random.pick(kinds)();
 }

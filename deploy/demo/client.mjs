@@ -45,7 +45,7 @@ export function createClient(sidecar, clinic) {
 }
 
 /** RFC 9211: the members are separated by commas, parameters by semicolons; `hit` is a parameter of ours. */
-function isHit(cacheStatus) {
+export function isHit(cacheStatus) {
   const ours = cacheStatus.split(",").map((member) => member.trim()).filter((member) => /^sidecache\b/.test(member));
   return ours.some((member) => member.split(";").slice(1).some((parameter) => parameter.trim() === "hit"));
 }
