@@ -166,7 +166,7 @@ impl Audit {
         let (mut request, _) = self.asked.fill(&self.vary, None);
         self.credential_onto(&mut request, with_credential);
         self.forwarding.onto_fill(request.headers_mut());
-        let response = self.live.ask(request, &self.asked.rule.name).await.ok()?;
+        let response = self.live.ask(request, Some(&self.asked.rule)).await.ok()?;
         self.answered(response).await
     }
 

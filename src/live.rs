@@ -8,7 +8,7 @@ use crate::headers;
 use crate::identity::Verifier;
 use crate::jwks::Issuers;
 use crate::key;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RuleMetrics};
 use crate::origin::{Failure, Origin};
 use crate::quarantine::Quarantine;
 use crate::rules::settings::{IdentitySettings, VerifyKey};
@@ -52,6 +52,8 @@ pub struct Live {
     pub verifier: Option<Verifier>,
     /// By rule: the headers that its answers were seen to vary by.
     pub vary: Vec<LearntVary>,
+    /// By rule: what is counted of it.
+    pub counted: Vec<Arc<RuleMetrics>>,
     /// The fetches under way.
     pub fills: Arc<Fills>,
     /// What outlives these rules.
@@ -74,11 +76,14 @@ impl Live {
             .iter()
             .map(|rule| LearntVary::new(&rule.vary, rule.ttl == Ttl::Origin))
             .collect();
+        let rules = table.rules.iter();
+        let counted = rules.map(|rule| ground.metrics.rule(&rule.name)).collect();
         ground.store = ground.store.under(root_of(&table));
         Ok(Live {
             origin,
             verifier,
             vary,
+            counted,
             fills: Arc::default(),
             table,
             ground,
@@ -95,22 +100,30 @@ impl Live {
         self.is_audited(rule) && self.ground.quarantine.holds(&rule.name)
     }
 
+    /// Where what happens by a rule is counted, or what no rule is for.
+    pub fn counts(&self, rule: Option<&Rule>) -> &RuleMetrics {
+        match rule {
+            Some(rule) => &self.counted[rule.index],
+            None => self.ground.metrics.unruled(),
+        }
+    }
+
     /// Asks the origin on behalf of a rule, counted; the answer comes without hop-by-hop headers, but
     /// for the protocol that it changes to, or wants to be asked in.
     ///
     /// # Errors
     /// What went wrong, and whether the origin may have acted.
-    pub async fn ask(&self, request: Request<Body>, rule: &str) -> Result<Response<Body>, Failure> {
+    pub async fn ask(
+        &self,
+        request: Request<Body>,
+        rule: Option<&Rule>,
+    ) -> Result<Response<Body>, Failure> {
         let begun = Instant::now();
         let answer = self.origin.ask(request).await;
-        let took = begun.elapsed().as_secs_f64();
+        let (counts, took) = (self.counts(rule), begun.elapsed());
         match &answer {
-            Ok(response) => {
-                self.ground
-                    .metrics
-                    .origin_answered(rule, response.status().as_u16(), took)
-            }
-            Err(_) => self.ground.metrics.origin_failed(rule, took),
+            Ok(response) => counts.origin_answered(response.status(), took),
+            Err(_) => counts.origin_failed(took),
         }
         answer.map(|mut response| {
             let protocol = match response.status() {

@@ -1,41 +1,30 @@
 //! Every number that `/metrics` shows. Callers say in plain words what happened; names, labels and
 //! buckets are decided here. The names are a contract: dashboards and alerts are built on them.
 
+mod family; // samples, as the registry writes its own
 mod process;
+mod rules; // what is counted by rule
+mod shards; // counters that threads need not share
+mod store; // commands
+mod timings; // histograms
+
+pub use rules::RuleMetrics;
+pub use store::Command;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use prometheus_client::registry::{Metric, Registry};
+use rules::Rules;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+use store::Commands;
 
 /// Content type of [`Metrics::encode`]: OpenMetrics 1.0 text, which Prometheus asks for first.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Upper bounds in seconds. They reach from a hit in local memory (about 100 µs) to the default
-/// origin timeout (30 s), 2–2.5 apart, so that a quantile read from them is off by at most that.
-const SECONDS: [f64; 17] = [
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-    5.0, 10.0, 30.0,
-];
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RuleOutcome {
-    rule: String,
-    outcome: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RuleStatus {
-    rule: String,
-    status: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Rule {
-    rule: String,
-}
+/// The `rule` label where none matched.
+const UNRULED: &str = "-";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Set {
@@ -55,11 +44,6 @@ struct LeaseResult {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Command {
-    command: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
     kind: &'static str,
 }
@@ -74,39 +58,25 @@ struct Status {
     status: u16,
 }
 
-type Histograms<Labels> = Family<Labels, Histogram, fn() -> Histogram>;
-
-fn histogram() -> Histogram {
-    Histogram::new(SECONDS)
-}
-
-fn histograms<Labels: Clone + std::hash::Hash + Eq>() -> Histograms<Labels> {
-    Family::new_with_constructor(histogram)
-}
-
 /// The process's metrics. One value is shared by everything that counts.
 pub struct Metrics {
     registry: Registry,
+    rules: Arc<Rules>,
+    unruled: Arc<RuleMetrics>,
+    commands: Arc<Commands>,
     connections: Gauge,
     connections_full: Counter,
     connections_cut: Family<Reason, Counter>,
-    requests: Family<RuleOutcome, Counter>,
-    request_seconds: Histograms<RuleOutcome>,
-    origin_requests: Family<RuleStatus, Counter>,
-    origin_seconds: Histograms<Rule>,
     invalidations: Family<Set, Counter>,
     invalidations_owed: Gauge,
     write_leases: Family<LeaseResult, Counter>,
-    store_commands: Family<Command, Counter>,
     store_errors: Family<Kind, Counter>,
     store_up: Gauge,
     subscription_up: Gauge,
-    store_seconds: Histogram,
     local_bytes: Gauge,
     local_entries: Gauge,
     local_evictions: Counter,
     fills_in_flight: Gauge,
-    collapsed: Family<Rule, Counter>,
     audits: Family<Audited, Counter>,
     rules_loaded: Gauge<f64, AtomicU64>,
     rules_reload_failures: Counter,
@@ -122,28 +92,25 @@ impl Default for Metrics {
 impl Metrics {
     /// All metrics at zero. `store_up` is 0 until a store says otherwise.
     pub fn new() -> Metrics {
+        let rules = Arc::new(Rules::default());
         let mut metrics = Metrics {
             registry: Registry::default(),
+            unruled: rules.named(UNRULED),
+            rules,
+            commands: Arc::default(),
             connections: Gauge::default(),
             connections_full: Counter::default(),
             connections_cut: Family::default(),
-            requests: Family::default(),
-            request_seconds: histograms(),
-            origin_requests: Family::default(),
-            origin_seconds: histograms(),
             invalidations: Family::default(),
             invalidations_owed: Gauge::default(),
             write_leases: Family::default(),
-            store_commands: Family::default(),
             store_errors: Family::default(),
             store_up: Gauge::default(),
             subscription_up: Gauge::default(),
-            store_seconds: histogram(),
             local_bytes: Gauge::default(),
             local_entries: Gauge::default(),
             local_evictions: Counter::default(),
             fills_in_flight: Gauge::default(),
-            collapsed: Family::default(),
             audits: Family::default(),
             rules_loaded: Gauge::default(),
             rules_reload_failures: Counter::default(),
@@ -156,7 +123,10 @@ impl Metrics {
     /// The encoder appends `_total` to the names of counters.
     fn register(&mut self) {
         self.registry.register_collector(Box::new(process::Process));
-        let mut names = Names(self.registry.sub_registry_with_prefix("sidecache"));
+        let registry = self.registry.sub_registry_with_prefix("sidecache");
+        registry.register_collector(Box::new(self.rules.clone()));
+        registry.register_collector(Box::new(self.commands.clone()));
+        let mut names = Names(registry);
         names.add("connections", "Clients' connections", &self.connections);
         names.add(
             "connections_full",
@@ -167,26 +137,6 @@ impl Metrics {
             "connections_cut",
             "Connections that were closed on their client",
             &self.connections_cut,
-        );
-        names.add(
-            "requests",
-            "Requests, by what became of them",
-            &self.requests,
-        );
-        names.add(
-            "request_duration_seconds",
-            "Until the answer's head",
-            &self.request_seconds,
-        );
-        names.add(
-            "origin_requests",
-            "Requests to the origin",
-            &self.origin_requests,
-        );
-        names.add(
-            "origin_duration_seconds",
-            "Until the origin's head",
-            &self.origin_seconds,
         );
         names.add(
             "invalidations",
@@ -203,22 +153,12 @@ impl Metrics {
             "Leases asked for before writes",
             &self.write_leases,
         );
-        names.add(
-            "store_commands",
-            "Commands sent to the store",
-            &self.store_commands,
-        );
         names.add("store_errors", "Commands that failed", &self.store_errors);
         names.add("store_up", "Whether the store is used now", &self.store_up);
         names.add(
             "subscription_up",
             "Whether other sidecars are heard now",
             &self.subscription_up,
-        );
-        names.add(
-            "store_duration_seconds",
-            "Of commands to the store",
-            &self.store_seconds,
         );
         names.add(
             "local_bytes",
@@ -240,7 +180,6 @@ impl Metrics {
             "Fills asking the origin now",
             &self.fills_in_flight,
         );
-        names.add("collapsed", "Requests that shared a fill", &self.collapsed);
         names.add("audit", "Audits, by what they found", &self.audits);
         names.add(
             "rules_loaded_timestamp_seconds",
@@ -280,36 +219,14 @@ impl Metrics {
         self.admin_refused.get_or_create(&Status { status }).inc();
     }
 
-    /// A request was answered. `rule` is `-` where none matched.
-    pub fn request(&self, rule: &str, outcome: &str, seconds: f64) {
-        let labels = RuleOutcome {
-            rule: rule.into(),
-            outcome: outcome.into(),
-        };
-        self.requests.get_or_create(&labels).inc();
-        self.request_seconds.get_or_create(&labels).observe(seconds);
+    /// The counters of a rule, to be held by who answers by it. All who name it share them.
+    pub fn rule(&self, name: &str) -> Arc<RuleMetrics> {
+        self.rules.named(name)
     }
 
-    /// The origin answered a request made for `rule`.
-    pub fn origin_answered(&self, rule: &str, status: u16, seconds: f64) {
-        self.origin(rule, status.to_string(), seconds);
-    }
-
-    /// The origin gave no answer: refused, reset, too slow, or malformed.
-    pub fn origin_failed(&self, rule: &str, seconds: f64) {
-        self.origin(rule, "error".into(), seconds);
-    }
-
-    fn origin(&self, rule: &str, status: String, seconds: f64) {
-        self.origin_requests
-            .get_or_create(&RuleStatus {
-                rule: rule.into(),
-                status,
-            })
-            .inc();
-        self.origin_seconds
-            .get_or_create(&Rule { rule: rule.into() })
-            .observe(seconds);
+    /// The counters of what no rule is for.
+    pub fn unruled(&self) -> &Arc<RuleMetrics> {
+        &self.unruled
     }
 
     /// A write dropped what `set` names, or owes it.
@@ -333,11 +250,8 @@ impl Metrics {
     }
 
     /// A command was answered by the store, or failed, after this long.
-    pub fn store_command(&self, command: &'static str, took: Duration) {
-        self.store_commands
-            .get_or_create(&Command { command })
-            .inc();
-        self.store_seconds.observe(took.as_secs_f64());
+    pub fn store_command(&self, command: Command, took: Duration) {
+        self.commands.count(command, took);
     }
 
     /// A command failed. `kind` is one of the closed list in `store::Kind`.
@@ -371,13 +285,6 @@ impl Metrics {
     pub fn fill(&self) -> Filling {
         self.fills_in_flight.inc();
         Filling(self.fills_in_flight.clone())
-    }
-
-    /// A request waited for another's fill and shares its answer.
-    pub fn collapsed(&self, rule: &str) {
-        self.collapsed
-            .get_or_create(&Rule { rule: rule.into() })
-            .inc();
     }
 
     /// An answer of a rule was audited.

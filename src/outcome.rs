@@ -31,6 +31,21 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All, each at the place of its number.
+    pub const ALL: [Outcome; 11] = [
+        Outcome::Hit,
+        Outcome::Stale,
+        Outcome::Revalidated,
+        Outcome::Miss,
+        Outcome::Collapsed,
+        Outcome::Bypass,
+        Outcome::Pass,
+        Outcome::Write,
+        Outcome::Error,
+        Outcome::WouldHit,
+        Outcome::WouldMiss,
+    ];
+
     /// The word.
     pub fn word(self) -> &'static str {
         match self {
@@ -255,6 +270,13 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_outcome_is_listed_in_its_own_place() {
+        for (at, outcome) in Outcome::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, at, "{outcome:?}");
+        }
+    }
 
     #[test]
     fn cache_status_reads_as_the_contract_says() {

@@ -186,8 +186,7 @@ impl Exchange {
         if let Some(offered) = self.head.offered.clone().filter(|_| may_switch) {
             headers::offer_switch(request.headers_mut(), offered);
         }
-        let label = rule.as_ref().map_or("-", |rule| &rule.name);
-        let answer = self.live.ask(request, label).await;
+        let answer = self.live.ask(request, rule.as_deref()).await;
         let methods = self.head.methods();
         if write::may_change(methods) {
             write::heed_others(&self.live, &answer).await;
@@ -257,17 +256,15 @@ impl Answer {
     }
 
     fn counted_and_labelled(mut self, live: &Live, begun: Instant) -> Response<Body> {
-        let rule = self.rule.as_ref().map_or("-", |rule| &rule.name);
-        let took = begun.elapsed().as_secs_f64();
-        live.ground
-            .metrics
-            .request(rule, self.verdict.outcome.word(), took);
+        let took = begun.elapsed();
+        live.counts(self.rule.as_deref())
+            .request(self.verdict.outcome, took);
         tracing::debug!(
-            rule,
+            rule = self.rule.as_ref().map_or("-", |rule| &rule.name),
             outcome = self.verdict.outcome.word(),
             detail = self.verdict.detail.map(Detail::word),
             status = self.response.status().as_u16(),
-            took_ms = took * 1000.0,
+            took_ms = took.as_secs_f64() * 1000.0,
             "answered"
         );
         if live.table.proxy.cache_status

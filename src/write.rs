@@ -217,7 +217,7 @@ impl Write {
         self.forwarding.onto(request.headers_mut());
         let interim = self.interim.take();
         interim.and_then(|interim| request.extensions_mut().insert(interim));
-        self.live.ask(request, "-").await
+        self.live.ask(request, None).await
     }
 
     /// Reads the request's body where a drop asks for it; it is sent on byte for byte either way.

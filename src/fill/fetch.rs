@@ -140,7 +140,7 @@ impl Fill {
         let whose = self.asked.whose(request.headers());
         let method = request.method().clone();
         let asked_ms = self.live.ground.clock.now_ms();
-        let response = self.live.ask(request, &self.rule().name).await?;
+        let response = self.live.ask(request, Some(self.rule())).await?;
         let arrived_ms = self.live.ground.clock.now_ms();
         Box::pin(groups::heed(&self.live, &[method], &response)).await; // a POST that a rule reads by is unsafe still
         Ok(Heard {

@@ -1,20 +1,23 @@
 use super::*;
+use crate::outcome::Outcome;
+use hyper::StatusCode;
 
 #[test]
 fn every_metric_has_the_name_that_dashboards_rely_on() {
     let metrics = Metrics::new();
-    metrics.request("doctors", "hit", 0.000_2);
-    metrics.origin_answered("doctors", 200, 0.02);
-    metrics.origin_failed("doctors", 2.0);
+    let rule = metrics.rule("doctors");
+    rule.request(Outcome::Hit, Duration::from_micros(200));
+    rule.origin_answered(StatusCode::OK, Duration::from_millis(20));
+    rule.origin_failed(Duration::from_secs(2));
     metrics.invalidated("doctor-updated");
     metrics.owed(3);
-    metrics.store_command("mget", Duration::from_millis(1));
+    metrics.store_command(Command::Mget, Duration::from_millis(1));
     metrics.store_failed("timeout");
     metrics.store_up(true);
     metrics.subscription_up(true);
     metrics.local(4096, 2);
     metrics.local_evicted();
-    metrics.collapsed("doctors");
+    rule.collapsed();
     metrics.rules_loaded(1_700_000_000_500);
     metrics.rules_reload_failed();
     let text = metrics.encode();
@@ -81,4 +84,117 @@ fn a_label_value_cannot_break_out_of_its_line() {
             .encode()
             .contains(r#"sidecache_invalidations_total{set="a\"\n} 7"} 1"#)
     );
+}
+
+#[test]
+fn counting_allocates_nothing() {
+    let metrics = Metrics::new();
+    let (rule, took) = (metrics.rule("doctors"), Duration::from_micros(200));
+    let count = || {
+        rule.request(Outcome::Hit, took);
+        rule.origin_answered(StatusCode::OK, took);
+        rule.origin_failed(took);
+        rule.collapsed();
+        metrics.unruled().request(Outcome::Pass, took);
+        metrics.store_command(Command::Mget, took);
+    };
+    count(); // Places are made the first time.
+    assert_eq!(allocation_counter::measure(count).count_total, 0);
+}
+
+#[test]
+fn what_threads_count_apart_is_told_as_one_sum() {
+    let metrics = Metrics::new();
+    let rule = metrics.rule("doctors");
+    std::thread::scope(|scope| {
+        for _ in 0..40 {
+            scope.spawn(|| {
+                rule.request(Outcome::Miss, Duration::from_millis(250));
+                rule.origin_answered(StatusCode::NOT_FOUND, Duration::from_millis(250));
+                metrics.store_command(Command::Evalsha, Duration::from_millis(250));
+            });
+        }
+    });
+    let text = metrics.encode();
+    for line in [
+        r#"sidecache_requests_total{rule="doctors",outcome="miss"} 40"#,
+        r#"sidecache_request_duration_seconds_sum{rule="doctors",outcome="miss"} 10.0"#,
+        r#"sidecache_origin_requests_total{rule="doctors",status="404"} 40"#,
+        r#"sidecache_store_commands_total{command="evalsha"} 40"#,
+        "sidecache_store_duration_seconds_sum 10.0",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "no {line} in\n{text}");
+    }
+}
+
+#[test]
+fn a_rule_keeps_its_counters_as_long_as_its_name_whoever_asks_for_them() {
+    let metrics = Metrics::new();
+    metrics.rule("doctors").collapsed();
+    metrics.rule("doctors").collapsed();
+    let line = "sidecache_collapsed_total{rule=\"doctors\"} 2\n";
+    assert!(metrics.encode().contains(line));
+}
+
+#[test]
+fn what_never_happened_is_not_shown() {
+    let metrics = Metrics::new();
+    metrics
+        .rule("doctors")
+        .request(Outcome::Hit, Duration::ZERO);
+    let text = metrics.encode();
+    assert!(!text.contains("miss"), "{text}");
+    for name in [
+        "origin_requests",
+        "origin_duration",
+        "collapsed",
+        "store_commands",
+    ] {
+        assert!(
+            !text.contains(&format!("sidecache_{name}")),
+            "{name} in\n{text}"
+        );
+    }
+}
+
+/// The text that the registry would write, had it kept the numbers itself.
+fn kept_by_the_registry(timed: &[u64]) -> String {
+    use prometheus_client::metrics::histogram::Histogram;
+    type Labels = [(&'static str, &'static str); 2];
+    let labels: Labels = [("rule", "doctors"), ("outcome", "hit")];
+    let histograms =
+        Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(timings::SECONDS));
+    let counters = Family::<Labels, Counter>::default();
+    for nanos in timed {
+        counters.get_or_create(&labels).inc();
+        let seconds = Duration::from_nanos(*nanos).as_secs_f64();
+        histograms.get_or_create(&labels).observe(seconds);
+    }
+    let mut registry = Registry::with_prefix("sidecache");
+    let help = "Requests, by what became of them";
+    registry.register("requests", help, counters);
+    let help = "Until the answer's head";
+    registry.register("request_duration_seconds", help, histograms);
+    let mut text = String::new();
+    text::encode(&mut text, &registry).expect("writing to a String cannot fail");
+    text.trim_end_matches("# EOF\n").to_owned()
+}
+
+#[test]
+fn the_text_is_what_the_registry_would_have_written() {
+    let timed = [
+        250_000,
+        250_001,
+        0,
+        62_500_000,
+        1_000_000_000,
+        31_000_000_000,
+    ];
+    let metrics = Metrics::new();
+    let rule = metrics.rule("doctors");
+    for nanos in timed {
+        rule.request(Outcome::Hit, Duration::from_nanos(nanos));
+    }
+    let (text, theirs) = (metrics.encode(), kept_by_the_registry(&timed));
+    assert!(text.contains(&theirs), "not\n{theirs}\nin\n{text}");
 }

@@ -360,7 +360,7 @@ impl Exchange {
         if key.binding != entry.binding {
             return Waited::Again;
         }
-        self.live.ground.metrics.collapsed(&rule.name);
+        self.live.counts(Some(rule)).collapsed();
         let response = reply::kept(entry, entry.initial_age.into(), &self.head.parts);
         let verdict = Verdict::plain(Outcome::Collapsed);
         Waited::Answered(Box::new(Answer {

@@ -22,7 +22,7 @@ use super::scripts::{self, Script};
 use super::{Bump, Lease};
 use crate::clock::Reading;
 use crate::entry::Version;
-use crate::metrics::Metrics;
+use crate::metrics::{Command, Metrics};
 use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::prelude::{Client, ClientLike};
@@ -115,7 +115,8 @@ impl Connection {
 
     /// `PING`.
     pub async fn ping(&self) -> Result<(), Fault> {
-        self.call("ping", self.deadline(), self.client.ping()).await
+        self.call(Command::Ping, self.deadline(), self.client.ping())
+            .await
     }
 
     /// Microseconds of Unix time on Redis's clock, or a little more: as long as a reply takes, and as
@@ -125,7 +126,7 @@ impl Connection {
         let (showed, at) = self
             .showed
             .get_or_try_init(|| async {
-                let time = self.call("time", by, self.client.time()).await?;
+                let time = self.call(Command::Time, by, self.client.time()).await?;
                 let number = |text: &String| text.parse::<u64>().ok();
                 let numbers: Option<Vec<u64>> = time.iter().map(number).collect();
                 match numbers.as_deref() {
@@ -141,7 +142,7 @@ impl Connection {
     /// `MGET`: one value for each key. A key of another type reads as absent.
     pub async fn mget(&self, keys: Vec<&str>, by: Instant) -> Result<Vec<Option<Bytes>>, Fault> {
         let asked = keys.len();
-        let values = self.call("mget", by, self.client.mget(keys)).await?;
+        let values = self.call(Command::Mget, by, self.client.mget(keys)).await?;
         match values.len() == asked {
             true => Ok(values),
             false => Err(Fault::new(
@@ -153,37 +154,37 @@ impl Connection {
 
     /// `GET`.
     pub async fn get(&self, key: &str, by: Instant) -> Result<Option<Bytes>, Fault> {
-        self.call("get", by, self.client.get(key)).await
+        self.call(Command::Get, by, self.client.get(key)).await
     }
 
     /// `SET … PX`; lifetimes below a millisecond are one.
     pub async fn set(&self, key: &str, value: Bytes, ttl: Duration) -> Result<(), Fault> {
         let set = self.client.set(key, value, milliseconds(ttl));
-        self.call("set", self.deadline(), set).await
+        self.call(Command::Set, self.deadline(), set).await
     }
 
     /// `SET … PX … NX`: whether there was nothing before.
     pub async fn set_absent(&self, key: &str, value: Bytes, ttl: Duration) -> Result<bool, Fault> {
         let set = self.client.set_absent(key, value, milliseconds(ttl));
-        self.call("set", self.deadline(), set).await
+        self.call(Command::Set, self.deadline(), set).await
     }
 
     /// `PEXPIRE`.
     pub async fn expire(&self, key: &str, ttl: Duration) -> Result<(), Fault> {
         let expire = self.client.expire(key, milliseconds(ttl));
-        self.call("pexpire", self.deadline(), expire).await
+        self.call(Command::Pexpire, self.deadline(), expire).await
     }
 
     /// `UNLINK` of nodes, and behind it on the same connection `PUBLISH` of them, if the fleet is told.
     /// That it could not be told is no failure.
     pub async fn unlink(&self, keys: &[String]) -> Result<(), Fault> {
         let by = self.deadline();
-        let unlink = self.call("unlink", by, self.client.unlink(keys));
+        let unlink = self.call(Command::Unlink, by, self.client.unlink(keys));
         let Some(channel) = self.channel.told() else {
             return unlink.await;
         };
         let publish = self.client.publish(channel, channel::message(keys));
-        let publish = self.call("publish", by, publish);
+        let publish = self.call(Command::Publish, by, publish);
         // Polled in this order, so sent in this order: whoever hears may ask at once.
         let (unlinked, published) = tokio::join!(biased; unlink, publish);
         if let Err(fault) = published {
@@ -196,7 +197,7 @@ impl Connection {
     pub async fn delete(&self, key: &str) -> Result<(), Fault> {
         let keys = [key.to_owned()];
         let unlink = self.client.unlink(&keys);
-        self.call("unlink", self.deadline(), unlink).await
+        self.call(Command::Unlink, self.deadline(), unlink).await
     }
 
     /// Creates the absent ones of `nodes`, with the token at the same place of `tokens`, to live for
@@ -295,9 +296,9 @@ impl Connection {
         let known = self
             .client
             .evalsha(script.sha1(), keys.clone(), args.clone());
-        match self.call("evalsha", by, known).await {
+        match self.call(Command::Evalsha, by, known).await {
             Err(fault) if fault.said.starts_with("NOSCRIPT") => {
-                self.call("eval", by, self.client.eval(script.text, keys, args))
+                self.call(Command::Eval, by, self.client.eval(script.text, keys, args))
                     .await
             }
             other => other,
@@ -306,7 +307,7 @@ impl Connection {
 
     async fn call<T>(
         &self,
-        command: &'static str,
+        command: Command,
         by: Instant,
         answer: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Fault> {

@@ -13,7 +13,7 @@ pub use doubles::name;
 pub use keys::{Keys, Value as Held};
 
 use super::{Address, Connection, Driver, Wire};
-use crate::metrics::Metrics;
+use crate::metrics::{Command, Metrics};
 use crate::store::channel::Channel;
 use crate::store::fault::{Fault, Kind};
 use bytes::Bytes;
@@ -154,7 +154,7 @@ pub(super) async fn subscribed(
     let mut heard = line.heard();
     let subscribe = spoken::<()>(line, "SUBSCRIBE", [channel], []);
     let by = connection.deadline();
-    connection.call("subscribe", by, subscribe).await?;
+    connection.call(Command::Subscribe, by, subscribe).await?;
     let (sender, messages) = broadcast::channel(MAX_WAITING);
     let channel = channel.to_owned();
     tokio::spawn(async move {

@@ -1,7 +1,7 @@
 //! A connection that hears what is published on one channel.
 
 use super::{Address, Connection, Driver, builder, connect, fault};
-use crate::metrics::Metrics;
+use crate::metrics::{Command, Metrics};
 use crate::store::channel::Channel;
 use crate::store::fault::{Fault, Kind};
 use fred::prelude::{EventInterface, PubsubInterface};
@@ -59,7 +59,7 @@ impl Subscription {
         let subscribe = client.subscribe(channel.name().to_owned());
         let connection = Connection::over(&client, address, channel, metrics);
         connection
-            .call("subscribe", connection.deadline(), subscribe)
+            .call(Command::Subscribe, connection.deadline(), subscribe)
             .await?;
         // The client does not wait for Redis to confirm. Redis replies in order: to this after it has
         // subscribed, or with the refusal in its place.

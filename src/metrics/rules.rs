@@ -1,0 +1,229 @@
+//! What is counted by rule. Whoever answers by a rule holds its counters, so that counting looks
+//! nothing up, takes no lock and allocates nothing; names and labels are put together only when
+//! somebody asks.
+
+use super::family::{count, family};
+use super::shards::Sharded;
+use super::timings::{Times, Timings};
+use crate::outcome::Outcome;
+use hyper::StatusCode;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::MetricType;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// Codes of one class, as 2xx is.
+const CLASS: usize = 100;
+
+/// A status has three digits, of which the first is not 0 (RFC 9110 §15).
+const CLASSES: usize = 9;
+
+/// How often each status of a class came.
+type Statuses = [AtomicU64; CLASS];
+
+/// One thread's. What seldom happens has a place once it does.
+#[derive(Debug, Default)]
+struct Counted {
+    requests: [OnceLock<Box<Timings>>; Outcome::ALL.len()],
+    origin: Timings,
+    statuses: [OnceLock<Box<Statuses>>; CLASSES],
+    failed: AtomicU64,
+    collapsed: AtomicU64,
+}
+
+/// The counters of one rule, in all its versions: a reload that keeps the name keeps them.
+#[derive(Debug, Default)]
+pub struct RuleMetrics(Sharded<Counted>);
+
+impl RuleMetrics {
+    /// A request was answered, and its answer's head was there after this long.
+    pub fn request(&self, outcome: Outcome, took: Duration) {
+        let timings = &self.0.own().requests[outcome as usize];
+        timings.get_or_init(Box::default).observe(took);
+    }
+
+    /// The origin answered a request made for the rule.
+    pub fn origin_answered(&self, status: StatusCode, took: Duration) {
+        let own = self.0.own();
+        let status = usize::from(status.as_u16());
+        let statuses = own.statuses[(status / CLASS).clamp(1, CLASSES) - 1]
+            .get_or_init(|| Box::new([const { AtomicU64::new(0) }; CLASS]));
+        statuses[status % CLASS].fetch_add(1, Ordering::Relaxed);
+        own.origin.observe(took);
+    }
+
+    /// The origin gave no answer: refused, reset, too slow, or malformed.
+    pub fn origin_failed(&self, took: Duration) {
+        let own = self.0.own();
+        own.failed.fetch_add(1, Ordering::Relaxed);
+        own.origin.observe(took);
+    }
+
+    /// A request waited for another's fill and shares its answer.
+    pub fn collapsed(&self) {
+        self.0.own().collapsed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn sum(&self) -> Sum {
+        let mut sum = Sum::default();
+        for counted in self.0.all() {
+            sum.add(counted);
+        }
+        sum
+    }
+}
+
+/// What all threads counted of a rule.
+#[derive(Default)]
+struct Sum {
+    requests: [Times; Outcome::ALL.len()],
+    origin: Times,
+    statuses: BTreeMap<usize, u64>,
+    failed: u64,
+    collapsed: u64,
+}
+
+impl Sum {
+    fn add(&mut self, counted: &Counted) {
+        for (sum, timings) in self.requests.iter_mut().zip(&counted.requests) {
+            timings.get().into_iter().for_each(|one| sum.add(one));
+        }
+        self.origin.add(&counted.origin);
+        for (class, statuses) in counted.statuses.iter().enumerate() {
+            for (rest, count) in statuses
+                .get()
+                .into_iter()
+                .flat_map(|all| all.iter().enumerate())
+            {
+                let status = (class + 1) * CLASS + rest;
+                match count.load(Ordering::Relaxed) {
+                    0 => {}
+                    count => *self.statuses.entry(status).or_default() += count,
+                }
+            }
+        }
+        self.failed += counted.failed.load(Ordering::Relaxed);
+        self.collapsed += counted.collapsed.load(Ordering::Relaxed);
+    }
+
+    fn outcomes(&self) -> impl Iterator<Item = (&'static str, &Times)> {
+        let outcomes = Outcome::ALL.into_iter().map(Outcome::word);
+        outcomes
+            .zip(&self.requests)
+            .filter(|(_, times)| times.count() > 0)
+    }
+
+    fn origin_answers(&self) -> impl Iterator<Item = (String, u64)> {
+        let failed = (self.failed > 0).then(|| ("error".to_owned(), self.failed));
+        let statuses = self.statuses.iter();
+        statuses
+            .map(|(status, count)| (status.to_string(), *count))
+            .chain(failed)
+    }
+}
+
+/// The counters of all rules there were, by name.
+#[derive(Debug, Default)]
+pub(super) struct Rules(Mutex<BTreeMap<String, Arc<RuleMetrics>>>);
+
+impl Rules {
+    /// The counters of a name, the same for all who ask.
+    pub(super) fn named(&self, name: &str) -> Arc<RuleMetrics> {
+        let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.entry(name.to_owned()).or_default().clone()
+    }
+
+    fn sums(&self) -> Vec<(String, Sum)> {
+        let rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rules
+            .iter()
+            .map(|(name, rule)| (name.clone(), rule.sum()))
+            .collect()
+    }
+}
+
+impl Collector for Rules {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let sums = self.sums();
+        requests(&sums, &mut encoder)?;
+        origin(&sums, &mut encoder)?;
+        let collapsed = sums.iter().filter(|(_, sum)| sum.collapsed > 0);
+        family(
+            &mut encoder,
+            (
+                "collapsed",
+                "Requests that shared a fill.",
+                MetricType::Counter,
+            ),
+            collapsed.map(|(rule, sum)| ([("rule", rule.as_str())], sum.collapsed)),
+            count,
+        )
+    }
+}
+
+fn requests(sums: &[(String, Sum)], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let outcomes = || {
+        sums.iter().flat_map(|(rule, sum)| {
+            let labels = move |outcome| [("rule", rule.as_str()), ("outcome", outcome)];
+            sum.outcomes()
+                .map(move |(word, times)| (labels(word), times))
+        })
+    };
+    family(
+        encoder,
+        (
+            "requests",
+            "Requests, by what became of them.",
+            MetricType::Counter,
+        ),
+        outcomes().map(|(labels, times)| (labels, times.count())),
+        count,
+    )?;
+    family(
+        encoder,
+        (
+            "request_duration_seconds",
+            "Until the answer's head.",
+            MetricType::Histogram,
+        ),
+        outcomes(),
+        |times, encoder| times.encode(encoder),
+    )
+}
+
+fn origin(sums: &[(String, Sum)], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let statuses: Vec<_> = sums
+        .iter()
+        .flat_map(|(rule, sum)| {
+            sum.origin_answers()
+                .map(move |(status, count)| (rule, status, count))
+        })
+        .collect();
+    family(
+        encoder,
+        (
+            "origin_requests",
+            "Requests to the origin.",
+            MetricType::Counter,
+        ),
+        statuses
+            .iter()
+            .map(|(rule, status, count)| ([("rule", rule.as_str()), ("status", status)], *count)),
+        count,
+    )?;
+    let asked = sums.iter().filter(|(_, sum)| sum.origin.count() > 0);
+    family(
+        encoder,
+        (
+            "origin_duration_seconds",
+            "Until the origin's head.",
+            MetricType::Histogram,
+        ),
+        asked.map(|(rule, sum)| ([("rule", rule.as_str())], &sum.origin)),
+        |times, encoder| times.encode(encoder),
+    )
+}

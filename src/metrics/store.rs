@@ -1,0 +1,126 @@
+//! What is counted of the store's commands.
+
+use super::family::{count, family};
+use super::shards::Sharded;
+use super::timings::{Times, Timings};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::MetricType;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The commands that are sent to Redis; the `command` label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the command of that name")]
+pub enum Command {
+    Ping,
+    Time,
+    Get,
+    Mget,
+    Set,
+    Pexpire,
+    Unlink,
+    Publish,
+    Subscribe,
+    Evalsha,
+    Eval,
+}
+
+impl Command {
+    /// All, each at the place of its number.
+    const ALL: [Command; 11] = [
+        Command::Ping,
+        Command::Time,
+        Command::Get,
+        Command::Mget,
+        Command::Set,
+        Command::Pexpire,
+        Command::Unlink,
+        Command::Publish,
+        Command::Subscribe,
+        Command::Evalsha,
+        Command::Eval,
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Command::Ping => "ping",
+            Command::Time => "time",
+            Command::Get => "get",
+            Command::Mget => "mget",
+            Command::Set => "set",
+            Command::Pexpire => "pexpire",
+            Command::Unlink => "unlink",
+            Command::Publish => "publish",
+            Command::Subscribe => "subscribe",
+            Command::Evalsha => "evalsha",
+            Command::Eval => "eval",
+        }
+    }
+}
+
+/// One thread's.
+#[derive(Debug, Default)]
+struct Counted {
+    took: Timings,
+    commands: [AtomicU64; Command::ALL.len()],
+}
+
+/// Commands and how long they took, of all threads.
+#[derive(Debug, Default)]
+pub(super) struct Commands(Sharded<Counted>);
+
+impl Commands {
+    /// Counts one.
+    pub(super) fn count(&self, command: Command, took: Duration) {
+        let own = self.0.own();
+        own.commands[command as usize].fetch_add(1, Ordering::Relaxed);
+        own.took.observe(took);
+    }
+
+    fn sum(&self) -> (Times, Vec<(Command, u64)>) {
+        let mut took = Times::default();
+        let mut counts = Command::ALL.map(|command| (command, 0));
+        for counted in self.0.all() {
+            took.add(&counted.took);
+            for ((_, sum), count) in counts.iter_mut().zip(&counted.commands) {
+                *sum += count.load(Ordering::Relaxed);
+            }
+        }
+        let sent = counts.into_iter().filter(|(_, count)| *count > 0);
+        (took, sent.collect())
+    }
+}
+
+impl Collector for Commands {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (took, sent) = self.sum();
+        family(
+            &mut encoder,
+            (
+                "store_commands",
+                "Commands sent to the store.",
+                MetricType::Counter,
+            ),
+            sent.into_iter()
+                .map(|(command, count)| ([("command", command.word())], count)),
+            count,
+        )?;
+        let (name, help) = ("store_duration_seconds", "Of commands to the store.");
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        took.encode(&mut metric)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_is_counted_in_its_own_place() {
+        for (at, command) in Command::ALL.into_iter().enumerate() {
+            assert_eq!(command as usize, at, "{command:?}");
+        }
+    }
+}
