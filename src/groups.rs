@@ -57,12 +57,6 @@ pub struct Groups {
     pub versions: Vec<Version>,
 }
 
-/// The store key of the node that is dropped with whichever group is, unless these rules know of no groups.
-pub fn any_node(table: &Table) -> Option<String> {
-    let is_on = table.proxy.auto_invalidate;
-    is_on.then(|| key::any_group_node(&table.namespace))
-}
-
 /// The groups of an answer to a fill that began under `snapshot`; those of what was `validated`, where
 /// the answer says nothing of them. At most one script, and none where there are no groups.
 ///
@@ -74,7 +68,8 @@ pub async fn of(
     headers: &HeaderMap,
     validated: Option<&Entry>,
 ) -> Result<Groups, Detail> {
-    let (Some(any_node), Snapshot::Known(before)) = (any_node(&live.table), snapshot) else {
+    let (Some(any_node), Snapshot::Known(before)) = (key::any_group_node_of(&live.table), snapshot)
+    else {
         return Ok(Groups::default());
     };
     let names = match validated {
@@ -113,7 +108,7 @@ pub fn dropped(
 ) -> BTreeSet<String> {
     let may_have_changed =
         methods.iter().any(|method| !method.is_safe()) && Commits::default().counts(status);
-    let any_node = any_node(table).filter(|_| may_have_changed);
+    let any_node = key::any_group_node_of(table).filter(|_| may_have_changed);
     let Some(any_node) = any_node.filter(|_| headers.contains_key(CACHE_GROUP_INVALIDATION)) else {
         return BTreeSet::new();
     };

@@ -8,7 +8,7 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method};
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// The head of a request that was let in.
 #[derive(Clone)]
@@ -87,10 +87,20 @@ impl Head {
     pub fn forwarding(&self) -> &Forwarding {
         self.forwarding.get_or_init(|| {
             let host = self.parts.headers.get(header::HOST);
-            let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
             let (peer, version) = (self.peer, self.parts.version);
             Forwarding::of(&self.claims, host, version, peer, self.is_trusted)
         })
+    }
+
+    /// All headers, handed over where nobody else asks for them any more, with what the origin is told of
+    /// the way among them.
+    pub fn take_corrected(head: &mut Arc<Head>) -> HeaderMap {
+        let Some(own) = Arc::get_mut(head) else {
+            return head.corrected();
+        };
+        let mut headers = std::mem::take(&mut own.parts.headers);
+        own.forwarding().correct(&mut headers);
+        headers
     }
 
     /// All headers, with what the origin is told of the way among them.
@@ -107,8 +117,12 @@ impl Head {
 
     /// A field by which answers may vary, in its one normal spelling; `None` where it is absent.
     pub fn varying(&self, name: &HeaderName) -> Option<Vec<u8>> {
+        let told;
         let headers = match headers::tells_of_the_way(name) {
-            true => self.forwarding().told(),
+            true => {
+                told = self.forwarding().told();
+                &told
+            }
             false => &self.parts.headers,
         };
         if *name == header::ACCEPT_ENCODING {

@@ -13,7 +13,7 @@ pub use value::MAX_RENDERED_VALUE;
 
 use crate::digest::{Digest, Digester};
 use crate::inputs::{Inputs, Query};
-use crate::rules::table::{NodeAt, Rule, Shaping, Ttl};
+use crate::rules::table::{NodeAt, Rule, Shaping, Table, Ttl};
 use crate::rules::template::{Part, Segment, Source};
 use hyper::header::HeaderName;
 use std::fmt::Write as _;
@@ -119,6 +119,12 @@ pub fn group_node(namespace: &str, group: &Digest) -> String {
 /// The store key of the node that is dropped along with whichever group is.
 pub fn any_group_node(namespace: &str) -> String {
     format!("{namespace}:!group")
+}
+
+/// The same, unless these rules know of no groups.
+pub fn any_group_node_of(table: &Table) -> Option<String> {
+    let is_on = table.proxy.auto_invalidate;
+    is_on.then(|| any_group_node(&table.namespace))
 }
 
 /// Where the sidecars of a namespace tell each other which nodes they deleted.

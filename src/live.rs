@@ -54,6 +54,8 @@ pub struct Live {
     pub vary: Vec<LearntVary>,
     /// By rule: what is counted of it.
     pub counted: Vec<Arc<RuleMetrics>>,
+    /// The node that is dropped along with whichever group is; none where these rules know of no groups.
+    pub any_group: Option<String>,
     /// The fetches under way.
     pub fills: Arc<Fills>,
     /// What outlives these rules.
@@ -85,6 +87,7 @@ impl Live {
             vary,
             counted,
             fills: Arc::default(),
+            any_group: key::any_group_node_of(&table),
             table,
             ground,
         })

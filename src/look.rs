@@ -5,7 +5,6 @@ use crate::digest::Digest;
 use crate::entry::Entry;
 use crate::flights::Snapshot;
 use crate::freshness::{self, Served};
-use crate::groups;
 use crate::key::{self, CacheKey};
 use crate::live::Live;
 use crate::part::{self, Part};
@@ -68,37 +67,84 @@ pub struct KeptPart {
     pub served: Served,
 }
 
-/// Looks a request up, and `lock` along with it. Waits for the store once: one that does not answer
-/// is not asked again.
+/// Where an answer to a request is kept, by what is known of the rule's answers, and what is asked for
+/// along with it.
+pub struct Aim {
+    key: CacheKey,
+    vary: Arc<Vary>,
+    marker: Option<String>,
+    flag: Option<String>,
+}
+
+/// Looks a request up, and `lock` along with it: see [`Aim::look`].
 pub async fn look(live: &Live, asked: &Asked, lock: Option<&str>) -> Found {
-    let learnt = &live.vary[asked.rule.index];
-    let mut vary = learnt.known(&asked.place);
-    let audit = live.is_audited(&asked.rule);
-    loop {
-        let key = asked.key(&vary.names);
-        let marker = (!vary.seen).then(|| asked.vary_marker());
-        let flag = audit.then(|| key::quarantine_flag(&live.table.namespace, &asked.rule));
-        let any_group = groups::any_node(&live.table);
-        let sought = Sought {
+    Aim::of(live, asked).look(live, asked, lock).await
+}
+
+impl Aim {
+    /// By what is known now.
+    pub fn of(live: &Live, asked: &Asked) -> Aim {
+        let learnt = &live.vary[asked.rule.index];
+        Aim::by(learnt.known(&asked.place), live, asked)
+    }
+
+    fn by(vary: Arc<Vary>, live: &Live, asked: &Asked) -> Aim {
+        let audit = live.is_audited(&asked.rule);
+        Aim {
+            key: asked.key(&vary.names),
+            marker: (!vary.seen).then(|| asked.vary_marker()),
+            flag: audit.then(|| key::quarantine_flag(&live.table.namespace, &asked.rule)),
+            vary,
+        }
+    }
+
+    fn sought<'s>(&'s self, live: &'s Live, asked: &Asked, lock: Option<&'s str>) -> Sought<'s> {
+        Sought {
             namespace: &live.table.namespace,
-            any_group: any_group.as_ref(),
-            entry: &key.entry,
-            nodes: &key.nodes,
-            marker: marker.as_deref(),
+            any_group: live.any_group.as_ref(),
+            entry: &self.key.entry,
+            nodes: &self.key.nodes,
+            marker: self.marker.as_deref(),
             lock,
-            flag: flag.as_deref(),
+            flag: self.flag.as_deref(),
             local_ttl: asked.rule.local_ttl,
-        };
-        let seen = match live.ground.store.look(sought).await {
-            Ok(seen) => seen,
-            Err(Down) => return down(live, asked, key, vary),
-        };
-        if audit {
+        }
+    }
+
+    /// The answer, if it is fresh and in this process's memory, and nobody need be asked whether it was
+    /// dropped. Waits for nothing.
+    pub fn at_once(&self, live: &Live, asked: &Asked) -> Option<Kept> {
+        let seen = live.ground.store.at_once(self.sought(live, asked, None))?;
+        if self.flag.is_some() {
             quarantine(live, asked, &seen);
         }
-        match taught(live, asked, &vary, &seen) {
-            Some(learnt) => vary = learnt, // others know more headers that answers vary by
-            None => return judge(live, asked, (key, any_group), vary, seen).await,
+        if seen.marker.is_some() || live.holds(&asked.rule) {
+            return None;
+        }
+        let entry = seen.entry.filter(|entry| !entry.is_part())?;
+        let now = live.ground.clock.now_ms();
+        let binding = &self.key.binding;
+        let served = freshness::judge_entry(&entry, &seen.versions, None, binding, now);
+        let kept = Kept { entry, served };
+        kept.fresh().is_some().then_some(kept)
+    }
+
+    /// Asks the store, once: one that does not answer is not asked again.
+    pub async fn look(mut self, live: &Live, asked: &Asked, lock: Option<&str>) -> Found {
+        loop {
+            let sought = self.sought(live, asked, lock);
+            let seen = match live.ground.store.look(sought).await {
+                Ok(seen) => seen,
+                Err(Down) => return down(live, asked, self),
+            };
+            if self.flag.is_some() {
+                quarantine(live, asked, &seen);
+            }
+            match taught(live, asked, &self.vary, &seen) {
+                // Others know more headers that answers vary by.
+                Some(learnt) => self = Aim::by(learnt, live, asked),
+                None => return judge(live, asked, self, seen).await,
+            }
         }
     }
 }
@@ -122,13 +168,9 @@ fn quarantine(live: &Live, asked: &Asked, seen: &Look) {
     }
 }
 
-async fn judge(
-    live: &Live,
-    asked: &Asked,
-    (key, any_group): (CacheKey, Option<String>),
-    vary: Arc<Vary>,
-    seen: Look,
-) -> Found {
+async fn judge(live: &Live, asked: &Asked, aim: Aim, seen: Look) -> Found {
+    let key = &aim.key;
+    let any_group = live.any_group.as_ref();
     let now = live.ground.clock.now_ms();
     let judged = |entry: &Entry, binding: &Digest| {
         let (versions, softened) = (&seen.versions, seen.softened_ms);
@@ -151,21 +193,19 @@ async fn judge(
         None => {}
     }
     let own = seen.versions.into_iter().take(key.nodes.len());
-    let known: Option<Vec<_>> = own
-        .chain(any_group.iter().map(|_| seen.any_group))
-        .collect();
+    let known: Option<Vec<_>> = own.chain(any_group.map(|_| seen.any_group)).collect();
     let versions = match known {
         Some(versions) => Ok(versions),
         None => {
-            let nodes: Vec<String> = key.nodes.iter().cloned().chain(any_group).collect();
+            let nodes: Vec<String> = key.nodes.iter().chain(any_group).cloned().collect();
             live.ground.store.snapshot(&nodes).await
         }
     };
     match versions {
         Ok(versions) => Found {
             place: Place {
-                key,
-                vary,
+                key: aim.key,
+                vary: aim.vary,
                 snapshot: Snapshot::Known(versions),
                 lock: seen.lock,
             },
@@ -173,15 +213,15 @@ async fn judge(
             is_quarantined: live.holds(&asked.rule),
             part: part.map(|(part, served)| KeptPart { part, served }),
         },
-        Err(Down) => down(live, asked, key, vary),
+        Err(Down) => down(live, asked, aim),
     }
 }
 
-fn down(live: &Live, asked: &Asked, key: CacheKey, vary: Arc<Vary>) -> Found {
+fn down(live: &Live, asked: &Asked, aim: Aim) -> Found {
     Found {
         place: Place {
-            key,
-            vary,
+            key: aim.key,
+            vary: aim.vary,
             snapshot: Snapshot::Unknown(live.ground.store.generation()),
             lock: Lock::Free,
         },

@@ -1,7 +1,7 @@
 //! One word for each thing that can happen to a request: the same in `Cache-Status`, logs and
 //! metrics.
 
-use std::fmt::Write as _;
+use std::fmt::Write;
 
 /// How a request ended; the `outcome` label of the request metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -235,8 +235,8 @@ impl Verdict {
     }
 
     /// The member that is appended to `Cache-Status` (RFC 9211 §2).
-    pub fn cache_status(&self) -> String {
-        let mut text = String::with_capacity(64);
+    pub fn cache_status(&self) -> CacheStatus {
+        let mut text = CacheStatus::default();
         text.push_str(match self.outcome {
             Outcome::Hit | Outcome::Stale => "sidecache; hit",
             Outcome::Miss | Outcome::WouldMiss => match self.forwarded {
@@ -261,15 +261,61 @@ impl Verdict {
             text.push_str("; stored");
         }
         if let Some(detail) = self.detail {
-            let _ = write!(text, "; detail={}", detail.word());
+            text.push_str("; detail=");
+            text.push_str(detail.word());
         }
         text
+    }
+}
+
+/// Bytes of the longest member: the longest beginning, a number, `stored` and the longest word of a detail
+/// come to less.
+const MAX_CACHE_STATUS: usize = 128;
+
+/// A short text that is made for each answer, and needs no memory of its own.
+pub struct CacheStatus {
+    text: [u8; MAX_CACHE_STATUS],
+    length: usize,
+}
+
+impl Default for CacheStatus {
+    fn default() -> CacheStatus {
+        CacheStatus {
+            text: [0; MAX_CACHE_STATUS],
+            length: 0,
+        }
+    }
+}
+
+impl CacheStatus {
+    /// What goes beyond its length is left out.
+    fn push_str(&mut self, piece: &str) {
+        let room = &mut self.text[self.length..];
+        let taken = piece.len().min(room.len());
+        room[..taken].copy_from_slice(&piece.as_bytes()[..taken]);
+        self.length += taken;
+    }
+
+    /// The text.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.length]
+    }
+}
+
+impl Write for CacheStatus {
+    fn write_str(&mut self, piece: &str) -> std::fmt::Result {
+        self.push_str(piece);
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn cache_status(verdict: Verdict) -> String {
+        String::from_utf8_lossy(verdict.cache_status().as_bytes()).into_owned()
+    }
 
     #[test]
     fn each_outcome_is_listed_in_its_own_place() {
@@ -284,30 +330,30 @@ mod tests {
             ttl: Some(212),
             ..Verdict::plain(Outcome::Hit)
         };
-        assert_eq!(hit.cache_status(), "sidecache; hit; ttl=212");
+        assert_eq!(cache_status(hit), "sidecache; hit; ttl=212");
         let stale = Verdict {
             ttl: Some(-3),
             ..Verdict::because(Outcome::Stale, Detail::Stale)
         };
-        assert_eq!(stale.cache_status(), "sidecache; hit; ttl=-3; detail=stale");
+        assert_eq!(cache_status(stale), "sidecache; hit; ttl=-3; detail=stale");
         let revalidated = Verdict {
             forwarded: Why::Stale,
             ..Verdict::because(Outcome::Revalidated, Detail::Revalidated)
         };
         assert_eq!(
-            revalidated.cache_status(),
+            cache_status(revalidated),
             "sidecache; fwd=stale; fwd-status=304; detail=revalidated"
         );
         let stored = Verdict {
             stored: true,
             ..Verdict::plain(Outcome::Miss)
         };
-        assert_eq!(stored.cache_status(), "sidecache; fwd=miss; stored");
+        assert_eq!(cache_status(stored), "sidecache; fwd=miss; stored");
         let collapsed = Verdict::plain(Outcome::Collapsed);
-        assert_eq!(collapsed.cache_status(), "sidecache; fwd=miss; collapsed");
+        assert_eq!(cache_status(collapsed), "sidecache; fwd=miss; collapsed");
         let bypass = Verdict::because(Outcome::Bypass, Detail::NoIdentity);
         assert_eq!(
-            bypass.cache_status(),
+            cache_status(bypass),
             "sidecache; fwd=bypass; detail=no-identity"
         );
     }

@@ -13,13 +13,16 @@ use crate::live::Live;
 use crate::outcome::{Detail, Outcome, Verdict};
 use crate::refuse::{self, Refusal};
 use crate::reply;
-use crate::rules::table::{Matched, Rule, Stage};
+use crate::rules::table::{Rule, Stage};
 use crate::write::{self, NoAnswer, Write};
 use bytes::Bytes;
 use hyper::body::Body as _;
 use hyper::header::{self, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 /// RFC 9211.
@@ -40,15 +43,62 @@ struct Answer {
     rule: Option<Arc<Rule>>,
 }
 
+/// What an exchange comes to: an answer that is at hand, as most are, or one that has to be waited for,
+/// set apart on the heap so that the others do not pay for its size.
+enum Course {
+    Answered(Option<Answer>),
+    Goes(Pin<Box<dyn Future<Output = Answer> + Send>>),
+}
+
+/// A request that is being answered.
+pub struct Answering {
+    live: Arc<Live>,
+    begun: Instant,
+    course: Course,
+}
+
 /// Answers one request.
-pub async fn answer(live: Arc<Live>, client: Client, request: Request<Body>) -> Response<Body> {
+pub fn answer(live: Arc<Live>, client: Client, request: Request<Body>) -> Answering {
     let begun = Instant::now();
     let max_body = live.table.proxy.limits.max_body;
-    let answer = match refuse::admit(request, client.standing, max_body) {
-        Ok(request) => Exchange::new(live.clone(), client, request).answer().await,
-        Err(refusal) => Answer::refused(&refusal),
+    let course = match refuse::admit(request, client.standing, max_body) {
+        Ok(request) => Exchange::new(live.clone(), client, request).begin(),
+        Err(refusal) => Course::answered(Answer::refused(&refusal)),
     };
-    answer.counted_and_labelled(&live, begun)
+    Answering {
+        live,
+        begun,
+        course,
+    }
+}
+
+impl Future for Answering {
+    type Output = Response<Body>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<Body>> {
+        let answer = match &mut self.course {
+            Course::Answered(answer) => answer.take().expect("what has ended is polled no more"),
+            Course::Goes(exchange) => std::task::ready!(exchange.as_mut().poll(cx)),
+        };
+        Poll::Ready(answer.counted_and_labelled(&self.live, self.begun))
+    }
+}
+
+impl Course {
+    fn answered(answer: Answer) -> Course {
+        Course::Answered(Some(answer))
+    }
+
+    fn goes(exchange: impl Future<Output = Answer> + Send + 'static) -> Course {
+        Course::Goes(Box::pin(exchange))
+    }
+
+    async fn finish(self) -> Answer {
+        match self {
+            Course::Answered(answer) => answer.expect("it was not polled yet"),
+            Course::Goes(exchange) => exchange.await,
+        }
+    }
 }
 
 impl Exchange {
@@ -65,32 +115,51 @@ impl Exchange {
         }
     }
 
-    /// The rarer ways are set apart on the heap, so that a request on the usual ones stays small.
-    async fn answer(mut self) -> Answer {
+    /// Answers what can be answered without waiting.
+    fn begin(self) -> Course {
         let (live, head) = (self.live.clone(), self.head.clone());
         let (path, methods) = (head.parts.uri.path(), head.methods());
         if head.ends_here {
-            return self.end_here();
+            return Course::answered(self.end_here());
         }
         if self.may_switch() {
-            return Box::pin(self.forward(None, Verdict::plain(Outcome::Pass))).await;
+            return Course::goes(self.forward(None, Verdict::plain(Outcome::Pass)));
         }
-        let matched = live.table.read(&head.parts.method, path);
-        match matched {
-            Some(matched) if methods.len() == 1 => match self.ask_of(&matched).await {
-                Ok(asked) if asked.rule.stage == Stage::Observe => {
-                    Box::pin(self.observe(Arc::new(asked))).await
-                }
-                Ok(asked) => self.read(asked).await,
-                Err(detail) => Box::pin(self.bypass(matched.what, detail)).await,
-            },
-            _ if write::concerns(&live.table, methods, path) => {
-                Box::pin(self.write(Outcome::Write)).await
+        match live.table.read(&head.parts.method, path) {
+            Some(matched) if methods.len() == 1 && self.body.is_end_stream() => {
+                let asked = Asked::of(&live, &matched, &head, None);
+                self.hold(matched.what, asked)
             }
-            Some(matched) => Box::pin(self.bypass(matched.what, Detail::UnkeyedHeader)).await,
-            None if write::may_change(methods) => Box::pin(self.write(Outcome::Pass)).await,
-            None => Box::pin(self.forward(None, Verdict::plain(Outcome::Pass))).await,
+            Some(_) if methods.len() == 1 => Course::goes(self.hold_with_body()),
+            _ if write::concerns(&live.table, methods, path) => {
+                Course::goes(self.write(Outcome::Write))
+            }
+            Some(matched) => Course::goes(self.bypass(matched.what.clone(), Detail::UnkeyedHeader)),
+            None if write::may_change(methods) => Course::goes(self.write(Outcome::Pass)),
+            None => Course::goes(self.forward(None, Verdict::plain(Outcome::Pass))),
         }
+    }
+
+    /// Goes by a rule, if the request may use it.
+    fn hold(self, rule: &Arc<Rule>, asked: Result<Asked, Detail>) -> Course {
+        match asked {
+            Ok(asked) if rule.stage == Stage::Observe => {
+                Course::goes(self.observe(Arc::new(asked)))
+            }
+            Ok(asked) => self.read(asked),
+            Err(detail) => Course::goes(self.bypass(rule.clone(), detail)),
+        }
+    }
+
+    async fn hold_with_body(mut self) -> Answer {
+        let (live, head) = (self.live.clone(), self.head.clone());
+        let Some(matched) = live.table.read(&head.parts.method, head.parts.uri.path()) else {
+            unreachable!("it matched before its body was read");
+        };
+        let body = self.read_keyed_body().await;
+        let asked = body.and_then(|body| Asked::of(&live, &matched, &head, body.as_ref()));
+        let course = self.hold(matched.what, asked);
+        course.finish().await
     }
 
     /// Whether it may become a tunnel: it offers to, and nothing may change by it.
@@ -118,24 +187,12 @@ impl Exchange {
         }
     }
 
-    async fn bypass(self, rule: &Arc<Rule>, detail: Detail) -> Answer {
+    async fn bypass(self, rule: Arc<Rule>, detail: Detail) -> Answer {
         if let Detail::ClientGone | Detail::ClientSlow | Detail::RequestTooLarge = detail {
-            return Answer::failed(detail, Some(rule.clone()));
+            return Answer::failed(detail, Some(rule));
         }
-        self.forward(
-            Some(rule.clone()),
-            Verdict::because(Outcome::Bypass, detail),
-        )
-        .await
-    }
-
-    /// Holds the request against its rule; reads its body if it has one and may.
-    async fn ask_of(&mut self, matched: &Matched<'_, '_, Rule>) -> Result<Asked, Detail> {
-        let body = match self.body.is_end_stream() {
-            true => None,
-            false => Box::pin(self.read_keyed_body()).await?,
-        };
-        Asked::of(&self.live, matched, &self.head, body.as_ref())
+        let verdict = Verdict::because(Outcome::Bypass, detail);
+        self.forward(Some(rule), verdict).await
     }
 
     /// A body on a GET shapes nothing that a key holds; elsewhere it may, up to a size.
@@ -181,8 +238,10 @@ impl Exchange {
     /// Forwards the client's own request and keeps nothing.
     async fn forward(mut self, rule: Option<Arc<Rule>>, verdict: Verdict) -> Answer {
         let may_switch = rule.is_none() && self.may_switch();
-        let mut request = self.own_request();
-        self.head.forwarding().onto(request.headers_mut());
+        let forwarding = self.head.forwarding().clone();
+        let headers = Head::take_corrected(&mut self.head);
+        let mut request = self.own_request(headers);
+        forwarding.onto(request.headers_mut());
         if let Some(offered) = self.head.offered.clone().filter(|_| may_switch) {
             headers::offer_switch(request.headers_mut(), offered);
         }
@@ -204,12 +263,13 @@ impl Exchange {
         }
     }
 
-    fn own_request(&mut self) -> Request<Body> {
+    /// The client's own request, with these headers of it.
+    fn own_request(&mut self, headers: HeaderMap) -> Request<Body> {
         let mut request = Request::new(std::mem::take(&mut self.body));
         let parts = &self.head.parts;
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = parts.uri.clone();
-        *request.headers_mut() = parts.headers.clone();
+        *request.headers_mut() = headers;
         let interim = self.client.interim(parts.version);
         interim.and_then(|interim| request.extensions_mut().insert(interim));
         request
@@ -268,7 +328,7 @@ impl Answer {
             "answered"
         );
         if live.table.proxy.cache_status
-            && let Ok(value) = HeaderValue::try_from(self.verdict.cache_status())
+            && let Ok(value) = HeaderValue::from_bytes(self.verdict.cache_status().as_bytes())
         {
             self.response.headers_mut().append(CACHE_STATUS, value);
         }

@@ -18,7 +18,7 @@ use hyper::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 /// Why the bytes of a body ended before the body did.
@@ -68,9 +68,15 @@ impl BodyError {
     }
 }
 
-/// Runs once a body was read to its end. It owns what the body came from: dropping it uncalled gives
-/// that up.
-pub type AtEnd = Box<dyn FnOnce() + Send + Sync>;
+/// Where a body comes from, attended to by nobody but the body's reader: no task stands between the
+/// two, and what is not read is not fetched.
+pub trait Feed: Send + Sync {
+    /// Goes on as far as it can. The task is woken when it can go further.
+    fn go_on(&mut self, cx: &mut Context<'_>);
+
+    /// The body was read to its end. To be dropped before that is to be given up.
+    fn end(self: Box<Self>);
+}
 
 /// A message body: frames of bytes, perhaps trailers last.
 #[derive(Default)]
@@ -83,15 +89,16 @@ pub struct Body {
     guard: Option<Box<Guard>>,
 }
 
+/// What a body says next.
+type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
 #[derive(Default)]
 enum Source {
     #[default]
     Empty,
     Whole(Bytes),
-    Incoming {
-        incoming: Incoming,
-        at_end: Option<AtEnd>,
-    },
+    Client(Incoming),
+    Fed(Incoming, Option<Box<dyn Feed>>),
     Channel(Receiver),
 }
 
@@ -117,23 +124,17 @@ impl Body {
 
     /// What arrives on a connection.
     pub fn client(incoming: Incoming) -> Body {
-        Body::from(Source::Incoming {
-            incoming,
-            at_end: None,
-        })
+        Body::from(Source::Client(incoming))
     }
 
-    /// What arrives on a connection that `at_end` owns. `at_end` is called at the end of the body, at
-    /// once where it is empty; where the body breaks or is not read to its end, it is dropped.
-    pub fn owning(incoming: Incoming, at_end: AtEnd) -> Body {
+    /// What `feed` brings in. It is told of the end of the body, at once where that is empty; where the
+    /// body breaks or is not read to its end, it is dropped.
+    pub fn fed(incoming: Incoming, feed: Box<dyn Feed>) -> Body {
         if incoming.is_end_stream() {
-            at_end();
+            feed.end();
             return Body::empty();
         }
-        Body::from(Source::Incoming {
-            incoming,
-            at_end: Some(at_end),
-        })
+        Body::from(Source::Fed(incoming, Some(feed)))
     }
 
     /// A body that is written while it is read. With a `length` it is framed by that length, and a
@@ -154,7 +155,7 @@ impl Body {
 
     /// Whether nothing of it was read yet, so that whoever sends it may still be waiting to be told to.
     pub fn is_untouched(&self) -> bool {
-        let is_incoming = matches!(self.source, Source::Incoming { .. });
+        let is_incoming = matches!(self.source, Source::Client(_));
         let is_read = self.guard.as_ref().is_some_and(|guard| guard.is_read());
         is_incoming && self.first.is_empty() && self.trailers.is_none() && !is_read
     }
@@ -192,36 +193,46 @@ impl fmt::Debug for Body {
     }
 }
 
-/// Polls a connection's body, and settles what depends on its end.
-fn poll_incoming(
-    rest: &mut Incoming,
-    at_end: &mut Option<AtEnd>,
+/// A body that a connection's own task brings in.
+fn poll_client(incoming: &mut Incoming, cx: &mut Context<'_>) -> Polled {
+    let polled = Pin::new(incoming).poll_frame(cx);
+    polled.map(|frame| frame.map(|frame| frame.map_err(BodyError::Broken)))
+}
+
+/// A body that its reader has to have brought in. What `feed` brings is looked at after it went on, so
+/// nothing has to wake us for it.
+fn poll_fed(
+    incoming: &mut Incoming,
+    feed: &mut Option<Box<dyn Feed>>,
     cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-    let polled = std::task::ready!(Pin::new(&mut *rest).poll_frame(cx));
-    match &polled {
-        Some(Err(_)) => *at_end = None,
-        Some(Ok(_)) if !rest.is_end_stream() => {}
+) -> Polled {
+    let mut unwoken = Context::from_waker(Waker::noop());
+    let mut polled = poll_client(incoming, &mut unwoken);
+    if let (Poll::Pending, Some(feed)) = (&polled, feed.as_mut()) {
+        feed.go_on(cx);
+        polled = poll_client(incoming, &mut unwoken);
+    }
+    match ready!(&polled) {
+        Some(Err(_)) => *feed = None,
+        Some(Ok(_)) if !incoming.is_end_stream() => {}
         _ => {
-            if let Some(at_end) = at_end.take() {
-                at_end();
+            if let Some(feed) = feed.take() {
+                feed.end();
             }
         }
     }
-    Poll::Ready(polled.map(|frame| frame.map_err(BodyError::Broken)))
+    polled
 }
 
 impl Source {
-    fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
         match self {
             Source::Empty => Poll::Ready(None),
             Source::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Source::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Source::Channel(receiver) => receiver.poll_frame(cx),
-            Source::Incoming { incoming, at_end } => poll_incoming(incoming, at_end, cx),
+            Source::Client(incoming) => poll_client(incoming, cx),
+            Source::Fed(incoming, feed) => poll_fed(incoming, feed, cx),
         }
     }
 }
@@ -230,10 +241,7 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         if !self.first.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.first)))));
         }
@@ -252,7 +260,7 @@ impl HttpBody for Body {
             Source::Empty => true,
             Source::Whole(bytes) => bytes.is_empty(),
             Source::Channel(receiver) => receiver.is_end_stream(),
-            Source::Incoming { incoming, .. } => incoming.is_end_stream(),
+            Source::Client(incoming) | Source::Fed(incoming, _) => incoming.is_end_stream(),
         };
         self.first.is_empty() && self.trailers.is_none() && source_ended
     }
@@ -265,7 +273,7 @@ impl HttpBody for Body {
             Source::Empty => SizeHint::with_exact(0),
             Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::Channel(receiver) => receiver.size_hint(),
-            Source::Incoming { incoming, .. } => incoming.size_hint(),
+            Source::Client(incoming) | Source::Fed(incoming, _) => incoming.size_hint(),
         };
         match source.exact() {
             Some(length) => SizeHint::with_exact(length + self.first.len() as u64),

@@ -12,6 +12,15 @@ static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
+/// Clients come without TLS: whoever ends it before us tells of it.
+const SCHEME: &str = "http";
+
+/// Headers that tell of a way that began with us.
+const FIRST_HOP: usize = 4;
+
+/// Headers that go to the origin beside them: a trace and `Via`.
+const SENT_WITH_THEM: usize = 2;
+
 /// Every header that begins so tells of the way a request came.
 pub(super) const FORWARDED_PREFIX: &str = "x-forwarded-";
 
@@ -102,7 +111,7 @@ fn set(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
 /// How a request came to us, written once and put on every request to the origin that it causes.
 #[derive(Clone, Debug)]
 pub struct Forwarding {
-    written: HeaderMap,
+    written: Vec<(HeaderName, HeaderValue)>,
     received: Version,
 }
 
@@ -110,44 +119,46 @@ impl Forwarding {
     /// What is told of a request to this host, from what it claims of its way, if its peer is believed.
     pub fn of(
         claims: &HeaderMap,
-        host: &str,
+        host: Option<&HeaderValue>,
         received: Version,
         peer: Option<IpAddr>,
         is_trusted: bool,
     ) -> Forwarding {
-        let mut written = claims.clone();
-        let arrival = Arrival {
-            peer,
-            scheme: "http",
-            host,
+        let written = match claims.is_empty() {
+            true => first_hop(host, peer),
+            false => corrected(claims, host, peer, is_trusted),
         };
-        write(&mut written, arrival, is_trusted);
         Forwarding { written, received }
     }
 
     /// What is told, but for this hop.
-    pub fn told(&self) -> &HeaderMap {
-        &self.written
+    pub fn told(&self) -> HeaderMap {
+        self.written.iter().cloned().collect()
     }
 
     /// Whether the client came over TLS.
     pub fn is_secure(&self) -> bool {
-        let scheme = self.written.get(&FORWARDED_PROTO);
-        scheme.is_some_and(|scheme| scheme.as_bytes() == b"https")
+        let is_scheme = |(name, value): &(HeaderName, HeaderValue)| {
+            *name == FORWARDED_PROTO && value.as_bytes() == b"https"
+        };
+        self.written.iter().any(is_scheme)
     }
 
     /// Puts them in place of what the client said: what a key or a variant is made from is then what
     /// the origin is told.
     pub fn correct(&self, headers: &mut HeaderMap) {
-        if headers.keys().any(tells_of_the_way) {
-            take_claims(headers);
+        while let Some(theirs) = headers.keys().find(|name| tells_of_the_way(name)) {
+            let theirs = theirs.clone();
+            headers.remove(theirs);
         }
-        headers.extend(self.written.clone());
+        headers.reserve(self.written.len() + SENT_WITH_THEM);
+        for (name, value) in &self.written {
+            headers.append(name, value.clone());
+        }
     }
 
-    /// Puts them on the client's own request, in place of what it said.
+    /// Completes the client's own request, whose headers were put [`correct`](Self::correct).
     pub fn onto(&self, headers: &mut HeaderMap) {
-        self.correct(headers);
         super::ensure_traceparent(headers); // here, since a hit sends nothing that could be traced
         append_via(headers, self.received);
     }
@@ -156,15 +167,15 @@ impl Forwarding {
     /// host is that of the key, unless the key or its variant holds another; prefixes and ports that a
     /// proxy tells shape answers and are no part of it.
     pub fn onto_fill(&self, headers: &mut HeaderMap) {
-        for name in [
+        let of_the_way = [
             &FORWARDED_FOR,
             &FORWARDED_PROTO,
             &REAL_IP,
             super::trace::traceparent(),
-        ] {
-            if let Some(value) = self.written.get(name) {
-                headers.insert(name.clone(), value.clone());
-            }
+        ];
+        let told = |name: &&HeaderName| self.written.iter().find(|(told, _)| told == *name);
+        for (name, value) in of_the_way.iter().filter_map(told) {
+            headers.insert(name, value.clone());
         }
         if let Some(host) = headers.get(header::HOST).cloned()
             && !headers.contains_key(&FORWARDED_HOST)
@@ -181,6 +192,42 @@ pub fn take_claims(headers: &mut HeaderMap) -> HeaderMap {
     let claims = super::filtered(headers, tells_of_the_way);
     *headers = super::filtered(headers, |name| !tells_of_the_way(name));
     claims
+}
+
+/// What is to be said of a client that says something itself.
+fn corrected(
+    claims: &HeaderMap,
+    host: Option<&HeaderValue>,
+    peer: Option<IpAddr>,
+    is_trusted: bool,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let mut written = claims.clone();
+    let arrival = Arrival {
+        peer,
+        scheme: SCHEME,
+        host: host.and_then(|host| host.to_str().ok()).unwrap_or_default(),
+    };
+    write(&mut written, arrival, is_trusted);
+    let lines = written.iter();
+    lines
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// What is to be said of a client that says nothing: the usual case, without a map in between.
+fn first_hop(host: Option<&HeaderValue>, peer: Option<IpAddr>) -> Vec<(HeaderName, HeaderValue)> {
+    let address = peer.map(|peer| peer.to_canonical().to_string());
+    let address = address.and_then(|address| HeaderValue::try_from(address).ok());
+    let host = host.filter(|host| host.to_str().is_ok()).cloned();
+    let host = host.unwrap_or(HeaderValue::from_static(""));
+    let mut written = Vec::with_capacity(FIRST_HOP);
+    if let Some(address) = address {
+        written.push((FORWARDED_FOR.clone(), address.clone()));
+        written.push((REAL_IP.clone(), address));
+    }
+    written.push((FORWARDED_PROTO.clone(), HeaderValue::from_static(SCHEME)));
+    written.push((FORWARDED_HOST.clone(), host));
+    written
 }
 
 /// Whether a header tells of the way of a request, or of the trace that it is part of.
@@ -281,5 +328,38 @@ mod tests {
         append_via(&mut request, Version::HTTP_11);
         let hops: Vec<_> = request.get_all("via").iter().collect();
         assert_eq!(hops, ["1.0 fred", "1.1 sidecache"]);
+    }
+
+    /// The headers that the origin gets to see of these.
+    fn told(client: &HeaderMap, peer: &str) -> HeaderMap {
+        let peer = peer.parse().ok();
+        let mut told = client.clone();
+        let claims = take_claims(&mut client.clone());
+        let host = client.get(header::HOST);
+        Forwarding::of(&claims, host, Version::HTTP_11, peer, false).correct(&mut told);
+        told
+    }
+
+    #[test]
+    fn who_says_nothing_is_told_of_as_who_is_not_believed() {
+        for host in ["api.clinic.example", "", "a, b"] {
+            for peer in ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8::1", "no address"] {
+                let silent = headers(&[("host", host), ("accept", "*/*")]);
+                let claiming = headers(&[
+                    ("x-real-ip", "203.0.113.9"),
+                    ("host", host),
+                    ("x-forwarded-port", "1"),
+                    ("accept", "*/*"),
+                ]);
+                assert_eq!(told(&silent, peer), told(&claiming, peer), "{host} {peer}");
+                let mut written = silent.clone();
+                let arrival = Arrival {
+                    host,
+                    ..arrival(peer)
+                };
+                write_forwarded(&mut written, arrival, &[]);
+                assert_eq!(told(&silent, peer), written, "{host} {peer}");
+            }
+        }
     }
 }

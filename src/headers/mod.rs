@@ -128,7 +128,13 @@ fn members<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item 
 
 /// The names that `Connection` declares hop-by-hop for this message, as far as it may.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    // What is there and not dropped anyway is rare: nothing is made of the usual `keep-alive`.
+    let is_hop_by_hop = |name: &str| {
+        let mut known = HOP_BY_HOP.iter();
+        known.any(|known| name.eq_ignore_ascii_case(known.as_str()))
+    };
     members(headers, &header::CONNECTION)
+        .filter(|name| !is_hop_by_hop(name) && headers.contains_key(*name))
         .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         .filter(|name| !ALWAYS_END_TO_END.contains(name))
         .collect()
@@ -147,16 +153,15 @@ fn filtered(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMa
 /// Removes what is meant for one connection only: the fields that RFC 9110 §7.6.1 lists, and those
 /// that `Connection` names. The others stay in their order.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if !headers.keys().any(is_of_one_connection) {
-        return;
-    }
     let named = named_by_connection(headers);
-    let drops = |name: &HeaderName| is_of_one_connection(name) || named.contains(name);
-    *headers = filtered(headers, |name| !drops(name));
-}
-
-fn is_of_one_connection(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name)
+    let drops = |name: &HeaderName| HOP_BY_HOP.contains(name) || named.contains(name);
+    // Servers say them last, and what is last leaves no gap.
+    while let Some(last) = headers.keys().last().filter(|last| drops(last)).cloned() {
+        headers.remove(last);
+    }
+    if headers.keys().any(drops) {
+        *headers = filtered(headers, |name| !drops(name));
+    }
 }
 
 /// The headers of an answer that are kept: end-to-end, in the order in which they came, less those

@@ -1,7 +1,8 @@
 //! The way to the origin: TCP, TLS over it, or a Unix socket.
 
 use super::OriginError;
-use super::pool::{Connection, Slot};
+use super::connection::Connection;
+use super::pool::Slot;
 use super::wire::Stream;
 use crate::keepalive;
 use crate::rules::settings::OriginAddress;
@@ -50,7 +51,7 @@ impl Dialer {
     }
 
     /// Opens a connection where there is room for it, within the time for connecting.
-    pub(super) async fn dial(&self, slot: Slot) -> io::Result<Connection> {
+    pub(super) async fn dial(&self, slot: Slot) -> io::Result<Box<Connection>> {
         let opening = async {
             let stream = self.stream().await?;
             let opened = Connection::open(stream, Some(slot)).await;

@@ -9,27 +9,27 @@
 //! closes it, so that no byte of one exchange is ever taken for part of another.
 
 mod connect;
+mod connection;
 mod failure;
 mod framing;
 mod pool;
 mod wire;
 
+pub use connection::{MAX_ANSWER_HEAD, MAX_ANSWER_HEADERS};
 pub use failure::{Failure, FailureKind, OriginError};
-pub use pool::{MAX_ANSWER_HEAD, MAX_ANSWER_HEADERS};
 
-use crate::body::{AtEnd, Body};
+use crate::body::Body;
 use crate::interim::Interim;
 use crate::rules::settings::{ClientLimits, OriginAddress, ProxySettings};
 use connect::Dialer;
+use connection::Connection;
 use hyper::body::{Body as HttpBody, Incoming};
-use hyper::client::conn::http1::SendRequest;
 use hyper::{Method, Request, Response, StatusCode, header};
-use pool::{Connection, MAX_IDLE, Pool, Slots};
+use pool::{MAX_IDLE, Pool, Slots};
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::Notify;
-use tokio::time::{Duration, Instant, timeout_at};
+use tokio::time::Duration;
 use tokio_rustls::rustls::RootCertStore;
 use wire::{Traffic, Upload};
 
@@ -212,7 +212,7 @@ impl Origin {
     /// One request and one answer's head on one connection.
     async fn exchange(
         &self,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         request: Request<Body>,
     ) -> Result<Response<Body>, Box<Broken>> {
         let traffic = connection.traffic.clone();
@@ -221,8 +221,15 @@ impl Origin {
         let offered = request.headers().get(header::UPGRADE).cloned();
         let mut request = request.map(|body| Upload::new(body, traffic.clone()));
         hear_interims(&mut request, expects);
-        let patience = self.0.origin_timeout;
-        let answer = send(&mut connection.sender, request, &traffic, patience).await?;
+        let sent = connection.send(request, self.0.origin_timeout).await;
+        let answer = match sent {
+            Some(Ok(answer)) => answer,
+            Some(Err(mut error)) => {
+                let unsent = error.take_message();
+                return Err(Broken::told_by(error.into_error(), unsent, &traffic));
+            }
+            None => return Err(Broken::after(FailureKind::Timeout, None)),
+        };
         traffic.head_came();
         match framing::is_plain(&answer, offered.as_ref()) {
             true => Ok(self.receive(connection, answer)),
@@ -232,20 +239,20 @@ impl Origin {
 
     /// Binds an answer's body to its connection, which goes back to the pool at the end of the body;
     /// not so where the origin answered before it had the whole request.
-    fn receive(&self, connection: Connection, answer: Response<Incoming>) -> Response<Body> {
-        let pool = self.0.pool.clone();
+    fn receive(
+        &self,
+        mut connection: Box<Connection>,
+        answer: Response<Incoming>,
+    ) -> Response<Body> {
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             connection.change_hands(); // to whoever takes `OnUpgrade` from the answer
             return answer.map(|_| Body::empty());
         }
-        let is_reusable = connection.traffic.is_request_whole();
-        let at_end: AtEnd = Box::new(move || {
-            if is_reusable {
-                pool.put(connection);
-            }
-        });
+        if connection.traffic.is_request_whole() {
+            connection.returns_to(self.0.pool.clone());
+        }
         let until_close = framing::ends_with_connection(&answer);
-        let mut answer = answer.map(|incoming| Body::owning(incoming, at_end));
+        let mut answer = answer.map(|incoming| Body::fed(incoming, connection));
         if until_close {
             answer.extensions_mut().insert(UntilClose);
         }
@@ -274,29 +281,6 @@ fn hear_interims(request: &mut Request<Upload>, expects: bool) {
                 .map(|client| client.say(status, interim.headers()));
         }
     });
-}
-
-/// Sends a request and waits for the head of its answer, as long as the request moves or else for
-/// `patience`.
-async fn send(
-    sender: &mut SendRequest<Upload>,
-    request: Request<Upload>,
-    traffic: &Traffic,
-    patience: Duration,
-) -> Result<Response<Incoming>, Box<Broken>> {
-    let mut sending = pin!(sender.try_send_request(request));
-    loop {
-        let deadline = traffic.last_sent() + patience;
-        match timeout_at(deadline, sending.as_mut()).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(mut error)) => {
-                let unsent = error.take_message();
-                return Err(Broken::told_by(error.into_error(), unsent, traffic));
-            }
-            Err(_) if traffic.last_sent() + patience > Instant::now() => {} // it moved meanwhile
-            Err(_) => return Err(Broken::after(FailureKind::Timeout, None)),
-        }
-    }
 }
 
 impl Broken {

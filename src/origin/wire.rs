@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 use tokio::sync::Notify;
 use tokio::time::{Duration, Instant, timeout};
 
@@ -19,14 +19,19 @@ use tokio::time::{Duration, Instant, timeout};
 /// fraction of it.
 const MAX_BEFORE_HEAD: usize = 1 << 20;
 
+/// Bytes that are read of an answer at a time: one piece is with the client's connection while the next
+/// is read, and that is what a slow reader holds. A read that fills hyper's buffer makes it twice as
+/// large, so it is one less than a power of two.
+const READ_AT_ONCE: u64 = 32 * 1024 - 1;
+
 /// How long an origin may leave a client waiting that expects to be told to continue, as long as curl
 /// does: many never say so, and wait for the body themselves.
 const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A connection of any kind.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
 /// What was seen of the exchange that a connection is used for.
 pub(super) struct Traffic {
@@ -98,7 +103,7 @@ impl Traffic {
 /// Once writing fails, what is written is discarded and only reading goes on: an origin that refuses
 /// an upload answers first and closes then, and the answer is what the client should see.
 pub(super) struct Watched {
-    stream: Box<dyn Stream>,
+    stream: Take<Box<dyn Stream>>,
     traffic: Arc<Traffic>,
     _slot: Option<Slot>,
 }
@@ -110,10 +115,14 @@ impl Watched {
         slot: Option<Slot>,
     ) -> Watched {
         Watched {
-            stream,
+            stream: stream.take(READ_AT_ONCE),
             traffic,
             _slot: slot,
         }
+    }
+
+    fn writer(&mut self) -> Pin<&mut Box<dyn Stream>> {
+        Pin::new(self.stream.get_mut())
     }
 
     fn written(&self, outcome: Poll<io::Result<usize>>, offered: usize) -> Poll<io::Result<usize>> {
@@ -137,6 +146,7 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
+        self.stream.set_limit(READ_AT_ONCE);
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         match self.traffic.count(buffer.filled().len() - before) {
             true => Poll::Ready(Ok(())),
@@ -154,7 +164,7 @@ impl AsyncWrite for Watched {
         if self.traffic.cut.load(Relaxed) {
             return Poll::Ready(Ok(bytes.len()));
         }
-        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let outcome = self.writer().poll_write(cx, bytes);
         self.written(outcome, bytes.len())
     }
 
@@ -167,23 +177,23 @@ impl AsyncWrite for Watched {
         if self.traffic.cut.load(Relaxed) {
             return Poll::Ready(Ok(offered));
         }
-        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let outcome = self.writer().poll_write_vectored(cx, slices);
         self.written(outcome, offered)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.get_ref().is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if ready!(Pin::new(&mut self.stream).poll_flush(cx)).is_err() {
+        if ready!(self.writer().poll_flush(cx)).is_err() {
             self.traffic.cut.store(true, Relaxed);
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.writer().poll_shutdown(cx)
     }
 }
 

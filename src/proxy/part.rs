@@ -33,7 +33,7 @@ impl Exchange {
     /// Asks the origin for the range, on behalf of all where its answer may be kept.
     pub(super) async fn fetch_part(self, asked: &Arc<Asked>, found: Found) -> Answer {
         let Some(range) = self.keepable(asked, &found) else {
-            return self.bypass(&asked.rule, Detail::Range).await;
+            return self.bypass(asked.rule.clone(), Detail::Range).await;
         };
         let mut fill = self.fill(asked, &found.place, None);
         fill.range = Some(range);

@@ -1,7 +1,7 @@
 //! A request that may use its rule: answered from what is kept, or by a fill.
 
 use super::part::completable;
-use super::{Answer, Exchange};
+use super::{Answer, Course, Exchange};
 use crate::asked::Asked;
 use crate::audit;
 use crate::claim::{self, Claimed};
@@ -9,7 +9,7 @@ use crate::entry::Entry;
 use crate::fill::{Fill, Filled};
 use crate::flights::{self, Arrival, Landing, Lead, Snapshot, Turn, Waiting};
 use crate::freshness::{self, Served, Use};
-use crate::look::{Found, Kept, Place, look};
+use crate::look::{Aim, Found, Kept, Place, look};
 use crate::outcome::{Detail, Outcome, Verdict, Why};
 use crate::reply;
 use crate::rules::table::{Coalesce, Rule, Ttl};
@@ -46,11 +46,28 @@ struct Wish {
 }
 
 impl Exchange {
-    /// Answers from what is kept if that will do, else asks the origin, or waits for who does. Only the
-    /// first look is taken here, so that an exchange which ends with it stays small.
-    pub(super) async fn read(self, asked: Asked) -> Answer {
+    /// Answers from what is kept if that will do, else asks the origin, or waits for who does.
+    pub(super) fn read(self, asked: Asked) -> Course {
         let arrival = self.live.fills.arrival();
-        let found = look(&self.live, &asked, None).await;
+        let aim = Aim::of(&self.live, &asked);
+        match self.at_once(&asked, &aim) {
+            Some(answer) => Course::answered(answer),
+            None => Course::goes(self.ask_store(asked, aim, arrival)),
+        }
+    }
+
+    /// What is kept in this process's memory, if it will do and need not be fetched anew.
+    fn at_once(&self, asked: &Asked, aim: &Aim) -> Option<Answer> {
+        let may_be_due = asked.rule.refresh_ahead > 0.0;
+        let kept = aim.at_once(&self.live, asked).filter(|_| !may_be_due)?;
+        let stale = &kept.entry.stale;
+        let way = freshness::use_of(kept.served, stale, &asked.demand, asked.may_be_stale);
+        (way == Use::Serve).then(|| self.hit(asked, &kept))
+    }
+
+    /// Only the first look is taken here: most that wait for no more than that end with it.
+    async fn ask_store(self, asked: Asked, aim: Aim, arrival: Arrival) -> Answer {
+        let found = aim.look(&self.live, &asked, None).await;
         match self.at_hand(&asked, &found) {
             Some(answer) => answer,
             None => Box::pin(self.obtain(Arc::new(asked), found, arrival)).await,
@@ -72,7 +89,7 @@ impl Exchange {
         let patience = time::Instant::now() + self.live.table.proxy.origin_timeout;
         for turn in 1..=MAX_TURNS {
             if found.is_quarantined {
-                return self.bypass(&asked.rule, Detail::Quarantined).await;
+                return self.bypass(asked.rule.clone(), Detail::Quarantined).await;
             }
             found.kept = found.kept.filter(|kept| !kept.is_softened());
             if asked.demand.only_if_cached {
@@ -229,14 +246,14 @@ impl Exchange {
     /// Computes and counts, serves nothing: the client's own request passes, its answer is copied.
     pub(super) async fn observe(mut self, asked: Arc<Asked>) -> Answer {
         if asked.wants_part {
-            return self.bypass(&asked.rule, Detail::Range).await;
+            return self.bypass(asked.rule.clone(), Detail::Range).await;
         }
         let found = look(&self.live, &asked, None).await;
         if found.kept.as_ref().and_then(Kept::fresh).is_some() {
             let verdict = Verdict::because(Outcome::WouldHit, Detail::Observe);
             return self.forward(Some(asked.rule.clone()), verdict).await;
         }
-        let own = self.own_request();
+        let own = self.own_request(self.head.corrected());
         let fill = Fill {
             own: Some(own),
             ..self.fill(&asked, &found.place, None)

@@ -313,6 +313,24 @@ impl Store {
         }
     }
 
+    /// What a look would find, as far as this process knows it without asking or waiting for anybody.
+    pub fn at_once(&self, sought: Sought<'_>) -> Option<Look> {
+        match &self.0.place {
+            Place::Memory(memory) => Some(memory.look(sought, &self.1)),
+            Place::Redis(_) if sought.local_ttl.is_zero() || sought.marker.is_some() => None,
+            Place::Redis(shared) => {
+                let names = &self.0.names;
+                let any_group = sought.any_group.map(|node| names.one(node).into_owned());
+                shared.at_once(&Sought {
+                    any_group: any_group.as_ref(),
+                    entry: &names.one(sought.entry),
+                    nodes: &names.all(sought.nodes),
+                    ..sought
+                })
+            }
+        }
+    }
+
     /// Creates the absent ones of `nodes` with random tokens and returns the versions of all. One
     /// atomic step: two snapshots of a node agree unless it was dropped in between.
     pub async fn snapshot(&self, nodes: &[String]) -> Result<Vec<Version>, Down> {

@@ -121,6 +121,14 @@ impl Shared {
         Box::pin(self.settled(look, values, sought, line)).await
     }
 
+    /// See [`crate::store::Store::at_once`].
+    pub fn at_once(&self, sought: &Sought<'_>) -> Option<Look> {
+        self.breaker.connection().ok()?; // while nothing may be believed, this is not either
+        let now = self.clock.reading();
+        let local = self.local.get(sought.entry, &now);
+        self.remembered(sought, local.as_ref(), &now)
+    }
+
     /// The nodes of an entry, by the names that they have in Redis.
     fn nodes_of<'n>(&self, sought: &'n Sought<'_>, entry: Option<&Entry>) -> Cow<'n, [String]> {
         sought.nodes_of(entry, |name| match &self.seal {
