@@ -4,15 +4,15 @@
 //! comparing one run with the next on the same one.
 
 use bytes::Bytes;
-use divan::{AllocProfiler, Bencher, black_box};
-use hyper::http::request::Parts;
+use divan::{Bencher, black_box};
 use hyper::{Method, Request, header};
-use mimalloc::MiMalloc;
-use sidecache::asked::{Asked, Identities};
+use sidecache::asked::Asked;
 use sidecache::body::Body;
+use sidecache::client::Client;
 use sidecache::clock;
 use sidecache::entry::{Entry, Version};
 use sidecache::freshness;
+use sidecache::head::Head;
 use sidecache::live::Live;
 use sidecache::look::{Found, look};
 use sidecache::rules::settings::Compress;
@@ -23,9 +23,6 @@ use std::net::TcpListener;
 use std::sync::{Arc, LazyLock};
 use std::thread;
 use tokio::runtime::{Builder, Runtime};
-
-#[global_allocator]
-static ALLOCATOR: AllocProfiler<MiMalloc> = AllocProfiler::new(MiMalloc);
 
 const SECRET: &[u8] = b"a secret of more than sixteen characters";
 
@@ -68,6 +65,12 @@ drop = ["doctors:details:{doctorId}:*"]
 "#;
 
 fn main() {
+    for target in [EVERYBODYS, MINE] {
+        let request = WORLD.request(target);
+        let made = allocation_counter::measure(|| drop(WORLD.answer(request)));
+        let (count, bytes) = (made.count_total, made.bytes_total);
+        println!("a hit on {target}: {count} allocations, {bytes} bytes");
+    }
     divan::main();
 }
 
@@ -127,24 +130,23 @@ impl World {
             .expect("a request")
     }
 
-    fn parts(&self, target: &str) -> Parts {
-        self.request(target).into_parts().0
+    fn head(&self, target: &str) -> Arc<Head> {
+        let (parts, _) = self.request(target).into_parts();
+        let table = &self.live.table;
+        Arc::new(Head::of(parts, None, &table.proxy, table.identity.as_ref()))
     }
 
     fn answer(&self, request: Request<Body>) -> hyper::Response<Body> {
+        let client = Client::at(None);
         self.runtime
-            .block_on(proxy::answer(self.live.clone(), None, request))
+            .block_on(proxy::answer(self.live.clone(), client, request))
     }
 
-    fn asked(&self, parts: &Parts) -> Asked {
-        let identities = Identities {
-            settings: self.live.table.identity.as_ref(),
-            verifier: self.live.verifier.as_ref(),
-        };
+    fn asked(&self, head: &Arc<Head>) -> Asked {
         let table = &self.live.table;
-        let matched = table.read(&parts.method, parts.uri.path());
+        let matched = table.read(&head.parts.method, head.parts.uri.path());
         let matched = matched.expect("a rule matches");
-        let asked = Asked::of(table, &matched, parts, None, identities, clock::now_ms());
+        let asked = Asked::of(&self.live, &matched, head, None);
         asked.unwrap_or_else(|detail| panic!("it may use its rule: {detail:?}"))
     }
 
@@ -154,7 +156,7 @@ impl World {
 
     /// What is kept for everybody.
     fn entry(&self) -> Arc<Entry> {
-        let asked = self.asked(&self.parts(EVERYBODYS));
+        let asked = self.asked(&self.head(EVERYBODYS));
         self.look(&asked).kept.expect("it is kept").entry
     }
 }
@@ -209,8 +211,8 @@ fn match_rule(bencher: Bencher) {
 /// May it use its rule, and what is its key? With a token that was proved before, where it is keyed.
 #[divan::bench(args = [EVERYBODYS, MINE])]
 fn ask(bencher: Bencher, target: &str) {
-    let parts = WORLD.parts(target);
-    bencher.bench(|| WORLD.asked(black_box(&parts)));
+    let head = WORLD.head(target);
+    bencher.bench(|| WORLD.asked(black_box(&head)));
 }
 
 /// A token that was proved before.
@@ -224,7 +226,7 @@ fn verify_remembered(bencher: Bencher) {
 /// What does the store know, and may it be served?
 #[divan::bench]
 fn look_up(bencher: Bencher) {
-    let asked = WORLD.asked(&WORLD.parts(EVERYBODYS));
+    let asked = WORLD.asked(&WORLD.head(EVERYBODYS));
     bencher.bench(|| WORLD.look(black_box(&asked)));
 }
 
@@ -241,8 +243,8 @@ fn judge(bencher: Bencher) {
 /// The answer that a client gets of what is kept.
 #[divan::bench]
 fn reply_kept(bencher: Bencher) {
-    let (entry, client) = (WORLD.entry(), WORLD.parts(EVERYBODYS));
-    bencher.bench(|| reply::kept(black_box(&entry), 7, &client));
+    let (entry, client) = (WORLD.entry(), WORLD.head(EVERYBODYS));
+    bencher.bench(|| reply::kept(black_box(&entry), 7, &client.parts));
 }
 
 /// To the bytes that stand in Redis.
