@@ -11,7 +11,7 @@ mod value; // how a value stands in a key
 pub use drops::{Pattern, dropped_nodes, nodes_of_rule, pattern_nodes, resolve};
 pub use value::MAX_RENDERED_VALUE;
 
-use crate::digest::{Digest, Digester};
+use crate::digest::{DIGEST_BYTES, Digest, Digester};
 use crate::inputs::{Inputs, Query};
 use crate::rules::table::{NodeAt, Rule, Shaping, Table, Ttl};
 use crate::rules::template::{Part, Segment, Source};
@@ -68,7 +68,7 @@ pub fn render(rule: &Rule, inputs: &Inputs) -> Rendered {
 impl Rendered {
     /// The key of one variant.
     pub fn key(&self, namespace: &str, rule: &Rule, variant: Variant) -> CacheKey {
-        let mut entry = format!("{namespace}:{}", self.segments.join(":"));
+        let mut entry = joined(namespace, &self.segments, MARKED);
         if let Some(digest) = variant.digest(rule) {
             let _ = write!(entry, "#{digest}");
         }
@@ -88,11 +88,28 @@ impl Rendered {
 
 /// The store key of a node: `ns:doctors:list:*`, `ns:doctors:details:42!`, `ns:*`.
 pub fn node_name(namespace: &str, segments: &[String], at: NodeAt) -> String {
-    match at {
-        NodeAt::Below(0) => format!("{namespace}:*"),
-        NodeAt::Below(depth) => format!("{namespace}:{}:*", segments[..depth].join(":")),
-        NodeAt::Exact => format!("{namespace}:{}!", segments.join(":")),
+    let (above, mark) = match at {
+        NodeAt::Below(depth) => (&segments[..depth], ":*"),
+        NodeAt::Exact => (segments, "!"),
+    };
+    let mut name = joined(namespace, above, mark.len());
+    name.push_str(mark);
+    name
+}
+
+/// Room for a `#` and a digest behind a key.
+const MARKED: usize = 1 + 2 * DIGEST_BYTES;
+
+/// The namespace and segments, with room for what follows them.
+fn joined(namespace: &str, segments: &[String], room: usize) -> String {
+    let length: usize = segments.iter().map(|segment| 1 + segment.len()).sum();
+    let mut text = String::with_capacity(namespace.len() + length + room);
+    text.push_str(namespace);
+    for segment in segments {
+        text.push(':');
+        text.push_str(segment);
     }
+    text
 }
 
 /// The store key of the node that every entry has: dropping it drops everything.

@@ -9,6 +9,7 @@ use hyper::body::Body as HttpBody;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, StatusCode, Uri, Version};
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
 /// Bytes of a method: the longest registered one, `UPDATEREDIRECTREF`, has 17.
@@ -214,12 +215,10 @@ fn origin_form<B>(request: &Request<B>) -> Result<Option<Uri>, Refusal> {
         Some(_) => return Err(ambiguous("the target's scheme is not http")),
     }
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let rooted = format!("/{target}");
     // `http://host?query` has an empty path, which is `/` (RFC 9112 §3.2.1).
-    let target = if target.starts_with('?') {
-        &rooted
-    } else {
-        target
+    let target = match target.starts_with('?') {
+        true => Cow::Owned(format!("/{target}")),
+        false => Cow::Borrowed(target),
     };
     if target == "*" && request.method() != Method::OPTIONS {
         return Err(ambiguous("the target * is for OPTIONS only"));
