@@ -59,24 +59,31 @@ mod codec;
 
 pub use codec::{MAX_BODY, Undecodable};
 
-/// What an entry costs in memory beside its parts: the struct, the table slot and the key, rounded
-/// up so that the bound on memory errs to the safe side.
-const ENTRY_OVERHEAD: usize = 512;
+/// What counts the handles of an entry, or of bytes that were handed out once: three words, as an
+/// allocator rounds them up.
+const COUNTERS: usize = 32;
 
-/// The same for one header: hash slot, two `Bytes` handles and their counters.
-const HEADER_OVERHEAD: usize = 128;
+/// What a place for a header costs, taken or not: name, value, hash and links, and a third more than
+/// one slot in the table of hashes.
+const HEADER_PLACE: usize = size_of::<HeaderName>() + size_of::<HeaderValue>() + 40;
 
 impl Entry {
-    /// Bytes that it holds of this process's memory, overhead included.
+    /// Bytes that it holds of this process's memory once it was served, all that it owns included. Those
+    /// of a header's name are counted, though the well-known ones are nobody's.
     pub fn weight(&self) -> usize {
         let header = |(name, value): (&HeaderName, &HeaderValue)| {
-            name.as_str().len() + value.len() + HEADER_OVERHEAD
+            name.as_str().len() + value.len() + COUNTERS
         };
-        ENTRY_OVERHEAD
-            + self.body.len()
-            + self.versions.len() * size_of::<Version>()
-            + self.groups.len() * size_of::<Digest>()
+        let repeated = self.headers.len() - self.headers.keys_len();
+        let places = self.headers.capacity() + 2 * repeated; // those grow by doubling
+        size_of::<Entry>()
+            + COUNTERS
+            + size_of_val(&self.versions[..])
+            + size_of_val(&self.groups[..])
+            + places * HEADER_PLACE
             + self.headers.iter().map(header).sum::<usize>()
+            + self.body.len()
+            + COUNTERS
     }
 
     /// How long a store keeps it from when it was kept.

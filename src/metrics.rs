@@ -2,6 +2,7 @@
 //! buckets are decided here. The names are a contract: dashboards and alerts are built on them.
 
 mod family; // samples, as the registry writes its own
+mod local; // what the memory tier holds
 mod process;
 mod rules; // what is counted by rule
 mod shards; // counters that threads need not share
@@ -11,6 +12,7 @@ mod timings; // histograms
 pub use rules::RuleMetrics;
 pub use store::Command;
 
+use local::Local;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use prometheus_client::registry::{Metric, Registry};
@@ -64,6 +66,7 @@ pub struct Metrics {
     rules: Arc<Rules>,
     unruled: Arc<RuleMetrics>,
     commands: Arc<Commands>,
+    local: Arc<Local>,
     connections: Gauge,
     connections_full: Counter,
     connections_cut: Family<Reason, Counter>,
@@ -73,8 +76,6 @@ pub struct Metrics {
     store_errors: Family<Kind, Counter>,
     store_up: Gauge,
     subscription_up: Gauge,
-    local_bytes: Gauge,
-    local_entries: Gauge,
     local_evictions: Counter,
     fills_in_flight: Gauge,
     audits: Family<Audited, Counter>,
@@ -98,6 +99,7 @@ impl Metrics {
             unruled: rules.named(UNRULED),
             rules,
             commands: Arc::default(),
+            local: Arc::default(),
             connections: Gauge::default(),
             connections_full: Counter::default(),
             connections_cut: Family::default(),
@@ -107,8 +109,6 @@ impl Metrics {
             store_errors: Family::default(),
             store_up: Gauge::default(),
             subscription_up: Gauge::default(),
-            local_bytes: Gauge::default(),
-            local_entries: Gauge::default(),
             local_evictions: Counter::default(),
             fills_in_flight: Gauge::default(),
             audits: Family::default(),
@@ -126,6 +126,7 @@ impl Metrics {
         let registry = self.registry.sub_registry_with_prefix("sidecache");
         registry.register_collector(Box::new(self.rules.clone()));
         registry.register_collector(Box::new(self.commands.clone()));
+        registry.register_collector(Box::new(self.local.clone()));
         let mut names = Names(registry);
         names.add("connections", "Clients' connections", &self.connections);
         names.add(
@@ -159,16 +160,6 @@ impl Metrics {
             "subscription_up",
             "Whether other sidecars are heard now",
             &self.subscription_up,
-        );
-        names.add(
-            "local_bytes",
-            "Weight of the memory tier",
-            &self.local_bytes,
-        );
-        names.add(
-            "local_entries",
-            "Entries in the memory tier",
-            &self.local_entries,
         );
         names.add(
             "local_evictions",
@@ -269,11 +260,9 @@ impl Metrics {
         self.subscription_up.set(i64::from(up));
     }
 
-    /// What the memory tier holds now.
-    pub fn local(&self, bytes: u64, entries: usize) {
-        self.local_bytes
-            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
-        self.local_entries.set(gauge(entries));
+    /// Asks `holds`, whenever somebody wants to know, how many bytes and entries the memory tier holds.
+    pub fn local(&self, holds: impl Fn() -> (u64, usize) + Send + Sync + 'static) {
+        self.local.set(Box::new(holds));
     }
 
     /// The memory tier evicted an entry to make room.

@@ -166,15 +166,25 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 /// The headers of an answer that are kept: end-to-end, in the order in which they came, less those
 /// that belong to one person, those that age, and those that `stripped` says (it is given names in
-/// lower case).
+/// lower case). Values are copied: each is a slice of what the connection read at once otherwise, all
+/// of which a kept one would hold on to.
 pub fn kept(headers: &HeaderMap, stripped: impl Fn(&str) -> bool) -> HeaderMap {
     let named = named_by_connection(headers);
-    filtered(headers, |name| {
+    let mut kept = filtered(headers, |name| {
         !(HOP_BY_HOP.contains(name)
             || NOT_KEPT.contains(name)
             || named.contains(name)
             || stripped(name.as_str()))
-    })
+    });
+    kept.values_mut().for_each(detach);
+    kept
+}
+
+/// Bytes of its own for a value, whatever they were a slice of.
+fn detach(value: &mut HeaderValue) {
+    let is_sensitive = value.is_sensitive();
+    *value = HeaderValue::from_bytes(value.as_bytes()).expect("it was a value before");
+    value.set_sensitive(is_sensitive);
 }
 
 /// Headers with a `Date`: that of their coming, milliseconds of Unix time, where the origin said none
@@ -238,6 +248,18 @@ mod tests {
 
     fn names(headers: &HeaderMap) -> Vec<&str> {
         headers.keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn what_is_kept_holds_on_to_nothing_of_the_connection_that_it_came_by() {
+        let read = bytes::Bytes::from(vec![b'x'; 8192]);
+        let mut came = HeaderMap::new();
+        let value = HeaderValue::from_maybe_shared(read.slice(..10)).expect("a value");
+        came.insert(header::ETAG, value);
+        let kept = kept(&came, |_| false);
+        drop(came);
+        assert_eq!(kept[header::ETAG], "xxxxxxxxxx");
+        assert!(read.is_unique());
     }
 
     #[test]

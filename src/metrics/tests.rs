@@ -15,7 +15,7 @@ fn every_metric_has_the_name_that_dashboards_rely_on() {
     metrics.store_failed("timeout");
     metrics.store_up(true);
     metrics.subscription_up(true);
-    metrics.local(4096, 2);
+    metrics.local(|| (4096, 2));
     metrics.local_evicted();
     rule.collapsed();
     metrics.rules_loaded(1_700_000_000_500);

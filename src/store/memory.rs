@@ -2,8 +2,8 @@
 //! failures, no breaker and nothing owed. Nodes lie beside entries and are evicted like them, which
 //! can only cause misses.
 
-use super::tier::{Tier, Weighs};
-use super::{Bump, Bumped, Lock, Look, NodeTtl, Root, Sought, node, token};
+use super::tier::{Held, LINGER, Tier};
+use super::{Bump, Bumped, Lock, Look, NodeTtl, Root, Sought, local, node, token};
 use crate::clock::{Clock, Reading};
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What a node or marker costs beside its bytes: key, table slot, handles.
-const SMALL_OVERHEAD: usize = 256;
+/// What a node or marker costs beside its bytes: what counts their handles.
+const SMALL_OVERHEAD: usize = 32;
 
 #[derive(Clone)]
 enum Value {
@@ -30,12 +30,16 @@ struct Item {
     until: Instant,
 }
 
-impl Weighs for Item {
+impl Held for Item {
     fn weight(&self) -> usize {
         match &self.value {
             Value::Entry(entry) => entry.weight(),
             Value::Node(bytes) | Value::Marker(bytes) => SMALL_OVERHEAD + bytes.len(),
         }
+    }
+
+    fn has_ended(&self, now: &Reading) -> bool {
+        now.monotonic() >= self.until
     }
 }
 
@@ -63,6 +67,11 @@ impl Memory {
             began: clock.reading(),
             clock,
         }
+    }
+
+    /// See [`Tier::sweep`].
+    pub fn sweep(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.items.sweep(self.clock.clone())
     }
 
     /// Microseconds since it was opened, a second more: no moment is 0.
@@ -97,26 +106,36 @@ impl Memory {
 
     /// See [`super::Store::look`].
     pub fn look(&self, sought: Sought, root: &Root) -> Look {
-        let entry = match self.get(sought.entry) {
+        let now = self.clock.reading();
+        let entry = match self.get(sought.entry, &now) {
             Some(Value::Entry(entry)) => Some(entry),
             _ => None,
         };
-        let marker = match sought.marker.and_then(|key| self.get(key)) {
+        let marker = match sought.marker.and_then(|key| self.get(key, &now)) {
             Some(Value::Marker(bytes)) => Some(bytes),
             _ => None,
         };
         let nodes = sought.nodes_of(entry.as_deref(), |name| name);
-        let values: Vec<_> = nodes.iter().map(|node| self.node(node)).collect();
+        let values: Vec<_> = nodes.iter().map(|node| self.node(node, &now)).collect();
         let versions = nodes.iter().zip(&values);
         let versions = versions.map(|(node, value)| root.version_of(node, value.as_ref()?));
+        let versions: Vec<_> = versions.collect();
         let softened_ms = entry.as_ref().and_then(|entry| {
             let since = node::softened_since(&nodes, &entry.versions, &values, root)?;
             node::passed_ms(since, self.now_us())
         });
+        if let Some(entry) = &entry
+            && softened_ms.is_none()
+            && !local::matches(entry, &versions)
+        {
+            self.end_soon(sought.entry, entry, &now);
+        }
         Look {
-            versions: versions.collect(),
+            versions,
             entry,
-            any_group: sought.any_group.and_then(|node| self.version(node, root)),
+            any_group: sought
+                .any_group
+                .and_then(|node| self.version(node, root, &now)),
             softened_ms,
             marker,
             lock: Lock::Free,
@@ -124,12 +143,28 @@ impl Memory {
         }
     }
 
+    /// An entry was found to be dropped for good: it lingers for those who ask while another is fetched,
+    /// and ends then.
+    fn end_soon(&self, key: &str, dropped: &Arc<Entry>, now: &Reading) {
+        let Some(until) = now.monotonic().checked_add(LINGER) else {
+            return; // at the end of the clock
+        };
+        let item = self.items.get(key).filter(|item| item.until > until);
+        if let Some(Value::Entry(entry)) = item.map(|item| item.value)
+            && Arc::ptr_eq(&entry, dropped)
+        {
+            let value = Value::Entry(entry);
+            self.items.replace(key, Item { value, until });
+        }
+    }
+
     /// See [`super::Store::snapshot`].
     pub fn snapshot(&self, nodes: &[String], root: &Root) -> Vec<Version> {
         let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.reading();
         let created = |node: &String| {
             let (version, value) = match node == root.name() {
-                true => self.entered(root),
+                true => self.entered(root, &now),
                 false => {
                     let version = token();
                     (version, Bytes::copy_from_slice(&version))
@@ -140,12 +175,15 @@ impl Memory {
         };
         nodes
             .iter()
-            .map(|node| self.version(node, root).unwrap_or_else(|| created(node)))
+            .map(|node| {
+                self.version(node, root, &now)
+                    .unwrap_or_else(|| created(node))
+            })
             .collect()
     }
 
-    fn entered(&self, root: &Root) -> (Version, Bytes) {
-        let present = self.node(root.name());
+    fn entered(&self, root: &Root, now: &Reading) -> (Version, Bytes) {
+        let present = self.node(root.name(), now);
         let value = root.entered(present.as_deref(), token());
         let version = root
             .version_of(root.name(), &value)
@@ -153,8 +191,8 @@ impl Memory {
         (version, Bytes::from(value))
     }
 
-    fn node(&self, name: &str) -> Option<Bytes> {
-        match self.get(name) {
+    fn node(&self, name: &str, now: &Reading) -> Option<Bytes> {
+        match self.get(name, now) {
             Some(Value::Node(bytes)) => Some(bytes),
             _ => None,
         }
@@ -175,10 +213,11 @@ impl Memory {
     pub fn bump(&self, bump: &Bump, root: &Root) -> Bumped {
         // Else a layout could be entered between the look at the register and its end.
         let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.reading();
         bump.hard.iter().for_each(|node| self.items.remove(node));
-        bump.soft.iter().for_each(|node| self.soften(node));
+        bump.soft.iter().for_each(|node| self.soften(node, &now));
         match self
-            .node(root.name())
+            .node(root.name(), &now)
             .is_some_and(|value| root.is_shared(&value))
         {
             true => {
@@ -189,9 +228,9 @@ impl Memory {
         }
     }
 
-    fn soften(&self, name: &str) {
+    fn soften(&self, name: &str, now: &Reading) {
         let softened = self
-            .node(name)
+            .node(name, now)
             .and_then(|value| node::softened(&value, self.now_us()));
         match (softened, self.items.get(name)) {
             (Some(value), Some(Item { until, .. })) => {
@@ -202,13 +241,17 @@ impl Memory {
         }
     }
 
-    fn version(&self, node: &str, root: &Root) -> Option<Version> {
-        root.version_of(node, &self.node(node)?)
+    fn version(&self, node: &str, root: &Root, now: &Reading) -> Option<Version> {
+        root.version_of(node, &self.node(node, now)?)
     }
 
-    fn get(&self, key: &str) -> Option<Value> {
+    fn get(&self, key: &str, now: &Reading) -> Option<Value> {
         let item = self.items.get(key)?;
-        (Instant::now() < item.until).then_some(item.value)
+        if item.has_ended(now) {
+            self.items.remove_if(key, |item| item.has_ended(now));
+            return None;
+        }
+        Some(item.value)
     }
 
     /// A lifetime past the end of the clock is not kept: nothing sensible lives that long.
@@ -223,6 +266,56 @@ impl Memory {
 mod tests {
     use super::*;
     use crate::digest::Digest;
+    use hyper::{HeaderMap, StatusCode};
+
+    fn entry(versions: Vec<Version>) -> Arc<Entry> {
+        Arc::new(Entry {
+            binding: Digest([7; 16]),
+            versions,
+            groups: Vec::new(),
+            kept_at: Clock::default().now_ms(),
+            ttl: 3_600_000,
+            stale: Default::default(),
+            initial_age: 0,
+            took: 0,
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_entry_that_is_found_dropped_gives_its_memory_back_long_before_its_end() {
+        let metrics = Arc::new(Metrics::new());
+        let memory = Memory::new(
+            1 << 20,
+            Duration::from_secs(7200),
+            Clock::default(),
+            metrics.clone(),
+        );
+        let _sweeper = tokio::spawn(memory.sweep());
+        let nodes = ["node".to_owned()];
+        let root = Root::new("root".into(), Digest([0; 16]));
+        memory.keep("entry", entry(memory.snapshot(&nodes, &root)));
+        let sought = Sought {
+            entry: "entry",
+            nodes: &nodes,
+            ..Sought::default()
+        };
+        let held = |count| {
+            metrics
+                .encode()
+                .contains(&format!("local_entries {count}\n"))
+        };
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        assert!(memory.look(sought, &root).entry.is_some());
+        assert!(held(2), "entry and node");
+        assert_eq!(memory.bump(&Bump::hard(nodes.clone()), &root), Bumped::Done);
+        assert!(held(1));
+        assert!(memory.look(sought, &root).entry.is_some(), "it lingers");
+        tokio::time::sleep(Duration::from_secs(65)).await;
+        assert!(held(0));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn entries_and_nodes_expire_by_themselves() {

@@ -47,6 +47,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
+use tokio_util::task::AbortOnDropHandle;
 
 /// What a look asks for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -168,6 +169,8 @@ struct Inner {
     /// As they stand in Redis. From here on inward nobody knows others: not the debts nor their
     /// journal, not what is told on the channel.
     names: Names,
+    /// Frees what has ended in this process's memory; ends with the store.
+    _sweeper: AbortOnDropHandle<()>,
 }
 
 enum Place {
@@ -200,7 +203,7 @@ impl Store {
     /// What the journal says is owed is paid before Redis is asked anything. A store that is memory
     /// has no journal.
     ///
-    /// Must be called within a Tokio runtime if the store is Redis.
+    /// Must be called within a Tokio runtime.
     pub fn open(opening: Opening<'_>) -> Result<Store, OpenError> {
         let root = Arc::new(opening.root.clone());
         let seal = seal(&opening);
@@ -238,8 +241,13 @@ impl Store {
     }
 
     fn of(place: Place, seal: Option<Arc<Seal>>, root: Arc<Root>) -> Store {
+        let sweeper = match &place {
+            Place::Memory(memory) => tokio::spawn(memory.sweep()),
+            Place::Redis(shared) => tokio::spawn(shared.sweep()),
+        };
         let inner = Inner {
             names: Names::new(seal, &root),
+            _sweeper: AbortOnDropHandle::new(sweeper),
             place,
             generation: AtomicU64::new(0),
         };

@@ -123,6 +123,11 @@ impl Shared {
         )
     }
 
+    /// See [`Local::sweep`].
+    pub fn sweep(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.local.sweep(self.clock.clone())
+    }
+
     /// See [`super::Store::renew`].
     pub fn renew(&self, node_ttl: Duration) {
         self.node_ttl.set(node_ttl);

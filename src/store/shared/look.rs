@@ -169,8 +169,14 @@ impl Shared {
         look.entry = match look.entry {
             None => self.decoded(sought.entry, values.entry),
             // Nothing in Redis can match an absent node either.
-            Some(entry) if look.versions[..own].contains(&None) => Some(entry),
-            Some(_) => self.newer(line, sought.entry).await?,
+            Some(entry) if look.versions[..own].contains(&None) => {
+                self.local.end_soon(sought.entry, &entry, line.asked);
+                Some(entry)
+            }
+            Some(entry) => {
+                self.local.forget(sought.entry, &entry);
+                self.newer(line, sought.entry).await?
+            }
         };
         look.versions.truncate(own);
         values.nodes.truncate(own);
@@ -217,7 +223,6 @@ impl Shared {
 
     /// The entry in Redis, where the local one was kept under other versions than the present.
     async fn newer(&self, line: Line<'_>, key: &str) -> Result<Option<Arc<Entry>>, Down> {
-        self.local.remove(key);
         let value = match line.connection.get(key, line.by).await {
             Err(fault) if fault.kind == Kind::Protocol => {
                 self.foreign(&fault);
