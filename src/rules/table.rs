@@ -365,12 +365,18 @@ impl Table {
         wildcard: bool,
         candidates: Option<&[usize]>,
     ) -> Vec<(usize, NodeAt)> {
-        let is_asked = |rule: &Rule| candidates.is_none_or(|asked| asked.contains(&rule.index));
-        let asked = self.rules.iter().filter(|rule| is_asked(rule));
-        asked
-            .filter(|rule| rule.key.can_be(segments, wildcard))
-            .map(|rule| (rule.index, rule.nearest_node(segments.len(), wildcard)))
-            .collect()
+        let named = |rule: &Arc<Rule>| {
+            let can_be = rule.key.can_be(segments, wildcard);
+            can_be.then(|| (rule.index, rule.nearest_node(segments.len(), wildcard)))
+        };
+        match candidates {
+            // Looked up one by one: a write asks so for each rule that its drops name.
+            Some(asked) => {
+                let asked = asked.iter().filter_map(|index| self.rules.get(*index));
+                asked.filter_map(named).collect()
+            }
+            None => self.rules.iter().filter_map(named).collect(),
+        }
     }
 }
 
