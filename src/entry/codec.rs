@@ -98,8 +98,8 @@ impl Entry {
         bytes
     }
 
-    /// Reads what [`Entry::encode`] wrote. Everything is copied, so the entry does not keep the
-    /// buffer alive that `bytes` was read into.
+    /// Reads what [`Entry::encode`] wrote. Everything is copied, once, so the entry does not keep the
+    /// buffer alive that `bytes` was read into. What its headers say is one copy, which they share.
     pub fn decode(bytes: &[u8]) -> Result<Entry, Undecodable> {
         let mut rest = Rest(checked(bytes)?);
         let coding = rest.array::<1>()?[0];
@@ -222,13 +222,13 @@ fn sixteens(rest: &mut Rest<'_>) -> Result<Vec<[u8; DIGEST_BYTES]>, Undecodable>
 
 fn headers(rest: &mut Rest<'_>) -> Result<HeaderMap, Undecodable> {
     let count = usize::from(u16::from_le_bytes(rest.array()?));
-    let mut headers = HeaderMap::new();
+    let block = Bytes::copy_from_slice(rest.lines(count)?);
+    let mut lines = Rest(&block);
+    let mut headers = HeaderMap::try_with_capacity(count).map_err(|_| Undecodable)?;
     for _ in 0..count {
-        let length = usize::from(u16::from_le_bytes(rest.array()?));
-        let name = HeaderName::from_bytes(rest.take(length)?).map_err(|_| Undecodable)?;
-        let length = u32::from_le_bytes(rest.array()?);
-        let value = rest.take(usize::try_from(length).map_err(|_| Undecodable)?)?;
-        let value = HeaderValue::from_bytes(value).map_err(|_| Undecodable)?;
+        let name = HeaderName::from_bytes(lines.name()?).map_err(|_| Undecodable)?;
+        let value = block.slice_ref(lines.value()?);
+        let value = HeaderValue::from_maybe_shared(value).map_err(|_| Undecodable)?;
         headers.try_append(name, value).map_err(|_| Undecodable)?;
     }
     Ok(headers)
@@ -242,6 +242,26 @@ impl<'a> Rest<'a> {
         let (taken, rest) = self.0.split_at_checked(length).ok_or(Undecodable)?;
         self.0 = rest;
         Ok(taken)
+    }
+
+    fn name(&mut self) -> Result<&'a [u8], Undecodable> {
+        let length = u16::from_le_bytes(self.array()?);
+        self.take(usize::from(length))
+    }
+
+    fn value(&mut self) -> Result<&'a [u8], Undecodable> {
+        let length = u32::from_le_bytes(self.array()?);
+        self.take(usize::try_from(length).map_err(|_| Undecodable)?)
+    }
+
+    /// So many headers, all of which are there: a count alone reserves nothing.
+    fn lines(&mut self, count: usize) -> Result<&'a [u8], Undecodable> {
+        let mut rest = Rest(self.0);
+        for _ in 0..count {
+            rest.name()?;
+            rest.value()?;
+        }
+        self.take(self.0.len() - rest.0.len())
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Undecodable> {
