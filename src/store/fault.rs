@@ -85,6 +85,11 @@ impl Fault {
             said: said.to_owned(),
         }
     }
+
+    /// Whether Redis said nothing, so that asking once more would only take longer.
+    pub fn is_silence(&self) -> bool {
+        matches!(self.kind, Kind::Timeout | Kind::Io)
+    }
 }
 
 impl fmt::Display for Fault {

@@ -293,7 +293,7 @@ impl Store {
     }
 
     /// The entry, the versions of its nodes, marker and lock. No command where [`Sought::local_ttl`]
-    /// allows it. Else one MGET; without the entry where
+    /// allows it. Else one MGET, which looks that begin at the same moment share; without the entry where
     /// the body is in local memory, and one GET more where that body was kept under other versions than
     /// the present ones. Another MGET where the entry came from Redis and has groups: which, nobody
     /// knows before. Waits no longer than `[store] timeout`.

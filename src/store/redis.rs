@@ -5,6 +5,7 @@
 //! command runs twice, and a socket whose buffer is full cannot hold up what comes after.
 
 mod address; // where it is
+mod batch; // looks that ask together
 mod subscription; // hears what others deleted
 mod wire; // what carries commands
 
@@ -23,6 +24,7 @@ use super::{Bump, Lease};
 use crate::clock::Reading;
 use crate::entry::Version;
 use crate::metrics::{Command, Metrics};
+use batch::Batches;
 use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::prelude::{Client, ClientLike};
@@ -47,6 +49,7 @@ const MAX_QUEUED: usize = 65_536;
 pub struct Connection {
     client: Wire,
     timeout: Duration,
+    batches: Batches,
     /// Where the fleet is told what was deleted.
     channel: Arc<Channel>,
     metrics: Arc<Metrics>,
@@ -102,6 +105,7 @@ impl Connection {
         Connection {
             client: Wire::Fred(client.with_options(&once)),
             timeout: address.timeout,
+            batches: Batches::default(),
             channel,
             metrics,
             showed: OnceCell::new(),
@@ -140,7 +144,7 @@ impl Connection {
     }
 
     /// `MGET`: one value for each key. A key of another type reads as absent.
-    pub async fn mget(&self, keys: Vec<&str>, by: Instant) -> Result<Vec<Option<Bytes>>, Fault> {
+    pub async fn mget(&self, keys: Vec<Bytes>, by: Instant) -> Result<Vec<Option<Bytes>>, Fault> {
         let asked = keys.len();
         let values = self.call(Command::Mget, by, self.client.mget(keys)).await?;
         match values.len() == asked {

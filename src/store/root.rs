@@ -104,7 +104,7 @@ impl Root {
     /// Redis did not say.
     pub async fn is_shared_in(&self, connection: &Connection) -> Result<bool, Fault> {
         let values = connection
-            .mget(vec![self.name()], connection.deadline())
+            .mget(vec![self.name.clone().into()], connection.deadline())
             .await?;
         Ok(values.iter().flatten().any(|value| self.is_shared(value)))
     }

@@ -135,6 +135,7 @@ impl Connection {
         let connection = Connection {
             client,
             timeout,
+            batches: Default::default(),
             channel,
             metrics,
             showed: Default::default(),

@@ -43,11 +43,11 @@ impl Wire {
         }
     }
 
-    pub async fn mget(&self, keys: Vec<&str>) -> Result<Vec<Option<Bytes>>, Error> {
+    pub async fn mget(&self, keys: Vec<Bytes>) -> Result<Vec<Option<Bytes>>, Error> {
         match self {
             Wire::Fred(client) => client.mget(keys).await,
             #[cfg(test)]
-            Wire::Simulated(line) => spoken(line, "MGET", keys, []).await,
+            Wire::Simulated(line) => spoken(line, "MGET", [], keys).await,
         }
     }
 

@@ -17,7 +17,8 @@ impl Shared {
     /// See [`crate::store::Store::flag`]. A flag that is no value of ours is raised all the same.
     pub async fn flag(&self, flag: &str) -> Result<Option<Bytes>, Down> {
         let connection = self.breaker.connection()?;
-        let values = connection.mget(vec![flag], connection.deadline()).await;
+        let keys = vec![Bytes::copy_from_slice(flag.as_bytes())];
+        let values = connection.mget(keys, connection.deadline()).await;
         let value = self.breaker.note(&connection, values)?.pop().flatten();
         let opened = |value: Bytes| match self.opened(flag, &value) {
             Some(opened) => Bytes::copy_from_slice(&opened),

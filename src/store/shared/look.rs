@@ -43,22 +43,15 @@ struct Values {
 }
 
 /// The versions of nodes by their values, as the layout sees them.
-fn versions_of(root: &Root, nodes: &[String], values: &[Option<Bytes>]) -> Vec<Option<Version>> {
+fn versions_of<'v>(
+    root: &Root,
+    nodes: &[String],
+    values: impl Iterator<Item = Option<&'v Bytes>>,
+) -> Vec<Option<Version>> {
     let valued = nodes.iter().zip(values);
     valued
-        .map(|(node, value)| root.version_of(node, value.as_ref()?))
+        .map(|(node, value)| root.version_of(node, value?))
         .collect()
-}
-
-/// What is asked for, in this order; the entry only where it is not in memory.
-fn keys<'k>(
-    sought: &Sought<'k>,
-    entry: Option<&'k str>,
-    nodes: impl Iterator<Item = &'k String>,
-) -> Vec<&'k str> {
-    let named = entry.into_iter().chain(nodes.map(String::as_str));
-    let beside = [sought.marker, sought.lock, sought.flag];
-    named.chain(beside.into_iter().flatten()).collect()
 }
 
 impl Shared {
@@ -74,18 +67,20 @@ impl Shared {
         let nodes = self.nodes_of(&sought, local.as_deref());
         let any_group = sought.any_group.map_or(&[][..], std::slice::from_ref);
         let sights = [&nodes, any_group].map(|nodes| self.known.sight(nodes, now));
+        // In this order; the entry only where it is not in memory.
         let entry = local.is_none().then_some(sought.entry);
-        let keys = keys(&sought, entry, nodes.iter().chain(any_group));
-        let values = connection.mget(keys, line.by).await;
-        let mut values = self.breaker.note(connection, values)?.into_iter();
-        let remote = match local {
-            None => values.next().flatten(),
-            Some(_) => None,
-        };
-        let [present, any_present] =
-            [&nodes, any_group].map(|nodes| values.by_ref().take(nodes.len()).collect::<Vec<_>>());
-        let versions = versions_of(root, &nodes, &present);
-        let any_group = versions_of(root, any_group, &any_present);
+        let beside = [sought.marker, sought.lock, sought.flag];
+        let named = nodes.iter().chain(any_group).map(String::as_str);
+        let keys = entry
+            .into_iter()
+            .chain(named)
+            .chain(beside.into_iter().flatten());
+        let told = connection.look(keys, line.by).await;
+        let told = self.breaker.note(connection, told)?;
+        let mut values = told.values();
+        let remote = entry.and_then(|_| values.next().flatten());
+        let versions = versions_of(root, &nodes, values.by_ref());
+        let any_group = versions_of(root, any_group, values.by_ref());
         for (sight, versions) in sights.into_iter().zip([&versions, &any_group]) {
             sight.note(versions.iter().copied());
         }
@@ -93,10 +88,10 @@ impl Shared {
         let marker = sought
             .marker
             .and_then(|marker| Some((marker, values.next().flatten()?)))
-            .and_then(|(marker, value)| Some(self.opened(marker, &value)?.into_owned().into()));
+            .and_then(|(marker, value)| Some(self.opened(marker, value)?.into_owned().into()));
         let lock = sought
             .lock
-            .map_or(Lock::Free, |_| Lock::of(values.next().flatten()));
+            .map_or(Lock::Free, |_| Lock::of(values.next().flatten().cloned()));
         let is_flagged = values.next().flatten().is_some();
         let is_present = local
             .as_ref()
@@ -113,9 +108,11 @@ impl Shared {
         if is_present {
             return Ok(look);
         }
+        let after_entry = usize::from(entry.is_some());
+        let present = told.values().skip(after_entry).take(nodes.len());
         let values = Values {
-            entry: remote,
-            nodes: present,
+            entry: remote.cloned(),
+            nodes: present.map(Option::<&Bytes>::cloned).collect(),
         };
         // Set apart, so that what every request holds while it waits for the store stays small.
         Box::pin(self.settled(look, values, sought, line)).await
@@ -189,8 +186,11 @@ impl Shared {
         let nodes = self.nodes_of(&sought, Some(entry));
         if !is_dropped && !entry.groups.is_empty() {
             let groups = self.values(line, &nodes[own..]).await?;
-            look.versions
-                .extend(versions_of(line.root, &nodes[own..], &groups));
+            look.versions.extend(versions_of(
+                line.root,
+                &nodes[own..],
+                groups.iter().map(Option::as_ref),
+            ));
             values.nodes.extend(groups);
         }
         if local::matches(entry, &look.versions) {
@@ -207,10 +207,14 @@ impl Shared {
     /// The values of nodes that were not known before.
     async fn values(&self, line: Line<'_>, nodes: &[String]) -> Result<Vec<Option<Bytes>>, Down> {
         let sight = self.known.sight(nodes, self.clock.reading());
-        let keys = nodes.iter().map(String::as_str).collect();
-        let values = line.connection.mget(keys, line.by).await;
+        let keys = nodes.iter().map(|node| Bytes::from(node.clone()));
+        let values = line.connection.mget(keys.collect(), line.by).await;
         let values = self.breaker.note(line.connection, values)?;
-        sight.note(versions_of(line.root, nodes, &values));
+        sight.note(versions_of(
+            line.root,
+            nodes,
+            values.iter().map(Option::as_ref),
+        ));
         Ok(values)
     }
 
