@@ -38,27 +38,33 @@ done
 row_memory() {
   compare "Hit from local memory" hit /item/1 \
     constant map sidecache_memory sidecache_local_ttl haproxy_cache nginx_cache varnish
+  wanted "at most 1.25 × bare hyper, and less than HAProxy and nginx"
 }
 
 row_redis() {
   compare "Hit from Redis, versions asked for each" hit /item/1 get sidecache_redis nginx_srcache
+  wanted "at most 1.25 × hyper and one GET, and at most 0.65 × srcache"
 }
 
 row_versions() {
   compare "Hit with the body in memory, versions asked for each" hit /item/1 sidecache_redis sidecache_local
+  wanted "no more than with the body in Redis"
 }
 
 row_pass() {
   compare "Pass-through" pass /pass nginx_proxy proxy haproxy_proxy sidecache_memory sidecache_redis
+  wanted "at most 1.1 × nginx"
 }
 
 row_miss() {
   compare "Miss: every URL for the first time" miss /item \
     nginx_proxy sidecache_memory sidecache_redis nginx_cache nginx_srcache
+  wanted "at most 1.1 × nginx as plain proxy"
 }
 
 row_rules() {
   compare "A thousand rules" hit /item/1 sidecache_10_rules sidecache_1000_rules
+  wanted "at most 1.1 × ten rules"
 }
 
 # compare TITLE KIND PATH YARDSTICK CANDIDATE…: prints a table; the ratios are to the yardstick.

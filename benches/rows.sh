@@ -15,6 +15,7 @@ row_latency() {
     echo "| ${label[$name]:-the origin itself} | $p50 | $((p50 - direct)) |"
   done
   stop nginx_proxy sidecache_memory sidecache_redis
+  wanted "at most 150 µs added"
 }
 
 # The median of one connection's answers, in µs.
@@ -38,6 +39,7 @@ row_rate() {
     echo "| ${label[$name]} | $p50 | $p99 |"
     stop "$name"
   done
+  wanted "p99 below 2 ms from memory, below 5 ms where Redis is asked"
 }
 
 row_prefix() {
@@ -50,6 +52,7 @@ row_prefix() {
   drop_over 10
   drop_over "$many"
   stop sidecache_redis
+  wanted "the same commands and the same time"
 }
 
 # drop_over COUNT: the first write really makes so many answers unreachable.
@@ -58,7 +61,7 @@ drop_over() {
   redis flushall >/dev/null
   write >/dev/null # after which Redis has its scripts
   fill "$1"
-  beneath=$(redis keys '*:item:*' | grep -c .)
+  beneath=$(redis keys '*:item:*#*' | grep -c '#')
   watch_redis
   first=$(write)
   unwatch_redis
@@ -99,6 +102,7 @@ row_stampede() {
     echo "| $n | $times | $(($(asked) - before)) |"
   done
   stop sidecache_redis sidecache_other
+  wanted "one request to the origin"
 }
 
 # stampede ONE OTHER PATH: fifty requests to each at once, for the same host; prints the statuses.
@@ -124,6 +128,7 @@ row_large() {
   [ "$(curl -s -X PUT -T "$work/upload" "$(url sidecache_memory /sink)")" = "$gib" ] || fail "the upload was cut"
   grown upload "$before" "$(peak sidecache_memory)"
   stop sidecache_memory
+  wanted "at most 8 MiB more"
 }
 
 grown() { awk -v what="$1" -v a="$2" -v b="$3" 'BEGIN { printf "| %s | %d | %d | %.1f |\n", what, a, b, (b - a) / 1024 }'; }
@@ -149,6 +154,7 @@ row_tier() {
       'BEGIN { printf "| %s | %.1f | %.1f | %.1f |\n", name, base / 1024, full / 1024, 64 * 1.3 + base / 1024 }'
     stop "$name"
   done
+  wanted "at most 1.3 times \`max\` and what is resident without it"
 }
 
 metric() { curl -s "$(url "$1.admin" /metrics)" | awk -v name="sidecache_$2" '$1 == name { print int($2) }'; }
@@ -163,6 +169,7 @@ row_start() {
   for n in 1 2 3; do run sidecache_memory && resident sidecache_memory VmRSS && stop sidecache_memory; done | median |
     awk '{ printf "| resident when idle, MiB | %.1f |\n", $1 / 1024 }'
   stat -c %s "$SIDECACHE_BIN" | awk '{ printf "| binary, MiB | %.1f |\n", $1 / 1048576 }'
+  wanted "an answer within 50 ms, 16 MiB resident, a binary of 12 MiB"
 }
 
 # Milliseconds until a new process has answered a request, which is asked every millisecond.
@@ -197,6 +204,7 @@ row_commands() {
   counted "write" sidecache_redis cold POST /items
   counted "pass" sidecache_redis cold GET /pass
   stop sidecache_redis sidecache_local sidecache_local_ttl
+  wanted "one command for a hit, none within \`local_ttl\`, four for a miss, two round trips for a write"
 }
 
 # counted WHAT NAME warm|cold METHOD PATH: what one request made Redis do.
@@ -244,6 +252,9 @@ title() {
   say "$1"
   printf '\n### %s\n\n' "$1"
 }
+
+# What the table before is held against.
+wanted() { printf '\nWanted: %s.\n' "$1"; }
 
 least() { sort -n | head -n 1; }
 median() { sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
