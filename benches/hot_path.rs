@@ -4,8 +4,9 @@
 //! comparing one run with the next on the same one.
 
 use bytes::Bytes;
-use divan::{Bencher, black_box};
+use divan::{AllocProfiler, Bencher, black_box};
 use hyper::{Method, Request, header};
+use mimalloc::MiMalloc;
 use sidecache::asked::Asked;
 use sidecache::body::Body;
 use sidecache::client::Client;
@@ -23,6 +24,9 @@ use std::net::TcpListener;
 use std::sync::{Arc, LazyLock};
 use std::thread;
 use tokio::runtime::{Builder, Runtime};
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler<MiMalloc> = AllocProfiler::new(MiMalloc);
 
 const SECRET: &[u8] = b"a secret of more than sixteen characters";
 
@@ -65,12 +69,6 @@ drop = ["doctors:details:{doctorId}:*"]
 "#;
 
 fn main() {
-    for target in [EVERYBODYS, MINE] {
-        let request = WORLD.request(target);
-        let made = allocation_counter::measure(|| drop(WORLD.answer(request)));
-        let (count, bytes) = (made.count_total, made.bytes_total);
-        println!("a hit on {target}: {count} allocations, {bytes} bytes");
-    }
     divan::main();
 }
 
@@ -130,24 +128,25 @@ impl World {
             .expect("a request")
     }
 
-    fn head(&self, target: &str) -> Arc<Head> {
-        let (parts, _) = self.request(target).into_parts();
+    fn head(&self, request: Request<Body>) -> Arc<Head> {
         let table = &self.live.table;
+        let parts = request.into_parts().0;
         Arc::new(Head::of(parts, None, &table.proxy, table.identity.as_ref()))
     }
 
     fn answer(&self, request: Request<Body>) -> hyper::Response<Body> {
-        let client = Client::at(None);
-        self.runtime
-            .block_on(proxy::answer(self.live.clone(), client, request))
+        let answer = proxy::answer(self.live.clone(), Client::at(None), request);
+        self.runtime.block_on(answer)
     }
 
     fn asked(&self, head: &Arc<Head>) -> Asked {
-        let table = &self.live.table;
-        let matched = table.read(&head.parts.method, head.parts.uri.path());
-        let matched = matched.expect("a rule matches");
-        let asked = Asked::of(&self.live, &matched, head, None);
+        let matched = self.live.table.read(&Method::GET, head.parts.uri.path());
+        let asked = Asked::of(&self.live, &matched.expect("a rule matches"), head, None);
         asked.unwrap_or_else(|detail| panic!("it may use its rule: {detail:?}"))
+    }
+
+    fn asked_for(&self, target: &str) -> Asked {
+        self.asked(&self.head(self.request(target)))
     }
 
     fn look(&self, asked: &Asked) -> Found {
@@ -156,8 +155,10 @@ impl World {
 
     /// What is kept for everybody.
     fn entry(&self) -> Arc<Entry> {
-        let asked = self.asked(&self.head(EVERYBODYS));
-        self.look(&asked).kept.expect("it is kept").entry
+        self.look(&self.asked_for(EVERYBODYS))
+            .kept
+            .expect("it is kept")
+            .entry
     }
 }
 
@@ -208,10 +209,18 @@ fn match_rule(bencher: Bencher) {
     });
 }
 
+/// What is its client not to say?
+#[divan::bench]
+fn read_head(bencher: Bencher) {
+    bencher
+        .with_inputs(|| WORLD.request(MINE))
+        .bench_values(|request| WORLD.head(request));
+}
+
 /// May it use its rule, and what is its key? With a token that was proved before, where it is keyed.
 #[divan::bench(args = [EVERYBODYS, MINE])]
 fn ask(bencher: Bencher, target: &str) {
-    let head = WORLD.head(target);
+    let head = WORLD.head(WORLD.request(target));
     bencher.bench(|| WORLD.asked(black_box(&head)));
 }
 
@@ -226,7 +235,7 @@ fn verify_remembered(bencher: Bencher) {
 /// What does the store know, and may it be served?
 #[divan::bench]
 fn look_up(bencher: Bencher) {
-    let asked = WORLD.asked(&WORLD.head(EVERYBODYS));
+    let asked = WORLD.asked_for(EVERYBODYS);
     bencher.bench(|| WORLD.look(black_box(&asked)));
 }
 
@@ -243,8 +252,8 @@ fn judge(bencher: Bencher) {
 /// The answer that a client gets of what is kept.
 #[divan::bench]
 fn reply_kept(bencher: Bencher) {
-    let (entry, client) = (WORLD.entry(), WORLD.head(EVERYBODYS));
-    bencher.bench(|| reply::kept(black_box(&entry), 7, &client.parts));
+    let (entry, head) = (WORLD.entry(), WORLD.head(WORLD.request(EVERYBODYS)));
+    bencher.bench(|| reply::kept(black_box(&entry), 7, &head.parts));
 }
 
 /// To the bytes that stand in Redis.

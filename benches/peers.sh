@@ -15,13 +15,12 @@ here=$(dirname "${BASH_SOURCE[0]}")
 
 seconds=4
 rounds=2
-quick=
 rows=(memory redis versions pass miss rules latency rate prefix stampede large tier start commands)
 chosen=
 
 while [ $# -gt 0 ]; do
   case $1 in
-    --quick) quick=yes seconds=1 ;;
+    --quick) seconds=1 ;;
     --only)
       chosen=${2:?--only wants rows}
       shift

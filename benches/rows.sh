@@ -44,7 +44,6 @@ row_rate() {
 
 row_prefix() {
   local many=1000000
-  [ -z "$quick" ] || many=10000
   title "A write that drops a prefix"
   echo "| entries beneath | the write, ms | median of $samples later ones, ms | Redis commands, inner ones |"
   echo "| --: | --: | --: | --- |"
@@ -61,7 +60,7 @@ drop_over() {
   redis flushall >/dev/null
   write >/dev/null # after which Redis has its scripts
   fill "$1"
-  beneath=$(redis keys '*:item:*#*' | grep -c '#')
+  beneath=$(kept | wc -l)
   watch_redis
   first=$(write)
   unwatch_redis
@@ -77,17 +76,23 @@ drop_over() {
 # Milliseconds that a write takes.
 write() { curl -s -o /dev/null -w '%{time_total}\n' -X POST "$(url sidecache_redis /items)" | awk '{ printf "%.2f\n", $1 * 1000 }'; }
 
-# fill COUNT: asks for so many answers, each of which is then kept.
+# fill COUNT: asks for as many answers as can be asked for one by one; the rest are copies of these, which
+# are the same to Redis.
 fill() {
-  local n
-  if [ "$1" -le 1000 ]; then
-    for n in $(seq "$1"); do ask sidecache_redis "/item/$n"; done
-    return
-  fi
-  while [ "$(redis dbsize)" -lt "$1" ]; do
-    load sidecache_redis miss /item 4 >/dev/null
-    say "$(redis dbsize) of $1 entries"
+  local asked=$(($1 < 100 ? $1 : 100)) upto n
+  for n in $(seq "$asked"); do ask sidecache_redis "/item/$n"; done
+  eventually "the answers are kept" kept "$asked"
+  mapfile -t names < <(kept)
+  for upto in $(seq 10000 10000 "$1"); do # in portions, between which Redis answers others
+    redis eval "for n = math.max(#KEYS + 1, ARGV[1] - 9999), ARGV[1] do
+      redis.call('copy', KEYS[n % #KEYS + 1], 'sidecache_redis:item:' .. n .. '#copy')
+    end" "$asked" "${names[@]}" "$upto" >/dev/null
   done
+}
+
+# The names of the answers kept; with a number, whether they are so many.
+kept() {
+  redis keys '*:item:*#*' | if [ $# = 0 ]; then cat; else [ "$(wc -l)" = "$1" ]; fi
 }
 
 row_stampede() {
@@ -223,12 +228,14 @@ counted() {
 
 # From here on what Redis does is written down, in the order in which it does it.
 watch_redis() {
-  redis-cli -p "${port[redis]}" monitor >"$work/monitor" &
+  : >"$work/monitor"
+  redis-cli -p "${port[redis]}" monitor >>"$work/monitor" &
   pid[monitor]=$!
   eventually "Redis tells what it does" grep -q OK "$work/monitor"
 }
 
 unwatch_redis() {
+  : >"$work/monitor"
   redis echo that-was-all >/dev/null
   eventually "Redis told what it did" grep -q that-was-all "$work/monitor"
   stop monitor
