@@ -21,6 +21,21 @@ declare -A label=(
   [varnish]="Varnish"
 )
 
+# installed NAME…: prints those that can be run here.
+installed() {
+  local name needs
+  for name in "$@"; do
+    case $name in
+      nginx_srcache) needs=/usr/lib/nginx/modules/ngx_http_srcache_filter_module.so ;;
+      nginx_*) needs=/usr/sbin/nginx ;;
+      haproxy_*) needs=/usr/sbin/haproxy ;;
+      varnish) needs=/usr/sbin/varnishd ;;
+      *) needs=$SIDECACHE_BIN ;;
+    esac
+    if [ -e "$needs" ]; then echo "$name"; else say "$name is left out: there is no $needs"; fi
+  done
+}
+
 run() {
   say "starting $1"
   port[$1]=$(free_port)
@@ -57,7 +72,8 @@ sidecache() {
   start "$1" "${2:-$server_core}" env SIDECACHE_LOG=warn "$SIDECACHE_BIN" --rules "$work/$1.toml"
 }
 
-# sidecache_rules NAME STORE LOCAL_MAX LOCAL_TTL: everything else is the default.
+# sidecache_rules NAME STORE LOCAL_MAX LOCAL_TTL: everything else is the default, but for more patience with
+# Redis, so that a busy machine is not taken for an outage.
 sidecache_rules() {
   port[$1.admin]=$(free_port)
   cat >"$work/$1.toml" <<TOML
@@ -71,6 +87,7 @@ listen = "127.0.0.1:${port[$1.admin]}"
 max = "$3"
 [store]
 url = "$2"
+timeout = "5s"
 $(for name in item slow varied; do cached "$name" "$4"; done)
 [[invalidate]]
 name = "items-changed"

@@ -71,6 +71,9 @@ compare() {
   local kind=$2 path=$3 yardstick=$4 name round
   title "$1"
   shift 3
+  # shellcheck disable=SC2046 # they are words
+  set -- $(installed "$@")
+  [[ " $* " == *" $yardstick "* ]] || fail "there is no row without its yardstick, $yardstick"
   : >"$work/results"
   for name in "$@"; do
     run "$name"
@@ -157,15 +160,14 @@ load() {
 versions() {
   {
     sed -n 's/^version = "\(.*\)"/sidecache \1/p' "$root/Cargo.toml" | head -n 1
-    nginx_version
-    /usr/sbin/haproxy -v | sed -n '1s/HAProxy version \([0-9.]*\).*/HAProxy \1/p'
+    /usr/sbin/nginx -v 2>&1 | sed -n 's/.*nginx\//nginx /p'
+    /usr/sbin/haproxy -v 2>&1 | sed -n '1s/HAProxy version \([0-9.]*\).*/HAProxy \1/p'
     /usr/sbin/varnishd -V 2>&1 | sed -n '1s/.*varnish-\([0-9.]*\).*/Varnish \1/p'
     redis-server --version | sed 's/.* v=\([0-9.]*\).*/Redis \1/'
     wrk -v 2>&1 | sed -n '1s/wrk [^0-9]*\([0-9.]*\).*/wrk \1/p'
+    echo "Linux $(uname -r | cut -d- -f1)"
   } | paste -sd, | sed 's/,/, /g'
 }
-
-nginx_version() { /usr/sbin/nginx -v 2>&1 | sed 's/.*\//nginx /'; }
 
 install nginx haproxy varnish redis-server wrk curl libnginx-mod-http-lua libnginx-mod-http-srcache-filter \
   lua-nginx-redis lua-resty-core lua-resty-lrucache
