@@ -4,7 +4,7 @@
 //! comparing one run with the next on the same one.
 
 use bytes::Bytes;
-use divan::{AllocProfiler, Bencher, black_box};
+use divan::{AllocProfiler, Bencher, Divan, black_box};
 use hyper::{Method, Request, header};
 use mimalloc::MiMalloc;
 use sidecache::asked::Asked;
@@ -29,6 +29,9 @@ use tokio::runtime::{Builder, Runtime};
 static ALLOCATOR: AllocProfiler<MiMalloc> = AllocProfiler::new(MiMalloc);
 
 const SECRET: &[u8] = b"a secret of more than sixteen characters";
+
+/// Of each piece, so that the fastest is one that nothing has interrupted.
+const SAMPLES: u32 = 1000;
 
 /// What the origin answers: 2 KB of JSON.
 const ANSWER: &str = include_str!("answer.json");
@@ -69,7 +72,8 @@ drop = ["doctors:details:{doctorId}:*"]
 "#;
 
 fn main() {
-    divan::main();
+    let divan = Divan::default().sample_count(SAMPLES);
+    divan.config_with_args().main();
 }
 
 /// A sidecar that keeps both answers, and what looking for one of them found.
