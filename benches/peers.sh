@@ -143,7 +143,7 @@ measure() {
   before=$(ticks "${pid[$name]}")
   read -r requests duration failed p50 p99 < <(load "$name" "$kind" "$3" "$seconds")
   used=$(($(ticks "${pid[$name]}") - before))
-  [ "$failed" = 0 ] || fail "$name: $failed of $requests requests failed"
+  [ "$failed" = none ] || fail "$name: of $requests requests failed $failed"
   was_asked "$name" "$kind" "$asked_before" "$requests"
   awk -v used="$used" -v hz="$ticks_per_second" -v n="$requests" -v us="$duration" -v p50="$p50" -v p99="$p99" \
     'BEGIN { print used / hz * 1e6 / n, n / us * 1e6, p50, p99 }'
@@ -153,7 +153,7 @@ measure() {
 load() {
   local unique=
   [ "$2" = miss ] && unique=unique
-  taskset -c "$other_core" wrk -t1 -c32 -d"$4"s -s "$here/wrk.lua" "$(url "$1" "$3")" -- $unique |
+  taskset -c "$other_core" wrk -t1 -c32 -d"$4"s --timeout 10s -s "$here/wrk.lua" "$(url "$1" "$3")" -- $unique |
     sed -n 's/^result //p'
 }
 

@@ -12,8 +12,10 @@ function init(arguments)
 end
 
 function done(summary, latency)
-  local errors = summary.errors
-  local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
-  io.write(string.format("\nresult %d %d %d %d %d\n", summary.requests, summary.duration, failed,
-    latency:percentile(50), latency:percentile(99)))
+  local failed = {}
+  for kind, times in pairs(summary.errors) do
+    if times > 0 then table.insert(failed, kind .. ":" .. times) end
+  end
+  io.write(string.format("\nresult %d %d %s %d %d\n", summary.requests, summary.duration,
+    #failed == 0 and "none" or table.concat(failed, ","), latency:percentile(50), latency:percentile(99)))
 end
