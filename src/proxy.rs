@@ -45,6 +45,10 @@ struct Answer {
 
 /// What an exchange comes to: an answer that is at hand, as most are, or one that has to be waited for,
 /// set apart on the heap so that the others do not pay for its size.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a request, and the large one is the usual"
+)]
 enum Course {
     Answered(Option<Answer>),
     Goes(Pin<Box<dyn Future<Output = Answer> + Send>>),
