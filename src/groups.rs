@@ -108,8 +108,8 @@ pub fn dropped(
 ) -> BTreeSet<String> {
     let may_have_changed =
         methods.iter().any(|method| !method.is_safe()) && Commits::default().counts(status);
-    let any_node = key::any_group_node_of(table).filter(|_| may_have_changed);
-    let Some(any_node) = any_node.filter(|_| headers.contains_key(CACHE_GROUP_INVALIDATION)) else {
+    let says_so = may_have_changed && headers.contains_key(CACHE_GROUP_INVALIDATION);
+    let Some(any_node) = says_so.then(|| key::any_group_node_of(table)).flatten() else {
         return BTreeSet::new();
     };
     let node = |group: &Digest| key::group_node(&table.namespace, group);
@@ -122,6 +122,12 @@ pub fn dropped(
 
 /// Drops what an answer says is to be forgotten, where it is no write's that drops more.
 pub async fn heed<B>(live: &Live, methods: &[Method], answer: &Response<B>) {
+    if answer.headers().contains_key(CACHE_GROUP_INVALIDATION) {
+        Box::pin(forget(live, methods, answer)).await; // rare: others need no room for it
+    }
+}
+
+async fn forget<B>(live: &Live, methods: &[Method], answer: &Response<B>) {
     let status = answer.status().as_u16();
     let nodes = dropped(&live.table, methods, status, answer.headers());
     if !nodes.is_empty() {

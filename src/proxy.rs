@@ -255,7 +255,7 @@ impl Exchange {
             write::heed_others(&self.live, &answer).await;
         }
         if let Ok(answer) = &answer {
-            Box::pin(groups::heed(&self.live, methods, answer)).await;
+            groups::heed(&self.live, methods, answer).await;
         }
         match answer {
             Ok(response) => Answer {

@@ -4,27 +4,26 @@
 //! dropped, so no read that begins later, through any sidecar, finds an answer from before it. The
 //! whole of it runs in a task of its own: a client that leaves does not cancel the bump.
 
+mod drops; // which nodes it drops
+
 use crate::body::{self, Body, Read};
 use crate::client::OnBehalf;
-use crate::groups::{self, GROUPS};
 use crate::headers::Forwarding;
 use crate::identity::{self, Claims, Presented};
-use crate::inputs::{Inputs, Query};
 use crate::interim::Interim;
-use crate::key;
 use crate::live::Live;
 use crate::origin::Failure;
 use crate::rules::pattern::Captures;
 use crate::rules::settings::OnDown;
-use crate::rules::table::{Commits, Drop, Rule, Set, Table, Ttl};
+use crate::rules::table::{Commits, Set, Table};
 use crate::rules::template::Source;
 use crate::store::{Bump, Bumped, Leased};
 use bytes::Bytes;
+use drops::{Drops, Named, Settled, names_a_place};
 use hyper::body::Body as _;
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Request, Response, Uri, header};
+use hyper::{HeaderMap, Method, Request, Response, header};
 use serde_json::Value as Json;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -70,13 +69,6 @@ impl From<Failure> for NoAnswer {
     }
 }
 
-/// How a write ended, as far as the rules care.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Settled {
-    Answered(u16),
-    Unknown,
-}
-
 /// Methods that by RFC 9110 §9.2.1 promise not to change anything.
 pub fn is_safe(method: &Method) -> bool {
     matches!(
@@ -107,7 +99,9 @@ pub async fn heed_others(live: &Live, answer: &Result<Response<Body>, Failure>) 
         Err(failure) => failure.may_have_acted,
     };
     if may_have_changed {
-        count_rollout(live, live.ground.store.bump_others().await);
+        // In a box: requests that change nothing need no room for it.
+        let bumped = Box::pin(live.ground.store.bump_others()).await;
+        count_rollout(live, bumped);
     }
 }
 
@@ -135,6 +129,10 @@ impl Write {
     }
 
     async fn carry_out(mut self) -> Result<Response<Body>, NoAnswer> {
+        let path = self.parts.uri.path();
+        if !concerns(&self.live.table, &self.methods, path) {
+            return Ok(self.pass().await?);
+        }
         let document = self.read_body().await?;
         let claims = self.claims();
         let leased = self.lease(document.as_ref(), claims.as_ref()).await?;
@@ -167,6 +165,33 @@ impl Write {
         Ok(answer?)
     }
 
+    /// Carries out a write that nothing kept hangs on, unless its answer says so: there is nothing to
+    /// read or to lease for it.
+    async fn pass(mut self) -> Result<Response<Body>, Failure> {
+        let answer = self.forward().await;
+        let mut named = Named::default();
+        if let Ok(response) = &answer {
+            let (status, headers) = (response.status().as_u16(), response.headers());
+            let claims = match names_a_place(headers) {
+                true => self.claims(),
+                false => None,
+            };
+            let drops = Drops {
+                write: &self,
+                document: None,
+                claims: claims.as_ref(),
+            };
+            named.automatic = drops.located(status, headers);
+            named.hard = drops.grouped(status, headers);
+        }
+        let bump = named.bump();
+        if bump.is_empty() {
+            heed_others(&self.live, &answer).await;
+        }
+        self.settle(Leased::Needless, bump, false).await;
+        answer
+    }
+
     /// Registers the write on every node that it may come to drop, before the origin hears of it. A
     /// drop that needs the answer leases the nearest node that is known without it. A write that the
     /// store cannot be told of goes on, and its drops will be owed, unless `on_down` refuses it.
@@ -185,13 +210,9 @@ impl Write {
             return Ok(Leased::Needless);
         }
         let store = &self.live.table.store;
-        match self
-            .live
-            .ground
-            .store
-            .lease(&nodes, store.write_lease)
-            .await
-        {
+        // In a box, as below: writes that drop nothing need no room for it.
+        let lease = self.live.ground.store.lease(&nodes, store.write_lease);
+        match Box::pin(lease).await {
             Leased::Down | Leased::Away if store.on_down == OnDown::Refuse => {
                 Err(NoAnswer::StoreDown)
             }
@@ -205,7 +226,7 @@ impl Write {
         }
         // Owed where the store cannot be told: nothing of it is trusted until it is.
         let store = &self.live.ground.store;
-        let bumped = store.settle(leased, bump, unknown).await;
+        let bumped = Box::pin(store.settle(leased, bump, unknown)).await;
         count_rollout(&self.live, bumped);
     }
 
@@ -284,201 +305,6 @@ impl Write {
             .as_ref()?
             .verify(credential.token.reveal(), now)
             .ok()
-    }
-}
-
-/// The nodes that a write drops, by who names them.
-#[derive(Default)]
-struct Named {
-    hard: BTreeSet<String>,
-    soft: BTreeSet<String>,
-    automatic: BTreeSet<String>,
-}
-
-impl Named {
-    /// Of two sets the one that does not say `soft` has its way. What is dropped for the path alone is
-    /// left to a set that says it.
-    fn bump(self) -> Bump {
-        let automatic = self.automatic.difference(&self.soft);
-        let hard: BTreeSet<String> = automatic.chain(&self.hard).cloned().collect();
-        Bump {
-            soft: self.soft.difference(&hard).cloned().collect(),
-            hard: hard.into_iter().collect(),
-        }
-    }
-}
-
-/// What a write drops, once it is settled.
-struct Drops<'w> {
-    write: &'w Write,
-    document: Option<&'w Json>,
-    claims: Option<&'w Claims>,
-}
-
-impl Drops<'_> {
-    /// Every node that the write may come to drop, whatever its answer.
-    fn possible(&self) -> BTreeSet<String> {
-        let sets = self.write.sets();
-        let listed = sets.iter().flat_map(|(set, captures)| {
-            set.drops
-                .iter()
-                .flat_map(|drop| self.nodes_of(drop, captures, None))
-        });
-        let mut nodes: BTreeSet<String> = listed.collect();
-        if is_automatic(&self.write.live.table, &self.write.methods) {
-            nodes.extend(self.kept_at(self.write.parts.uri.path(), |_| true));
-        }
-        nodes
-    }
-
-    /// The nodes that its sets and its own path name.
-    fn named(&self, settled: Settled, answered: Option<&Json>) -> Named {
-        let write = self.write;
-        let table = &write.live.table;
-        let mut named = Named::default();
-        for (set, captures) in write.sets() {
-            if counts(settled, &set.commits) {
-                let dropped = set
-                    .drops
-                    .iter()
-                    .flat_map(|drop| self.nodes_of(drop, &captures, answered));
-                match set.soft {
-                    true => named.soft.extend(dropped),
-                    false => named.hard.extend(dropped),
-                }
-                write.live.ground.metrics.invalidated(&set.name);
-            }
-        }
-        if is_automatic(table, &write.methods) {
-            named.automatic = self.kept_at(write.parts.uri.path(), |rule| {
-                counts(settled, &automatic_commits(rule))
-            });
-        }
-        if !named.automatic.is_empty() {
-            write.live.ground.metrics.invalidated(AUTOMATIC);
-        }
-        named
-    }
-
-    /// The nodes of what is kept under same-origin `Location` and `Content-Location` (RFC 9111 §4.4).
-    fn located(&self, status: u16, answered: &HeaderMap) -> BTreeSet<String> {
-        let is_error = !(200..400).contains(&status);
-        if is_error || !is_automatic(&self.write.live.table, &self.write.methods) {
-            return BTreeSet::new();
-        }
-        let named = [header::LOCATION, header::CONTENT_LOCATION];
-        let locations = named
-            .iter()
-            .filter_map(|name| answered.get(name)?.to_str().ok())
-            .filter_map(|reference| resolved(reference, self.write.parts.uri.path()));
-        locations
-            .filter(|uri| self.is_same_origin(uri))
-            .flat_map(|uri| self.kept_at(uri.path(), |_| true))
-            .collect()
-    }
-
-    /// The nodes of the groups that the origin says are to be forgotten (RFC 9875).
-    fn grouped(&self, status: u16, answered: &HeaderMap) -> BTreeSet<String> {
-        let write = self.write;
-        let nodes = groups::dropped(&write.live.table, &write.methods, status, answered);
-        if !nodes.is_empty() {
-            write.live.ground.metrics.invalidated(GROUPS);
-        }
-        nodes
-    }
-
-    /// The host of the request, or one whose answers are the same.
-    fn is_same_origin(&self, uri: &Uri) -> bool {
-        let Some(authority) = uri.authority() else {
-            return true;
-        };
-        let named = authority.as_str().to_ascii_lowercase();
-        let asked = self.write.parts.headers.get(header::HOST);
-        let hosts = &self.write.live.table.proxy.hosts;
-        asked.is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(named.as_bytes()))
-            || hosts.as_ref().is_some_and(|hosts| hosts.contains(&named))
-    }
-
-    fn kept_at(&self, path: &str, concerned: impl Fn(&Rule) -> bool) -> BTreeSet<String> {
-        let table = &self.write.live.table;
-        let of_rule = |rule: &Rule, captures: &Captures| {
-            self.nodes_of(&table.auto_drops[rule.index], captures, None)
-        };
-        table
-            .kept_at(path)
-            .iter()
-            .filter(|matched| concerned(matched.what))
-            .flat_map(|matched| of_rule(matched.what, &matched.captures))
-            .collect()
-    }
-
-    fn nodes_of(
-        &self,
-        drop: &Drop,
-        captures: &Captures,
-        answered: Option<&Json>,
-    ) -> BTreeSet<String> {
-        let parts = &self.write.parts;
-        let query = Query::parse(parts.uri.query()).ok();
-        let inputs = Inputs {
-            method: &parts.method,
-            captures,
-            headers: &parts.headers,
-            query: query.as_ref(),
-            body: self.document,
-            claims: self.claims,
-            token: None,
-            response: answered,
-        };
-        key::dropped_nodes(&self.write.live.table, drop, &inputs)
-    }
-}
-
-/// A URI reference held against the path of the request (RFC 3986 §5.2), as far as paths go.
-fn resolved(reference: &str, path: &str) -> Option<Uri> {
-    let reference = reference.split('#').next().unwrap_or_default();
-    if let Some(network) = reference.strip_prefix("//") {
-        return format!("http://{network}").parse().ok();
-    }
-    let (before_query, _) = reference.split_once('?').unwrap_or((reference, ""));
-    if before_query.starts_with('/') || before_query.contains("://") {
-        return reference.parse().ok();
-    }
-    let folder = path.rfind('/').map_or("/", |slash| &path[..=slash]);
-    let mut segments: Vec<&str> = folder.split('/').collect();
-    for step in before_query.split('/') {
-        segments.pop();
-        match step {
-            "." => segments.push(""),
-            ".." => {
-                segments.pop();
-                segments.push("");
-            }
-            _ => segments.extend([step, ""]),
-        }
-    }
-    segments.pop();
-    format!("/{}", segments.join("/").trim_start_matches('/'))
-        .parse()
-        .ok()
-}
-
-/// Which answers make stale what a rule keeps for the path of a write. Where the origin says how long
-/// answers are fresh it is taken at its word, and an error changed nothing (RFC 9111 §4.4).
-fn automatic_commits(rule: &Rule) -> Commits {
-    match rule.ttl {
-        Ttl::Fixed(_) => Commits::default(),
-        Ttl::Origin => Commits {
-            classes: vec![2, 3],
-            statuses: Vec::new(),
-        },
-    }
-}
-
-fn counts(settled: Settled, commits: &Commits) -> bool {
-    match settled {
-        Settled::Answered(status) => commits.counts(status),
-        Settled::Unknown => true,
     }
 }
 

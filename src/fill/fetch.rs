@@ -100,7 +100,9 @@ impl Fill {
     /// Asks whether what is kept still holds, if anything is; without a condition where the answer to
     /// that is about something else.
     async fn hear(&mut self) -> Result<Heard, Failure> {
-        if let Some(heard) = self.complete().await? {
+        if self.part.is_some()
+            && let Some(heard) = Box::pin(self.complete()).await?
+        {
             return Ok(heard);
         }
         let heard = self.ask(None).await?;
@@ -142,7 +144,7 @@ impl Fill {
         let asked_ms = self.live.ground.clock.now_ms();
         let response = self.live.ask(request, Some(self.rule())).await?;
         let arrived_ms = self.live.ground.clock.now_ms();
-        Box::pin(groups::heed(&self.live, &[method], &response)).await; // a POST that a rule reads by is unsafe still
+        groups::heed(&self.live, &[method], &response).await; // a POST that a rule reads by is unsafe still
         Ok(Heard {
             response,
             validated: self.kept.clone().filter(|_| validates),
@@ -189,7 +191,7 @@ impl Fill {
             let marker = self.asked.vary_marker();
             // Losing it costs other sidecars one miss.
             let store = &self.live.ground.store;
-            let _ = store.put_marker(&marker, self.vary.to_marker()).await;
+            let _ = Box::pin(store.put_marker(&marker, self.vary.to_marker())).await;
         }
         Ok(())
     }

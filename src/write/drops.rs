@@ -1,0 +1,224 @@
+//! Which nodes a write drops: those that its sets name, and those of what is kept for the paths that it
+//! concerns.
+
+use super::{AUTOMATIC, Write, is_automatic};
+use crate::groups::{self, GROUPS};
+use crate::identity::Claims;
+use crate::inputs::{Inputs, Query};
+use crate::key;
+use crate::rules::pattern::Captures;
+use crate::rules::table::{Commits, Drop, Rule, Ttl};
+use crate::store::Bump;
+use hyper::header::HeaderName;
+use hyper::{HeaderMap, Uri, header};
+use serde_json::Value as Json;
+use std::collections::BTreeSet;
+
+/// How a write ended, as far as the rules care.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settled {
+    Answered(u16),
+    Unknown,
+}
+
+/// The nodes that a write drops, by who names them.
+#[derive(Default)]
+pub(super) struct Named {
+    pub(super) hard: BTreeSet<String>,
+    soft: BTreeSet<String>,
+    pub(super) automatic: BTreeSet<String>,
+}
+
+impl Named {
+    /// Of two sets the one that does not say `soft` has its way. What is dropped for the path alone is
+    /// left to a set that says it.
+    pub(super) fn bump(self) -> Bump {
+        let automatic = self.automatic.difference(&self.soft);
+        let hard: BTreeSet<String> = automatic.chain(&self.hard).cloned().collect();
+        Bump {
+            soft: self.soft.difference(&hard).cloned().collect(),
+            hard: hard.into_iter().collect(),
+        }
+    }
+}
+
+/// What a write drops, once it is settled.
+pub(super) struct Drops<'w> {
+    pub(super) write: &'w Write,
+    pub(super) document: Option<&'w Json>,
+    pub(super) claims: Option<&'w Claims>,
+}
+
+impl Drops<'_> {
+    /// Every node that the write may come to drop, whatever its answer.
+    pub(super) fn possible(&self) -> BTreeSet<String> {
+        let sets = self.write.sets();
+        let listed = sets.iter().flat_map(|(set, captures)| {
+            set.drops
+                .iter()
+                .flat_map(|drop| self.nodes_of(drop, captures, None))
+        });
+        let mut nodes: BTreeSet<String> = listed.collect();
+        if is_automatic(&self.write.live.table, &self.write.methods) {
+            nodes.extend(self.kept_at(self.write.parts.uri.path(), |_| true));
+        }
+        nodes
+    }
+
+    /// The nodes that its sets and its own path name.
+    pub(super) fn named(&self, settled: Settled, answered: Option<&Json>) -> Named {
+        let write = self.write;
+        let table = &write.live.table;
+        let mut named = Named::default();
+        for (set, captures) in write.sets() {
+            if counts(settled, &set.commits) {
+                let dropped = set
+                    .drops
+                    .iter()
+                    .flat_map(|drop| self.nodes_of(drop, &captures, answered));
+                match set.soft {
+                    true => named.soft.extend(dropped),
+                    false => named.hard.extend(dropped),
+                }
+                write.live.ground.metrics.invalidated(&set.name);
+            }
+        }
+        if is_automatic(table, &write.methods) {
+            named.automatic = self.kept_at(write.parts.uri.path(), |rule| {
+                counts(settled, &automatic_commits(rule))
+            });
+        }
+        if !named.automatic.is_empty() {
+            write.live.ground.metrics.invalidated(AUTOMATIC);
+        }
+        named
+    }
+
+    /// The nodes of what is kept under same-origin `Location` and `Content-Location` (RFC 9111 §4.4).
+    pub(super) fn located(&self, status: u16, answered: &HeaderMap) -> BTreeSet<String> {
+        let is_error = !(200..400).contains(&status);
+        if is_error || !is_automatic(&self.write.live.table, &self.write.methods) {
+            return BTreeSet::new();
+        }
+        let locations = PLACES
+            .iter()
+            .filter_map(|name| answered.get(name)?.to_str().ok())
+            .filter_map(|reference| resolved(reference, self.write.parts.uri.path()));
+        locations
+            .filter(|uri| self.is_same_origin(uri))
+            .flat_map(|uri| self.kept_at(uri.path(), |_| true))
+            .collect()
+    }
+
+    /// The nodes of the groups that the origin says are to be forgotten (RFC 9875).
+    pub(super) fn grouped(&self, status: u16, answered: &HeaderMap) -> BTreeSet<String> {
+        let write = self.write;
+        let nodes = groups::dropped(&write.live.table, &write.methods, status, answered);
+        if !nodes.is_empty() {
+            write.live.ground.metrics.invalidated(GROUPS);
+        }
+        nodes
+    }
+
+    /// The host of the request, or one whose answers are the same.
+    fn is_same_origin(&self, uri: &Uri) -> bool {
+        let Some(authority) = uri.authority() else {
+            return true;
+        };
+        let named = authority.as_str().to_ascii_lowercase();
+        let asked = self.write.parts.headers.get(header::HOST);
+        let hosts = &self.write.live.table.proxy.hosts;
+        asked.is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(named.as_bytes()))
+            || hosts.as_ref().is_some_and(|hosts| hosts.contains(&named))
+    }
+
+    fn kept_at(&self, path: &str, concerned: impl Fn(&Rule) -> bool) -> BTreeSet<String> {
+        let table = &self.write.live.table;
+        let of_rule = |rule: &Rule, captures: &Captures| {
+            self.nodes_of(&table.auto_drops[rule.index], captures, None)
+        };
+        table
+            .kept_at(path)
+            .iter()
+            .filter(|matched| concerned(matched.what))
+            .flat_map(|matched| of_rule(matched.what, &matched.captures))
+            .collect()
+    }
+
+    fn nodes_of(
+        &self,
+        drop: &Drop,
+        captures: &Captures,
+        answered: Option<&Json>,
+    ) -> BTreeSet<String> {
+        let parts = &self.write.parts;
+        let query = Query::parse(parts.uri.query()).ok();
+        let inputs = Inputs {
+            method: &parts.method,
+            captures,
+            headers: &parts.headers,
+            query: query.as_ref(),
+            body: self.document,
+            claims: self.claims,
+            token: None,
+            response: answered,
+        };
+        key::dropped_nodes(&self.write.live.table, drop, &inputs)
+    }
+}
+
+/// Headers of an answer that name where a write has changed something.
+const PLACES: [HeaderName; 2] = [header::LOCATION, header::CONTENT_LOCATION];
+
+/// Whether an answer names any.
+pub(super) fn names_a_place(answered: &HeaderMap) -> bool {
+    PLACES.iter().any(|name| answered.contains_key(name))
+}
+
+/// A URI reference held against the path of the request (RFC 3986 §5.2), as far as paths go.
+fn resolved(reference: &str, path: &str) -> Option<Uri> {
+    let reference = reference.split('#').next().unwrap_or_default();
+    if let Some(network) = reference.strip_prefix("//") {
+        return format!("http://{network}").parse().ok();
+    }
+    let (before_query, _) = reference.split_once('?').unwrap_or((reference, ""));
+    if before_query.starts_with('/') || before_query.contains("://") {
+        return reference.parse().ok();
+    }
+    let folder = path.rfind('/').map_or("/", |slash| &path[..=slash]);
+    let mut segments: Vec<&str> = folder.split('/').collect();
+    for step in before_query.split('/') {
+        segments.pop();
+        match step {
+            "." => segments.push(""),
+            ".." => {
+                segments.pop();
+                segments.push("");
+            }
+            _ => segments.extend([step, ""]),
+        }
+    }
+    segments.pop();
+    format!("/{}", segments.join("/").trim_start_matches('/'))
+        .parse()
+        .ok()
+}
+
+/// Which answers make stale what a rule keeps for the path of a write. Where the origin says how long
+/// answers are fresh it is taken at its word, and an error changed nothing (RFC 9111 §4.4).
+fn automatic_commits(rule: &Rule) -> Commits {
+    match rule.ttl {
+        Ttl::Fixed(_) => Commits::default(),
+        Ttl::Origin => Commits {
+            classes: vec![2, 3],
+            statuses: Vec::new(),
+        },
+    }
+}
+
+fn counts(settled: Settled, commits: &Commits) -> bool {
+    match settled {
+        Settled::Answered(status) => commits.counts(status),
+        Settled::Unknown => true,
+    }
+}
