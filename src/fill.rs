@@ -13,7 +13,7 @@ mod fetch; // asks the origin, and judges what it says
 mod parts; // parts of an answer, and what completes them
 
 use crate::asked::Asked;
-use crate::body::Body;
+use crate::body::{self, Body, BodySender, Read};
 use crate::claim::Claim;
 use crate::client::OnBehalf;
 use crate::entry::Entry;
@@ -30,8 +30,8 @@ use crate::part::{self, Part, Single};
 use crate::rules::table::Rule;
 use crate::vary::Vary;
 use bytes::Bytes;
-use copy::{Copied, relay, take_copy};
-use fetch::Fetched;
+use copy::{Copied, take_copy};
+use fetch::{Fetched, Times};
 use hyper::body::{Body as _, Frame};
 use hyper::http::response::Parts;
 use hyper::{Request, Response, StatusCode};
@@ -87,6 +87,19 @@ pub enum Filled {
     Revalidated(Arc<Entry>),
     /// The origin failed, and what is kept stands in for its answer.
     StoodIn,
+}
+
+/// Bytes of a body that are waited for before the head goes to the client, if they are there already: one
+/// write then takes both. It is no more than one read of the origin's connection.
+const MAX_AT_ONCE: usize = 32 * 1024;
+
+/// An answer that may be kept, but for its body.
+struct Arrived {
+    key: CacheKey,
+    head: Parts,
+    groups: Groups,
+    terms: Terms,
+    times: Times,
 }
 
 type Answer = oneshot::Sender<Result<Filled, Failure>>;
@@ -165,7 +178,7 @@ impl Fill {
         }
     }
 
-    /// Streams to the client while copying. The last bytes leave when the store has the entry, so
+    /// Keeps an answer while it goes to the client. The last bytes leave when the store has the entry, so
     /// whoever has read an answer to its end finds it kept, through any sidecar.
     async fn stream_and_keep(
         mut self,
@@ -174,52 +187,91 @@ impl Fill {
         lead: Option<Lead>,
         answer: Answer,
     ) {
-        let Fetched {
-            response,
-            key,
-            groups,
-            ..
-        } = fetched;
-        let (head, mut body) = response.into_parts();
+        let (head, body) = fetched.response.into_parts();
         let length = body.size_hint().exact();
-        let (sender, copy) = Body::channel(length);
+        let arrived = Arrived {
+            key: fetched.key,
+            head,
+            groups: fetched.groups,
+            terms,
+            times: fetched.times,
+        };
         let known = length.is_some() && self.rule().store_if.is_empty();
         let stored = known && matches!(self.snapshot, Snapshot::Known(_));
-        let _ = answer.send(Ok(Filled::Answered {
-            response: Response::from_parts(head.clone(), copy),
+        let answered = |body| Filled::Answered {
+            response: Response::from_parts(arrived.head.clone(), body),
             not_kept: None,
             stored,
-        }));
-        let times = fetched.times;
+        };
+        let at_once = self.live.table.store.max_entry.min(MAX_AT_ONCE);
+        match body::read_now(body, at_once) {
+            Read::Whole(bytes) => {
+                let filled = answered(Body::full(bytes.clone()));
+                self.keep_whole(arrived, bytes, &lead).await;
+                let _ = answer.send(Ok(filled));
+            }
+            Read::Longer(body) => {
+                let (sender, copy) = Body::channel(length);
+                let _ = answer.send(Ok(answered(copy)));
+                self.copy_and_keep(arrived, body, sender, lead).await;
+            }
+            Read::Broken(_) => {
+                let filled = answered(Body::broken(length));
+                self.not_kept(&arrived.key, &lead, Detail::Truncated);
+                let _ = answer.send(Ok(filled));
+            }
+        }
+    }
+
+    /// Streams to the client while copying.
+    async fn copy_and_keep(
+        mut self,
+        arrived: Arrived,
+        mut body: Body,
+        client: BodySender,
+        lead: Option<Lead>,
+    ) {
         let table = &self.live.table;
         let (max, stall) = (table.store.max_entry, table.proxy.origin_timeout);
-        match take_copy(&mut body, &sender, max, stall).await {
+        match take_copy(&mut body, &client, max, stall).await {
             Copied::Whole { bytes, last } => {
-                let judged = freshness::judge_body(&self.rule().store_if, &bytes);
-                match (head.status, judged) {
-                    // A part is of no group: joined with others it would be of theirs too.
-                    (StatusCode::PARTIAL_CONTENT, _) if groups.names.is_empty() => {
-                        self.keep_part(&key, &head, bytes, &terms, times).await;
-                    }
-                    (StatusCode::PARTIAL_CONTENT, _) => self.not_kept(&key, &lead, Detail::Range),
-                    (_, Ok(())) => {
-                        let entry = self.entry(&key, &head, bytes, groups, &terms, times);
-                        self.keep(&key, entry, &lead).await;
-                    }
-                    (_, Err(detail)) => self.not_kept(&key, &lead, detail),
-                }
-                let _ = last.map(|chunk| sender.send_now(Frame::data(chunk)));
-                sender.finish();
+                self.keep_whole(arrived, bytes, &lead).await;
+                let _ = last.map(|chunk| client.send_now(Frame::data(chunk)));
+                client.finish();
             }
             Copied::Passing { detail, next } => {
-                self.not_kept(&key, &lead, detail);
-                drop(lead);
-                relay(next, body, sender).await;
+                self.not_kept(&arrived.key, &lead, detail);
+                let _ = next.map(|frame| client.send_now(frame));
+                client.hand_over(body);
             }
             Copied::Broken => {
-                self.not_kept(&key, &lead, Detail::Truncated);
-                sender.abort();
+                self.not_kept(&arrived.key, &lead, Detail::Truncated);
+                client.abort();
             }
+        }
+    }
+
+    /// Keeps an answer of which all is there, if its body may be kept.
+    async fn keep_whole(&mut self, arrived: Arrived, bytes: Bytes, lead: &Option<Lead>) {
+        let Arrived {
+            key,
+            head,
+            groups,
+            terms,
+            times,
+        } = arrived;
+        let judged = freshness::judge_body(&self.rule().store_if, &bytes);
+        match (head.status, judged) {
+            // A part is of no group: joined with others it would be of theirs too.
+            (StatusCode::PARTIAL_CONTENT, _) if groups.names.is_empty() => {
+                Box::pin(self.keep_part(&key, &head, bytes, &terms, times)).await;
+            }
+            (StatusCode::PARTIAL_CONTENT, _) => self.not_kept(&key, lead, Detail::Range),
+            (_, Ok(())) => {
+                let entry = self.entry(&key, &head, bytes, groups, &terms, times);
+                self.keep(&key, entry, lead).await;
+            }
+            (_, Err(detail)) => self.not_kept(&key, lead, detail),
         }
     }
 
@@ -248,7 +300,7 @@ impl Fill {
         body: Bytes,
         groups: Groups,
         terms: &Terms,
-        times: fetch::Times,
+        times: Times,
     ) -> Arc<Entry> {
         let strip = &self.rule().strip;
         let stripped = |name: &str| {
@@ -292,10 +344,11 @@ impl Fill {
         }
         if let Snapshot::Known(versions) = &self.snapshot {
             // A store that refuses is counted there; the next reader fetches again.
-            let kept = self.live.ground.store.keep(&key.entry, entry.clone()).await;
+            let keeping = self.live.ground.store.keep(&key.entry, entry.clone());
+            let kept = Box::pin(keeping).await; // what is not kept is spared the room for it
             if let Some(claim) = self.claim.take() {
                 match kept {
-                    Ok(()) => claim.kept(&key.entry, &entry, versions).await,
+                    Ok(()) => Box::pin(claim.kept(&key.entry, &entry, versions)).await,
                     Err(_) => claim.restless(),
                 }
             }

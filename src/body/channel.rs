@@ -1,10 +1,11 @@
 //! A body that is written while it is read: a queue of frames with back-pressure, and an end that
 //! has to be said.
 
-use super::BodyError;
+use super::{Body, BodyError};
 use bytes::Bytes;
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Body as _, Frame, SizeHint};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::sync::{Semaphore, mpsc};
@@ -30,6 +31,8 @@ enum Message {
     Placed(Frame<Bytes>),
     /// A frame whose writer did not wait for a place.
     Now(Frame<Bytes>),
+    /// What follows comes from elsewhere.
+    Rest(Box<Body>),
     /// The end, as opposed to a writer that vanished.
     End,
 }
@@ -60,6 +63,12 @@ impl BodySender {
         let _ = self.queue.send(Message::End);
     }
 
+    /// Leaves the rest to another body, which the reader reads at his own pace: nothing of it waits here.
+    pub fn hand_over(self, rest: Body) {
+        // A reader that is gone has no use for it.
+        let _ = self.queue.send(Message::Rest(Box::new(rest)));
+    }
+
     /// Says that the rest will not come: the reader gets [`BodyError::Aborted`] after what was sent.
     pub fn abort(self) {}
 
@@ -73,6 +82,7 @@ impl BodySender {
 pub(super) struct Receiver {
     queue: mpsc::UnboundedReceiver<Message>,
     places: Arc<Semaphore>,
+    rest: Option<Box<Body>>,
     /// Bytes still to come, where the length was declared.
     remaining: Option<u64>,
     ended: bool,
@@ -84,6 +94,7 @@ pub(super) fn channel(length: Option<u64>) -> (BodySender, Receiver) {
     let receiver = Receiver {
         queue,
         places: places.clone(),
+        rest: None,
         remaining: length,
         ended: false,
     };
@@ -99,12 +110,16 @@ impl Receiver {
         if self.ended {
             return Poll::Ready(None);
         }
-        let frame = match ready!(self.queue.poll_recv(cx)) {
+        let frame = match ready!(self.poll_message(cx)?) {
             Some(Message::Placed(frame)) => {
                 self.places.add_permits(1);
                 self.counted(frame)
             }
             Some(Message::Now(frame)) => self.counted(frame),
+            Some(Message::Rest(rest)) => {
+                self.rest = Some(rest);
+                return self.poll_frame(cx);
+            }
             Some(Message::End) => match self.remaining {
                 None | Some(0) => return Poll::Ready(self.end()),
                 Some(_) => Err(BodyError::Length),
@@ -115,6 +130,15 @@ impl Receiver {
         };
         self.ended = frame.is_err();
         Poll::Ready(Some(frame))
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, BodyError>> {
+        let Some(rest) = &mut self.rest else {
+            return self.queue.poll_recv(cx).map(Ok);
+        };
+        let frame = ready!(Pin::new(rest).poll_frame(cx));
+        let frame = frame.transpose().inspect_err(|_| self.ended = true)?;
+        Poll::Ready(Ok(Some(frame.map_or(Message::End, Message::Now))))
     }
 
     fn end(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {

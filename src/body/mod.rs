@@ -8,7 +8,7 @@ mod guard; // a body that keeps to limits of size and time
 mod read; // the beginning of a body, for those who must know it
 
 pub use channel::{BodySender, Gone};
-pub use read::{Read, read_in_time, read_up_to};
+pub use read::{Read, exact, read_in_time, read_now, read_up_to};
 
 use crate::outcome::Detail;
 use bytes::Bytes;

@@ -1,10 +1,10 @@
 //! Copying a body while it streams to a client.
 
-use crate::body::{Body, BodySender};
+use crate::body::{self, Body, BodySender};
 use crate::outcome::Detail;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::Frame;
+use hyper::body::{Body as _, Frame};
 use std::time::Duration;
 
 /// What became of the copy.
@@ -30,8 +30,8 @@ pub(super) async fn take_copy(
     max: usize,
     stall: Duration,
 ) -> Copied {
-    let mut chunks: Vec<Bytes> = Vec::new();
-    let mut size = 0;
+    let declared = body.size_hint().lower().min(max as u64);
+    let mut bytes = BytesMut::with_capacity(declared as usize);
     let mut last: Option<Bytes> = None;
     loop {
         let frame = match tokio::time::timeout(stall, body.frame()).await {
@@ -49,9 +49,8 @@ pub(super) async fn take_copy(
         let held = last.take().map(|chunk| client.send_now(Frame::data(chunk)));
         let _ = held; // a client that left does not end the fill
         match frame.into_data() {
-            Ok(chunk) if size + chunk.len() <= max => {
-                size += chunk.len();
-                chunks.push(chunk.clone());
+            Ok(chunk) if bytes.len() + chunk.len() <= max => {
+                bytes.extend_from_slice(&chunk);
                 last = Some(chunk);
             }
             Ok(chunk) => {
@@ -68,37 +67,6 @@ pub(super) async fn take_copy(
             }
         }
     }
-    let mut bytes = BytesMut::with_capacity(size);
-    chunks
-        .iter()
-        .for_each(|chunk| bytes.extend_from_slice(chunk));
-    Copied::Whole {
-        bytes: bytes.freeze(),
-        last,
-    }
-}
-
-/// Passes on the rest at the client's pace; a client that left ends it.
-pub(super) async fn relay(first: Option<Frame<Bytes>>, mut body: Body, client: BodySender) {
-    if let Some(first) = first
-        && client.send(first).await.is_err()
-    {
-        return;
-    }
-    loop {
-        let next = tokio::select! {
-            biased; // what is there is passed on, also to one who leaves at the same moment
-            next = body.frame() => next,
-            () = client.closed() => return, // an origin that says nothing more would hold us here
-        };
-        match next {
-            None => return client.finish(),
-            Some(Err(_)) => return client.abort(),
-            Some(Ok(frame)) => {
-                if client.send(frame).await.is_err() {
-                    return;
-                }
-            }
-        }
-    }
+    let bytes = body::exact(bytes);
+    Copied::Whole { bytes, last }
 }
