@@ -186,7 +186,7 @@ impl Origin {
             request.headers_mut().remove(header::EXPECT); // its client sends, or has nothing to send
         }
         let Some(reused) = self.0.pool.take().await else {
-            return self.ask_afresh(request).await;
+            return Box::pin(self.ask_afresh(request)).await; // rare: others need no room for it
         };
         let copy = repeatable(&request);
         let broken = match self.exchange(reused, request).await {
@@ -194,7 +194,7 @@ impl Origin {
             Err(broken) => broken,
         };
         match broken.unsent.or(copy.filter(|_| broken.is_silent)) {
-            Some(again) => self.ask_afresh(again).await,
+            Some(again) => Box::pin(self.ask_afresh(again)).await,
             None => Err(broken.failure),
         }
     }

@@ -1,5 +1,6 @@
 //! Origins that follow a script, byte for byte, and what the client makes of them.
 
+mod costs; // what asking costs
 mod failing; // what goes wrong, and what is said of it
 mod reuse; // which connections are used again, and what is sent twice
 mod ways; // TLS, Unix sockets, uploads
