@@ -309,18 +309,23 @@ impl Connection {
         }
     }
 
-    async fn call<T>(
+    /// Set apart on the heap: a command's way through the client takes kilobytes, which whoever might
+    /// send one would hold, and move, with every request.
+    fn call<T>(
         &self,
         command: Command,
         by: Instant,
         answer: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Fault> {
-        let began = Instant::now();
-        let answer = timeout_at(by, answer).await;
-        self.metrics.store_command(command, began.elapsed());
-        match answer {
-            Ok(answer) => answer.map_err(|error| fault(&error)),
-            Err(_) => Err(Fault::new(Kind::Timeout, "no answer in time")),
+    ) -> impl Future<Output = Result<T, Fault>> {
+        let answer = Box::pin(answer);
+        async move {
+            let began = Instant::now();
+            let answer = timeout_at(by, answer).await;
+            self.metrics.store_command(command, began.elapsed());
+            match answer {
+                Ok(answer) => answer.map_err(|error| fault(&error)),
+                Err(_) => Err(Fault::new(Kind::Timeout, "no answer in time")),
+            }
         }
     }
 }
