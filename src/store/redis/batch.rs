@@ -1,9 +1,9 @@
 //! Looks that begin together ask with one `MGET`.
 //!
-//! A look joins the batch that is forming, or begins one. The batch is sent as soon as every task that
-//! could run when it was begun has run: nobody waits for company, but whoever comes at the same moment
-//! shares the command, its way through the client, and each key that several ask for. A provider that
-//! bills commands bills one.
+//! A look that begins while no other is under way asks alone, at once. Else it joins the batch that is
+//! forming, or begins one, which is sent as soon as every task that could run when it was begun has run:
+//! nobody waits for company, but whoever comes at the same moment shares the command, its way through
+//! the client, and each key that several ask for. A provider that bills commands bills one.
 //!
 //! The invariant: **what a look is told comes from a command that was sent after the look joined.** A
 //! batch is taken out of the place where it can be joined, and only then sent. So a look sees every
@@ -35,6 +35,8 @@ pub struct Batches {
     forming: Mutex<Option<Batch>>,
     /// How many looks a command may have.
     limit: AtomicUsize,
+    /// How many looks are under way.
+    under_way: AtomicUsize,
 }
 
 /// What is yet to be sent.
@@ -78,11 +80,18 @@ impl Default for Batches {
         Batches {
             forming: Mutex::new(None),
             limit: AtomicUsize::new(MAX_LOOKS),
+            under_way: AtomicUsize::new(0),
         }
     }
 }
 
 impl Batches {
+    /// One look more is under way, and whether it is the only one.
+    fn begin(&self) -> (UnderWay<'_>, bool) {
+        let is_only = self.under_way.fetch_add(1, Relaxed) == 0;
+        (UnderWay(self), is_only)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Batch>> {
         self.forming.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -101,6 +110,15 @@ impl Batches {
     }
 }
 
+/// A look, for as long as it lives.
+struct UnderWay<'b>(&'b Batches);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Relaxed);
+    }
+}
+
 impl Connection {
     /// The values of keys as one `MGET` that is sent from now on shows them; a key of another type reads
     /// as absent. Others who ask meanwhile may have part in it.
@@ -109,6 +127,10 @@ impl Connection {
         keys: impl Iterator<Item = &'k str> + Clone,
         by: Instant,
     ) -> Result<Told, Fault> {
+        let (_under_way, is_only) = self.batches.begin();
+        if is_only {
+            return Box::pin(self.alone(keys, by)).await;
+        }
         let told = self.joined(keys.clone());
         let Ok(reply) = timeout_at(by, told.reply.wait()).await else {
             return Err(Fault::new(Kind::Timeout, "no answer in time"));
@@ -116,7 +138,7 @@ impl Connection {
         match &reply.values {
             Ok(_) => Ok(told),
             Err(fault) if reply.looks == 1 || fault.is_silence() => Err(fault.clone()),
-            Err(_) => self.alone(keys, by).await,
+            Err(_) => Box::pin(self.alone(keys, by)).await,
         }
     }
 
