@@ -253,7 +253,7 @@ mod tests {
             let (weight, allocated) = held(count, body);
             assert!(weight >= allocated, "{body}: {weight} for {allocated}");
             assert!(
-                weight <= allocated / 10 * 13,
+                weight <= allocated / 20 * 27,
                 "{body}: {weight} for {allocated}"
             );
         }

@@ -2,8 +2,9 @@
 //! failures, no breaker and nothing owed. Nodes lie beside entries and are evicted like them, which
 //! can only cause misses.
 
+use super::lifetime::NodeTtl;
 use super::tier::{Held, LINGER, Tier};
-use super::{Bump, Bumped, Lock, Look, NodeTtl, Root, Sought, local, node, token};
+use super::{Bump, Bumped, Lock, Look, Root, Sought, local, node, token};
 use crate::clock::{Clock, Reading};
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;

@@ -12,6 +12,7 @@ mod fault; // what can go wrong, as callers and metrics see it
 mod flags; // what stands until somebody takes it away
 mod journal; // those deletions in a file
 mod known; // the versions of nodes that this process need not ask for
+mod lifetime; // how long nodes and markers live
 mod listener; // the task that hears what others deleted
 mod local; // decoded bodies before Redis
 mod locks; // one sidecar fetches for the fleet
@@ -176,25 +177,6 @@ struct Inner {
 enum Place {
     Memory(Memory),
     Redis(Box<Shared>),
-}
-
-/// How long nodes and markers live from when they are made; a reload may change it.
-struct NodeTtl(AtomicU64);
-
-impl NodeTtl {
-    fn new(ttl: Duration) -> NodeTtl {
-        let node_ttl = NodeTtl(AtomicU64::new(0));
-        node_ttl.set(ttl);
-        node_ttl
-    }
-
-    fn set(&self, ttl: Duration) {
-        self.0.store(ttl.as_millis() as u64, SeqCst); // configured durations fit
-    }
-
-    fn get(&self) -> Duration {
-        Duration::from_millis(self.0.load(SeqCst))
-    }
 }
 
 impl Store {

@@ -100,6 +100,16 @@ fn the_tables_of_a_tier_take_no_more_than_is_counted_for_them() {
     }
 }
 
+#[test]
+fn an_item_counts_as_the_allocator_rounds_it_and_with_the_gaps_beside_it() {
+    assert_eq!(taken(2000), 2250);
+    assert_eq!(taken(65_536), 65_536 / 8 * 9);
+    assert_eq!(taken(100_000), 114_688 / 8 * 9);
+    assert_eq!(taken(1 << 20), (1 << 20) / 8 * 9);
+    assert_eq!(taken(7 << 20), (7 << 20) + MAX_SLACK);
+    assert_eq!(taken(usize::MAX), usize::MAX);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_has_ended_is_swept_away_within_two_rounds_and_nothing_else_is() {
     let tier = tier(64 << 20);
