@@ -100,6 +100,10 @@ enum Source {
     Client(Incoming),
     Fed(Incoming, Option<Box<dyn Feed>>),
     Channel(Receiver),
+    Broken {
+        length: Option<u64>,
+        is_begun: bool,
+    },
 }
 
 impl From<Source> for Body {
@@ -174,9 +178,10 @@ impl Body {
 impl Body {
     /// A body that breaks off before its first byte: its reader sees a truncated message.
     pub fn broken(length: Option<u64>) -> Body {
-        let (sender, body) = Body::channel(length);
-        sender.abort();
-        body
+        Body::from(Source::Broken {
+            length,
+            is_begun: false,
+        })
     }
 }
 
@@ -230,6 +235,13 @@ impl Source {
             Source::Empty => Poll::Ready(None),
             Source::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Source::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Source::Broken { is_begun: true, .. } => Poll::Ready(Some(Err(BodyError::Aborted))),
+            Source::Broken { is_begun, .. } => {
+                // What was written before goes out first: the head, which says what is cut short.
+                *is_begun = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Source::Channel(receiver) => receiver.poll_frame(cx),
             Source::Client(incoming) => poll_client(incoming, cx),
             Source::Fed(incoming, feed) => poll_fed(incoming, feed, cx),
@@ -259,6 +271,7 @@ impl HttpBody for Body {
         let source_ended = match &self.source {
             Source::Empty => true,
             Source::Whole(bytes) => bytes.is_empty(),
+            Source::Broken { .. } => false,
             Source::Channel(receiver) => receiver.is_end_stream(),
             Source::Client(incoming) | Source::Fed(incoming, _) => incoming.is_end_stream(),
         };
@@ -272,6 +285,9 @@ impl HttpBody for Body {
         let source = match &self.source {
             Source::Empty => SizeHint::with_exact(0),
             Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Broken { length, .. } => {
+                length.map_or_else(SizeHint::new, SizeHint::with_exact)
+            }
             Source::Channel(receiver) => receiver.size_hint(),
             Source::Client(incoming) | Source::Fed(incoming, _) => incoming.size_hint(),
         };
