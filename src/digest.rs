@@ -125,7 +125,7 @@ impl Digester {
 impl Drop for Digester {
     /// What was digested under a secret, or is one, does not stay behind.
     fn drop(&mut self) {
-        self.short[..self.length].zeroize();
+        self.short.zeroize();
     }
 }
 

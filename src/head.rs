@@ -50,10 +50,11 @@ impl Head {
         };
         let ends_here = headers::count_hop(&parts.method, &mut parts.headers);
         // Before `Connection` is heeded: what proxies say of the way is not its client's to take away.
-        let claims = match seen.has(Seen::WAY) {
+        let mut claims = match seen.has(Seen::WAY) {
             true => headers::take_claims(&mut parts.headers),
             false => HeaderMap::new(),
         };
+        identity::mark_sensitive(identity, seen, &mut claims);
         if seen.has(Seen::CONNECTION | Seen::HOPS | Seen::UPGRADE) {
             headers::remove_hop_by_hop(&mut parts.headers);
         }
@@ -62,7 +63,7 @@ impl Head {
             parts.headers.insert(header::HOST, proxy.origin.host());
         }
         identity::mark_sensitive(identity, seen, &mut parts.headers);
-        Head {
+        let mut head = Head {
             parts,
             seen,
             overridden,
@@ -72,6 +73,24 @@ impl Head {
             peer,
             is_trusted: headers::is_trusted(peer, &proxy.trusted_proxies),
             forwarding: OnceLock::new(),
+        };
+        head.show_credentials(identity);
+        head
+    }
+
+    /// Leaves among the headers those that tell of the way and are a credential too: what is taken for one
+    /// is what the origin is told.
+    fn show_credentials(&mut self, identity: Option<&IdentitySettings>) {
+        let mut names = identity::named_headers(identity);
+        if !names.any(headers::tells_of_the_way) {
+            return;
+        }
+        let told = self.forwarding().told();
+        let names = identity::named_headers(identity);
+        for name in names.filter(|name| headers::tells_of_the_way(name)) {
+            for value in told.get_all(name) {
+                self.parts.headers.append(name, value.clone());
+            }
         }
     }
 

@@ -74,6 +74,11 @@ pub trait Feed: Send + Sync {
     /// Goes on as far as it can. The task is woken when it can go further.
     fn go_on(&mut self, cx: &mut Context<'_>);
 
+    /// Whether a task of its own goes on with it: then the body wakes whoever reads it.
+    fn is_attended(&self) -> bool {
+        false
+    }
+
     /// The body was read to its end. To be dropped before that is to be given up.
     fn end(self: Box<Self>);
 }
@@ -212,10 +217,15 @@ fn poll_fed(
     cx: &mut Context<'_>,
 ) -> Polled {
     let mut unwoken = Context::from_waker(Waker::noop());
-    let mut polled = poll_client(incoming, &mut unwoken);
+    let mut polled = match feed.as_ref().is_some_and(|feed| feed.is_attended()) {
+        true => poll_client(incoming, cx),
+        false => poll_client(incoming, &mut unwoken),
+    };
     if let (Poll::Pending, Some(feed)) = (&polled, feed.as_mut()) {
         feed.go_on(cx);
-        polled = poll_client(incoming, &mut unwoken);
+        if !feed.is_attended() {
+            polled = poll_client(incoming, &mut unwoken);
+        }
     }
     match ready!(&polled) {
         Some(Err(_)) => *feed = None,

@@ -138,10 +138,14 @@ impl Forwarding {
 
     /// Whether the client came over TLS.
     pub fn is_secure(&self) -> bool {
-        let is_scheme = |(name, value): &(HeaderName, HeaderValue)| {
-            *name == FORWARDED_PROTO && value.as_bytes() == b"https"
-        };
-        self.written.iter().any(is_scheme)
+        // Of several the first counts: it is the one that a fill is sent with.
+        let mut schemes = self
+            .written
+            .iter()
+            .filter(|(name, _)| *name == FORWARDED_PROTO);
+        schemes
+            .next()
+            .is_some_and(|(_, scheme)| scheme.as_bytes() == b"https")
     }
 
     /// Puts them in place of what the client said: what a key or a variant is made from is then what
@@ -338,6 +342,19 @@ mod tests {
         let host = client.get(header::HOST);
         Forwarding::of(&claims, host, Version::HTTP_11, peer, false).correct(&mut told);
         told
+    }
+
+    #[test]
+    fn of_two_schemes_the_one_that_a_fill_is_sent_with_counts() {
+        for (lines, is_secure) in [(["http", "https"], false), (["https", "http"], true)] {
+            let lines = lines.map(|scheme| ("x-forwarded-proto", scheme));
+            let peer = "192.0.2.7".parse().ok();
+            let forwarding = Forwarding::of(&headers(&lines), None, Version::HTTP_11, peer, true);
+            assert_eq!(forwarding.is_secure(), is_secure);
+            let mut fill = HeaderMap::new();
+            forwarding.onto_fill(&mut fill);
+            assert_eq!(fill["x-forwarded-proto"] == "https", is_secure);
+        }
     }
 
     #[test]

@@ -90,23 +90,23 @@ pub fn any_credential(settings: Option<&IdentitySettings>, headers: &HeaderMap) 
 
 /// The headers in which credentials are carried, as [`any_credential`] counts them.
 pub fn carrier_names(settings: Option<&IdentitySettings>) -> Vec<HeaderName> {
-    let named = settings.iter().flat_map(|settings| &settings.token);
-    let headers = named.filter_map(|source| match source {
-        TokenSource::Header(name) => Some(name.clone()),
-        TokenSource::Cookie(_) => None,
-    });
     let mut names = vec![AUTHORIZATION, COOKIE];
-    names.extend(headers);
+    names.extend(named_headers(settings).cloned());
     names
+}
+
+/// The headers that `[identity] token` names.
+pub fn named_headers(settings: Option<&IdentitySettings>) -> impl Iterator<Item = &HeaderName> {
+    let named = settings.into_iter().flat_map(|settings| &settings.token);
+    named.filter_map(|source| match source {
+        TokenSource::Header(name) => Some(name),
+        TokenSource::Cookie(_) => None,
+    })
 }
 
 /// Marks those headers as secret, so that no debug output shows them, wherever they are copied to.
 pub fn mark_sensitive(settings: Option<&IdentitySettings>, seen: Seen, headers: &mut HeaderMap) {
-    let named = settings.iter().flat_map(|settings| &settings.token);
-    let named = named.filter_map(|source| match source {
-        TokenSource::Header(name) => Some(name),
-        TokenSource::Cookie(_) => None,
-    });
+    let named = named_headers(settings);
     let usual = match seen.has(Seen::CREDENTIAL) {
         true => &[&AUTHORIZATION, &COOKIE][..],
         false => &[],

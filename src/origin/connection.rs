@@ -1,4 +1,4 @@
-//! One connection to the origin. No task of its own attends to it: whoever asks on it, or reads the
+//! One connection to the origin. Mostly no task of its own attends to it: whoever asks on it, or reads the
 //! answer, drives it on. So an exchange wakes nobody but its client's task, and what its client does
 //! not read stays with the origin.
 
@@ -15,6 +15,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::time::{Duration, Instant, Sleep, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 
 /// Bytes of an answer's head. Node's own limit for heads is 16 KiB.
 pub const MAX_ANSWER_HEAD: usize = 64 * 1024;
@@ -36,8 +37,10 @@ type Sent = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
 pub(super) struct Connection {
     sender: SendRequest<Upload>,
     pub(super) traffic: Arc<Traffic>,
-    /// `None` once the connection has ended.
+    /// `None` once the connection has ended, or is attended to.
     driver: Option<Driver>,
+    /// The task that goes on with it where its client's cannot.
+    attendant: Option<AbortOnDropHandle<hyper::Result<()>>>,
     /// Wakes whoever waits for a head; left alone between exchanges.
     timer: Option<Pin<Box<Sleep>>>,
     /// Where it goes when its exchange is over; nowhere, where it is not to be used again.
@@ -60,6 +63,7 @@ impl Connection {
             sender,
             traffic,
             driver: Some(Box::pin(connection.with_upgrades())),
+            attendant: None,
             timer: None,
             home: None,
         }))
@@ -102,6 +106,13 @@ impl Connection {
         Poll::Pending
     }
 
+    /// Has a task attend to it from now on: while a request is still going out, that must not wait for
+    /// its client to read the answer. Some only read when they have said all.
+    pub(super) fn attend(&mut self) {
+        let driver = self.driver.take();
+        self.attendant = driver.map(|driver| AbortOnDropHandle::new(tokio::spawn(driver)));
+    }
+
     /// The connection goes to this pool at the end of its answer.
     pub(super) fn returns_to(&mut self, pool: Arc<Pool>) {
         self.home = Some(pool);
@@ -129,6 +140,10 @@ impl Feed for Connection {
             // Its errors reach whoever waits for an answer or reads one.
             self.driver = None;
         }
+    }
+
+    fn is_attended(&self) -> bool {
+        self.attendant.is_some()
     }
 
     fn end(mut self: Box<Self>) {

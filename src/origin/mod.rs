@@ -248,8 +248,9 @@ impl Origin {
             connection.change_hands(); // to whoever takes `OnUpgrade` from the answer
             return answer.map(|_| Body::empty());
         }
-        if connection.traffic.is_request_whole() {
-            connection.returns_to(self.0.pool.clone());
+        match connection.traffic.is_request_whole() {
+            true => connection.returns_to(self.0.pool.clone()),
+            false => connection.attend(),
         }
         let until_close = framing::ends_with_connection(&answer);
         let mut answer = answer.map(|incoming| Body::fed(incoming, connection));

@@ -253,10 +253,12 @@ impl Exchange {
             let verdict = Verdict::because(Outcome::WouldHit, Detail::Observe);
             return self.forward(Some(asked.rule.clone()), verdict).await;
         }
+        let fill = self.fill(&asked, &found.place, None);
+        // Made last: who is let speak before the answer is whoever was let last.
         let own = self.own_request(self.head.corrected());
         let fill = Fill {
             own: Some(own),
-            ..self.fill(&asked, &found.place, None)
+            ..fill
         };
         let mut answer = self.miss(fill, None, Outcome::WouldMiss, None).await;
         answer.verdict.detail.get_or_insert(Detail::Observe);

@@ -439,3 +439,28 @@ async fn answers_to_http_and_https_are_kept_apart_where_a_trusted_proxy_tells() 
     assert_eq!(sidecar.get_with("/x", &secure).await.outcome(), "hit");
     assert!(sidecar.get("/x").await.text().contains(r#""proto":"http""#));
 }
+
+#[tokio::test]
+async fn a_credential_that_a_trusted_proxy_puts_among_the_forwarding_headers_is_one() {
+    let origin = echo().await;
+    let public = "public = true\n";
+    let everything = rule("r", "GET /x", "x:{query}", "forward = \"all\"\n").replace(public, "");
+    let of_one = rule("own", "GET /own", "own:{token}", "").replace(public, "");
+    let file = head(origin.address, "memory:")
+        .replace("[proxy]", "[proxy]\ntrusted_proxies = [\"127.0.0.0/8\"]")
+        + "\n[identity]\ntoken = \"header:x-forwarded-access-token\"\nscheme = \"raw\"\n"
+        + &everything
+        + &of_one;
+    let sidecar = Sidecar::with_file(&file).await;
+    let (one, other) = (
+        [("x-forwarded-access-token", "one")],
+        [("x-forwarded-access-token", "other")],
+    );
+    for token in [one, other] {
+        let got = sidecar.get_with("/x", &token).await;
+        assert_eq!(got.detail(), Some("credential"), "{}", got.cache_status());
+    }
+    filled(&sidecar, "/own", &one).await;
+    assert_eq!(sidecar.get_with("/own", &one).await.outcome(), "hit");
+    assert_eq!(sidecar.get_with("/own", &other).await.outcome(), "miss");
+}

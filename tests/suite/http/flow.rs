@@ -194,3 +194,32 @@ async fn an_answer_that_nobody_reads_is_given_up() {
         assert!(begun.elapsed() < Duration::from_secs(30), "still taken");
     }
 }
+
+#[tokio::test]
+async fn an_upload_goes_on_while_its_client_does_not_read_the_answer_that_has_begun() {
+    const MUCH: usize = 16 << 20; // more than the sockets on the way hold
+    let (listener, sidecar) = stage("").await;
+    let mut client = connected(&sidecar).await;
+    let head = format!("POST /p HTTP/1.1\r\nHost: api.test\r\nContent-Length: {MUCH}\r\n\r\n");
+    say(&mut client, head).await;
+    let mut origin = accepted(&listener).await;
+    until(&mut origin, "\r\n\r\n").await;
+    let (mut upload, mut answer) = origin.into_split();
+    let answering = tokio::spawn(async move {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {MUCH}\r\n\r\n");
+        answer.write_all(head.as_bytes()).await?;
+        answer.write_all(&vec![b'x'; MUCH]).await
+    });
+    let uploaded = tokio::spawn(async move {
+        let mut bytes = vec![0; MUCH];
+        upload.read_exact(&mut bytes).await.map(|_| upload)
+    });
+    until(&mut client, "\r\n\r\n").await;
+    let patience = Duration::from_secs(20);
+    let sent = tokio::time::timeout(patience, client.write_all(&vec![b'x'; MUCH])).await;
+    sent.expect("it is taken").expect("open");
+    let mut bytes = vec![0; MUCH];
+    client.read_exact(&mut bytes).await.expect("the answer");
+    let _upload = uploaded.await.expect("no panic").expect("all of it");
+    answering.await.expect("no panic").expect("it was read");
+}

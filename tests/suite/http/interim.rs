@@ -241,3 +241,23 @@ async fn a_flood_of_interim_answers_is_no_answer() {
     );
     flood.await.expect("the connection is closed");
 }
+
+#[tokio::test]
+async fn interim_answers_reach_the_client_of_a_rule_that_is_only_observed() {
+    let rule = "[[cache]]\nname = \"p\"\nmatch = \"GET /p\"\nkey = \"p\"\nttl = \"1m\"\n\
+                public = true\nquery = []\nstage = \"observe\"\n";
+    let (listener, sidecar) = stage(rule).await;
+    let mut client = connected(&sidecar).await;
+    say(&mut client, "GET /p HTTP/1.1\r\nHost: api.test\r\n\r\n").await;
+    let mut origin = accepted(&listener).await;
+    until(&mut origin, "\r\n\r\n").await;
+    say(
+        &mut origin,
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+    )
+    .await;
+    let hint = until(&mut client, "\r\n\r\n").await;
+    assert!(hint.starts_with("HTTP/1.1 103 "), "{hint}");
+    say(&mut origin, OK).await;
+    until(&mut client, "ok").await;
+}
