@@ -14,10 +14,11 @@ use crate::freshness::{self, Demand, Whose};
 use crate::head::Head;
 use crate::headers::Seen;
 use crate::inputs::{Inputs, Query};
-use crate::key::{self, CacheKey, Rendered, Variant};
+use crate::key::{self, CacheKey, Variant};
 use crate::live::Live;
 use crate::outcome::Detail;
 use crate::rules::table::{Forward, Matched, Rule, Ttl};
+use crate::targets::Target;
 use bytes::Bytes;
 use errand::{Errand, keys_the_way, read_method};
 use fit::{fit_body, fit_host, fit_query, refuse_what_no_key_can_carry};
@@ -34,8 +35,9 @@ pub struct Asked {
     pub rule: Arc<Rule>,
     head: Arc<Head>,
     live: Arc<Live>,
-    route: usize,
-    rendered: Rendered,
+    target: Arc<Target>,
+    /// Whether the target was worked out before.
+    is_recalled: bool,
     host: HeaderValue,
     /// Where it sets answers apart that have one key.
     role: Option<String>,
@@ -45,7 +47,7 @@ pub struct Asked {
     /// What the origin is asked. Most requests are answered from what is kept, and never make it.
     errand: OnceLock<Errand>,
     /// The key without what answers vary by, where that is learnt by key.
-    pub place: String,
+    place: Option<Arc<CacheKey>>,
     /// What it asks of caches. Nothing where the rule fixes how long answers are served: a client
     /// cannot make it ask the origin then.
     pub demand: Demand,
@@ -70,8 +72,8 @@ impl Asked {
         head: &Arc<Head>,
         body: Option<&Bytes>,
     ) -> Result<Asked, Detail> {
-        let (table, parts, rule) = (&live.table, &head.parts, matched.what);
-        let host = fit_host(table, &parts.headers)?;
+        let (parts, rule) = (&head.parts, matched.what);
+        let host = fit_host(&live.table, &parts.headers)?;
         refuse_what_no_key_can_carry(head.seen)?;
         if !matched.captures.are_readable() {
             return Err(Detail::UnkeyedPath);
@@ -80,10 +82,6 @@ impl Asked {
         fit_query(rule, &query)?;
         let document = fit_body(rule, &parts.headers, body)?;
         let who = identify(rule, live, head)?;
-        let settings = table.identity.as_ref();
-        let role = settings.map_or("role", |settings| &settings.role);
-        let credential = who.credential.as_ref();
-        let is_somebodys = credential.map(|_| rule.key.tells_people_apart(role));
         let corrected;
         let headers = match keys_the_way(rule) {
             true => {
@@ -92,6 +90,7 @@ impl Asked {
             }
             false => &parts.headers,
         };
+        let credential = who.credential.as_ref();
         let inputs = Inputs {
             method: read_method(&parts.method),
             captures: &matched.captures,
@@ -102,31 +101,79 @@ impl Asked {
             token: credential.map(|credential| credential.token.reveal().as_str()),
             response: None,
         };
+        let rendered = key::render(rule, &inputs);
+        let target = Target::new(rule.clone(), matched.route, rendered);
+        let mut asked = Asked::by(live, Arc::new(target), head, host, who);
+        asked.document = document;
+        Ok(asked)
+    }
+
+    /// Holds a request without a body against the rule of its target, which another of the same method had.
+    ///
+    /// # Errors
+    /// As for [`Asked::of`].
+    pub fn again(live: &Arc<Live>, target: Arc<Target>, head: &Arc<Head>) -> Result<Asked, Detail> {
+        let host = fit_host(&live.table, &head.parts.headers)?;
+        refuse_what_no_key_can_carry(head.seen)?;
+        let who = identify(&target.rule, live, head)?;
+        let mut asked = Asked::by(live, target, head, host, who);
+        asked.is_recalled = true;
+        Ok(asked)
+    }
+
+    fn by(
+        live: &Arc<Live>,
+        target: Arc<Target>,
+        head: &Arc<Head>,
+        host: HeaderValue,
+        who: Who,
+    ) -> Asked {
+        let (parts, rule) = (&head.parts, target.rule.clone());
+        let settings = live.table.identity.as_ref();
+        let role = settings.map_or("role", |settings| &settings.role);
+        let credential = who.credential.as_ref();
+        let is_somebodys = credential.map(|_| rule.key.tells_people_apart(role));
         let mut asked = Asked {
-            rendered: key::render(rule, &inputs),
-            route: matched.route,
+            target,
+            is_recalled: false,
             host,
-            rule: rule.clone(),
-            place: String::new(),
+            place: None,
             demand: match rule.ttl {
                 Ttl::Origin if head.seen.has(Seen::DEMAND) => Demand::of(&parts.headers),
                 _ => Demand::default(),
             },
             wants_part: head.seen.has(Seen::RANGE) && parts.method == Method::GET,
             may_be_stale: credential.is_none() || who.claims.is_some(),
-            is_personal: is_somebodys == Some(true) || keys_authorization(rule),
+            is_personal: is_somebodys == Some(true) || keys_authorization(&rule),
             is_of_a_role: is_somebodys == Some(false),
-            role: who.role_to_tell(rule, role),
+            role: who.role_to_tell(&rule, role),
             who,
-            document,
+            document: None,
             errand: OnceLock::new(),
             head: head.clone(),
             live: live.clone(),
+            rule,
         };
-        if rule.ttl == Ttl::Origin {
-            asked.place = asked.key(&[]).entry;
+        if asked.rule.ttl == Ttl::Origin {
+            asked.place = Some(asked.key(&[]));
         }
-        Ok(asked)
+        asked
+    }
+
+    /// Something was kept for its target: others will ask for it.
+    pub fn remember_target(&self) {
+        let parts = &self.head.parts;
+        if let Some(target) = parts.uri.path_and_query()
+            && !self.is_recalled
+            && parts.method == Method::GET
+        {
+            self.live.targets.remember(target.as_str(), &self.target);
+        }
+    }
+
+    /// The key without what answers vary by, where that is learnt by key; else nothing.
+    pub fn place(&self) -> &str {
+        self.place.as_ref().map_or("", |key| &key.entry)
     }
 
     /// What the origin is asked.
@@ -146,7 +193,7 @@ impl Asked {
     /// The store key that remembers by which headers answers vary.
     pub fn vary_marker(&self) -> String {
         match self.rule.ttl {
-            Ttl::Origin => key::vary_marker_of(&self.place),
+            Ttl::Origin => key::vary_marker_of(self.place()),
             Ttl::Fixed(_) => key::vary_marker(&self.live.table.namespace, &self.rule),
         }
     }
@@ -187,19 +234,19 @@ impl Asked {
     }
 
     /// The key, given the names by which the rule's answers are known to vary.
-    pub fn key(&self, vary: &[HeaderName]) -> CacheKey {
+    pub fn key(&self, vary: &[HeaderName]) -> Arc<CacheKey> {
         let table = &self.live.table;
         let host_is_variant = table.proxy.hosts.is_none();
         let host = host_is_variant.then(|| self.host.to_str().unwrap_or_default());
         let variant = Variant {
-            route: self.route,
+            route: self.target.route,
             host,
             is_secure: self.head.is_secure(),
             role: self.role.as_deref(),
             vary,
             value: &|name| self.head.varying(name),
         };
-        self.rendered.key(&table.namespace, &self.rule, variant)
+        self.target.key(&table.namespace, &variant)
     }
 
     /// Whether the client sent a header that answers turn out to vary by and that a fill withheld.

@@ -126,7 +126,7 @@ impl Contest<'_> {
                 // The store is down: whoever fetches cannot be heard.
                 return Some(Claimed::Fetch(None));
             }
-            if place.key != *self.key || place.snapshot != *self.snapshot {
+            if *place.key != *self.key || place.snapshot != *self.snapshot {
                 return Some(Claimed::Again);
             }
             match place.lock {

@@ -13,19 +13,32 @@ pub const DIGEST_BYTES: usize = 16;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; DIGEST_BYTES]);
 
+/// A digest in hexadecimal digits.
+pub struct Hex([u8; 2 * DIGEST_BYTES]);
+
+impl Hex {
+    /// The digits, in lower case.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("digits are ASCII")
+    }
+}
+
+impl Digest {
+    /// Its digits.
+    pub fn hex(&self) -> Hex {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 2 * DIGEST_BYTES];
+        for (digits, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            digits[0] = DIGITS[usize::from(byte >> 4)];
+            digits[1] = DIGITS[usize::from(byte & 15)];
+        }
+        Hex(text)
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-        let digits = self
-            .0
-            .iter()
-            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-        let mut text = [0; 2 * DIGEST_BYTES];
-        for (place, digit) in text.iter_mut().zip(digits) {
-            *place = digit as u8;
-        }
-        f.write_str(std::str::from_utf8(&text).expect("digits are ASCII"))
+        f.write_str(self.hex().as_str())
     }
 }
 

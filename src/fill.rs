@@ -95,7 +95,7 @@ const MAX_AT_ONCE: usize = 32 * 1024;
 
 /// An answer that may be kept, but for its body.
 struct Arrived {
-    key: CacheKey,
+    key: Arc<CacheKey>,
     head: Parts,
     groups: Groups,
     terms: Terms,

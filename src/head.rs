@@ -32,14 +32,15 @@ pub struct Head {
 }
 
 impl Head {
-    /// Takes from a head what is of one connection only, and what tells of its way.
+    /// Takes from a head what is of one connection only, and what tells of its way. `seen` are the headers
+    /// that it came with.
     pub fn of(
         mut parts: Parts,
+        seen: Seen,
         peer: Option<IpAddr>,
         proxy: &ProxySettings,
         identity: Option<&IdentitySettings>,
     ) -> Head {
-        let seen = Seen::of(&parts.headers);
         let overridden = match seen.has(Seen::METHOD_OVERRIDE) {
             true => headers::methods(&parts.method, &parts.headers),
             false => Vec::new(),

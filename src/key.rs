@@ -16,7 +16,6 @@ use crate::inputs::{Inputs, Query};
 use crate::rules::table::{NodeAt, Rule, Shaping, Table, Ttl};
 use crate::rules::template::{Part, Segment, Source};
 use hyper::header::HeaderName;
-use std::fmt::Write as _;
 use value::rendered;
 
 /// Where one answer is kept.
@@ -67,10 +66,11 @@ pub fn render(rule: &Rule, inputs: &Inputs) -> Rendered {
 
 impl Rendered {
     /// The key of one variant.
-    pub fn key(&self, namespace: &str, rule: &Rule, variant: Variant) -> CacheKey {
+    pub fn key(&self, namespace: &str, rule: &Rule, variant: &Variant) -> CacheKey {
         let mut entry = joined(namespace, &self.segments, MARKED);
         if let Some(digest) = variant.digest(rule) {
-            let _ = write!(entry, "#{digest}");
+            entry.push('#');
+            entry.push_str(digest.hex().as_str());
         }
         let nodes: Vec<String> = rule
             .nodes
@@ -161,6 +161,29 @@ pub fn for_logs(rule: &Rule, entry: &str) -> String {
 }
 
 impl Variant<'_> {
+    /// Writes what sets the variant apart from others of its target. No two write the same.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub fn spell<E>(&self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let mut part = |bytes: &[u8]| {
+            write(&(bytes.len() as u64).to_le_bytes())?;
+            write(bytes)
+        };
+        let mut optional = |bytes: Option<&[u8]>| match bytes {
+            Some(bytes) => part(&[1]).and_then(|()| part(bytes)),
+            None => part(&[0]),
+        };
+        optional(self.host.map(str::as_bytes))?;
+        optional(self.is_secure.then_some(&[]))?;
+        optional(self.role.map(str::as_bytes))?;
+        for name in self.vary {
+            optional(Some(name.as_str().as_bytes()))?;
+            optional((self.value)(name).as_deref())?;
+        }
+        Ok(())
+    }
+
     /// `None` for the plain variant: the first route, no host to tell apart, no TLS, none of the
     /// varying headers present. Its key is the one that a person would guess.
     fn digest(&self, rule: &Rule) -> Option<Digest> {
@@ -213,7 +236,7 @@ fn key_segment(segment: &Segment, rule: &Rule, inputs: &Inputs) -> String {
         match part {
             Part::Literal(literal) => text.push_str(literal),
             Part::Value(placeholder) if placeholder.source == Source::Query => {
-                let _ = write!(text, "{}", query_digest(inputs.query, rule));
+                text.push_str(query_digest(inputs.query, rule).hex().as_str());
             }
             Part::Value(placeholder) => {
                 text.push_str(&rendered(

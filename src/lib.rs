@@ -19,6 +19,7 @@ pub mod identity; // who is asking: verified, or not there
 pub mod head; // a request's head, as everything here sees it
 pub mod inputs; // what a request offers to a key
 pub mod key; // where an answer is kept, and its nodes
+pub mod targets; // keys that were worked out before
 
 // -- things and judgement: pure --
 pub mod entry; // a kept answer and its bytes

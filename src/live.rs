@@ -14,8 +14,10 @@ use crate::quarantine::Quarantine;
 use crate::rules::settings::{IdentitySettings, VerifyKey};
 use crate::rules::table::{Rule, Table, Ttl};
 use crate::store::{Root, Store};
+use crate::targets::{Target, Targets};
 use crate::vary::LearntVary;
-use hyper::{Request, Response, StatusCode, header};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode, header};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -50,6 +52,8 @@ pub struct Live {
     pub origin: Origin,
     /// Made of `[identity] verify`.
     pub verifier: Option<Verifier>,
+    /// What was worked out of targets before.
+    pub targets: Targets,
     /// By rule: the headers that its answers were seen to vary by.
     pub vary: Vec<LearntVary>,
     /// By rule: what is counted of it.
@@ -87,10 +91,18 @@ impl Live {
             vary,
             counted,
             fills: Arc::default(),
+            targets: Targets::default(),
             any_group: key::any_group_node_of(&table),
             table,
             ground,
         })
+    }
+
+    /// What was worked out before of the target of a request, if that is a GET.
+    pub fn recall(&self, parts: &Parts) -> Option<Arc<Target>> {
+        let path_and_query = parts.uri.path_and_query()?.as_str();
+        let is_get = parts.method == Method::GET;
+        is_get.then(|| self.targets.recall(path_and_query))?
     }
 
     /// Whether answers of a rule are held against what those get who say who they are.

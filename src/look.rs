@@ -27,7 +27,7 @@ pub struct Found {
 /// Where an answer to a request is kept.
 pub struct Place {
     /// The key.
-    pub key: CacheKey,
+    pub key: Arc<CacheKey>,
     /// What answers are known to vary by.
     pub vary: Arc<Vary>,
     /// The versions from before the origin is asked.
@@ -70,7 +70,7 @@ pub struct KeptPart {
 /// Where an answer to a request is kept, by what is known of the rule's answers, and what is asked for
 /// along with it.
 pub struct Aim {
-    key: CacheKey,
+    key: Arc<CacheKey>,
     vary: Arc<Vary>,
     marker: Option<String>,
     flag: Option<String>,
@@ -85,7 +85,7 @@ impl Aim {
     /// By what is known now.
     pub fn of(live: &Live, asked: &Asked) -> Aim {
         let learnt = &live.vary[asked.rule.index];
-        Aim::by(learnt.known(&asked.place), live, asked)
+        Aim::by(learnt.known(asked.place()), live, asked)
     }
 
     fn by(vary: Arc<Vary>, live: &Live, asked: &Asked) -> Aim {
@@ -114,19 +114,16 @@ impl Aim {
     /// The answer, if it is fresh and in this process's memory, and nobody need be asked whether it was
     /// dropped. Waits for nothing.
     pub fn at_once(&self, live: &Live, asked: &Asked) -> Option<Kept> {
-        let seen = live.ground.store.at_once(self.sought(live, asked, None))?;
-        if self.flag.is_some() {
-            quarantine(live, asked, &seen);
-        }
-        if seen.marker.is_some() || live.holds(&asked.rule) {
+        if live.holds(&asked.rule) {
             return None;
         }
-        let entry = seen.entry.filter(|entry| !entry.is_part())?;
-        let now = live.ground.clock.now_ms();
-        let binding = &self.key.binding;
-        let served = freshness::judge_entry(&entry, &seen.versions, None, binding, now);
+        let now = live.ground.clock.reading();
+        let sought = self.sought(live, asked, None);
+        let entry = live.ground.store.at_once(sought, &now)?;
+        let served = freshness::judge_present(&entry, &self.key.binding, now.unix_ms());
+        let is_whole = !entry.is_part();
         let kept = Kept { entry, served };
-        kept.fresh().is_some().then_some(kept)
+        (is_whole && kept.fresh().is_some()).then_some(kept)
     }
 
     /// Asks the store, once: one that does not answer is not asked again.
@@ -153,7 +150,7 @@ impl Aim {
 fn taught(live: &Live, asked: &Asked, known: &Arc<Vary>, seen: &Look) -> Option<Arc<Vary>> {
     let names = vary::from_marker(seen.marker.as_ref()?);
     let learnt = &live.vary[asked.rule.index];
-    let (learnt, _) = learnt.learn(&asked.place, &names).ok()?;
+    let (learnt, _) = learnt.learn(asked.place(), &names).ok()?;
     (learnt.names != known.names).then_some(learnt)
 }
 

@@ -8,7 +8,7 @@ use crate::body::{self, Body, Read};
 use crate::client::Client;
 use crate::groups;
 use crate::head::Head;
-use crate::headers;
+use crate::headers::{self, Seen};
 use crate::live::Live;
 use crate::outcome::{Detail, Outcome, Verdict};
 use crate::refuse::{self, Refusal};
@@ -65,8 +65,9 @@ pub struct Answering {
 pub fn answer(live: Arc<Live>, client: Client, request: Request<Body>) -> Answering {
     let begun = Instant::now();
     let max_body = live.table.proxy.limits.max_body;
-    let course = match refuse::admit(request, client.standing, max_body) {
-        Ok(request) => Exchange::new(live.clone(), client, request).begin(),
+    let seen = Seen::of(request.headers());
+    let course = match refuse::admit(request, seen, client.standing, max_body) {
+        Ok(request) => Exchange::new(live.clone(), client, request, seen).begin(),
         Err(refusal) => Course::answered(Answer::refused(&refusal)),
     };
     Answering {
@@ -106,11 +107,11 @@ impl Course {
 }
 
 impl Exchange {
-    fn new(live: Arc<Live>, client: Client, request: Request<Body>) -> Exchange {
+    fn new(live: Arc<Live>, client: Client, request: Request<Body>, seen: Seen) -> Exchange {
         let (parts, body) = request.into_parts();
         let (proxy, identity) = (&live.table.proxy, live.table.identity.as_ref());
         let body = body.within(proxy.limits.max_body, proxy.limits.body_timeout);
-        let head = Arc::new(Head::of(parts, client.peer, proxy, identity));
+        let head = Arc::new(Head::of(parts, seen, client.peer, proxy, identity));
         Exchange {
             live,
             client,
@@ -129,8 +130,16 @@ impl Exchange {
         if self.may_switch() {
             return Course::goes(self.forward(None, Verdict::plain(Outcome::Pass)));
         }
+        let has_body = !self.body.is_end_stream();
+        if let Some(target) = live
+            .recall(&head.parts)
+            .filter(|_| methods.len() == 1 && !has_body)
+        {
+            let asked = Asked::again(&live, target.clone(), &head);
+            return self.hold(&target.rule, asked);
+        }
         match live.table.read(&head.parts.method, path) {
-            Some(matched) if methods.len() == 1 && self.body.is_end_stream() => {
+            Some(matched) if methods.len() == 1 && !has_body => {
                 let asked = Asked::of(&live, &matched, &head, None);
                 self.hold(matched.what, asked)
             }

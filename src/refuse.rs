@@ -5,6 +5,7 @@ mod heads; // what a parsed request no longer shows
 
 pub use heads::{Heads, Oversized, Place};
 
+use crate::headers::Seen;
 use hyper::body::Body as HttpBody;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::uri::PathAndQuery;
@@ -14,6 +15,9 @@ use std::net::Ipv6Addr;
 
 /// Bytes of a method: the longest registered one, `UPDATEREDIRECTREF`, has 17.
 const MAX_METHOD: usize = 24;
+
+/// Digits of a port, with as many zeros before it as nobody needs.
+const MAX_PORT_DIGITS: usize = 8;
 
 /// The one expectation that there is (RFC 9110 §10.1.1).
 const CONTINUE: &[u8] = b"100-continue";
@@ -59,12 +63,13 @@ const fn unknown(why: &'static str) -> Refusal {
 }
 
 /// Lets a request in, its target in origin-form and with exactly one `Host` (RFC 9112 §3.2), its body
-/// not declared to be longer than `max_body`.
+/// not declared to be longer than `max_body`. `seen` are the headers that it has.
 ///
 /// # Errors
 /// Why it is refused.
 pub fn admit<B: HttpBody>(
     mut request: Request<B>,
+    seen: Seen,
     standing: Standing,
     max_body: Option<u64>,
 ) -> Result<Request<B>, Refusal> {
@@ -82,14 +87,14 @@ pub fn admit<B: HttpBody>(
     if request.method().as_str().len() > MAX_METHOD {
         return Err(unknown("the method is longer than any"));
     }
-    if !is_plainly_framed(&request) {
+    if seen.has(Seen::FRAMING) && !is_plainly_framed(&request) {
         return Err(ambiguous("Transfer-Encoding is not chunked alone"));
     }
     if max_body.is_some_and(|most| request.body().size_hint().lower() > most) {
         let status = StatusCode::PAYLOAD_TOO_LARGE;
         return Err(refusal(status, "the request's body is too large"));
     }
-    if !is_expectation_known(&request) {
+    if seen.has(Seen::EXPECT) && !is_expectation_known(&request) {
         let status = StatusCode::EXPECTATION_FAILED;
         return Err(refusal(status, "only 100-continue may be expected"));
     }
@@ -182,27 +187,35 @@ fn host<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Refusal> {
 
 /// `host[:port]` and nothing else: no user information, path, list or white space.
 fn is_host(bytes: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return false;
-    };
-    let (name, after) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, after)) if address.parse::<Ipv6Addr>().is_ok() => (address, after),
-        Some(_) => return false,
-        None => text.split_at(text.find(':').unwrap_or(text.len())),
-    };
-    let is_bracketed = text.starts_with('[');
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    !name.is_empty() && (is_bracketed || name.bytes().all(is_part)) && is_port(after)
+    if bytes.starts_with(b"[") {
+        return is_bracketed_host(bytes);
+    }
+    let is_part = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'A'..=b'Z' | b'-' | b'.' | b'_' | b'~');
+    let end = bytes.iter().position(|byte| !is_part(*byte));
+    let (name, after) = bytes.split_at(end.unwrap_or(bytes.len()));
+    !name.is_empty() && is_port(after)
+}
+
+/// The same with an IPv6 address.
+fn is_bracketed_host(bytes: &[u8]) -> bool {
+    let text = std::str::from_utf8(bytes).ok();
+    let rest = text.and_then(|text| text.strip_prefix('[')?.split_once(']'));
+    rest.is_some_and(|(address, after)| {
+        address.parse::<Ipv6Addr>().is_ok() && is_port(after.as_bytes())
+    })
 }
 
 /// Nothing, or a colon and a port, which may be empty (RFC 3986 §3.2.3).
-fn is_port(text: &str) -> bool {
-    match text.strip_prefix(':') {
-        None => text.is_empty(),
-        Some(digits) => {
-            digits.bytes().all(|byte| byte.is_ascii_digit())
-                && (digits.is_empty() || digits.parse::<u16>().is_ok())
+fn is_port(bytes: &[u8]) -> bool {
+    let value = |number: u32, digit: &u8| 10 * number + u32::from(digit - b'0');
+    match bytes {
+        [] => true,
+        [b':', digits @ ..] => {
+            let is_number =
+                digits.len() <= MAX_PORT_DIGITS && digits.iter().all(u8::is_ascii_digit);
+            is_number && digits.iter().fold(0, value) <= u32::from(u16::MAX)
         }
+        _ => false,
     }
 }
 
@@ -238,9 +251,18 @@ fn origin_form<B>(request: &Request<B>) -> Result<Option<Uri>, Refusal> {
 mod tests {
     use super::*;
 
+    fn let_in<B: HttpBody>(
+        request: Request<B>,
+        standing: Standing,
+        max_body: Option<u64>,
+    ) -> Result<Request<B>, Refusal> {
+        let seen = Seen::of(request.headers());
+        admit(request, seen, standing, max_body)
+    }
+
     fn refusal(request: hyper::http::request::Builder) -> Option<&'static str> {
         let request = request.body(String::new()).expect("a request");
-        admit(request, Standing::Plain, Some(3))
+        let_in(request, Standing::Plain, Some(3))
             .err()
             .map(|refusal| refusal.why)
     }
@@ -278,13 +300,13 @@ mod tests {
             .header("host", "b.example")
             .body(String::new())
             .expect("a request");
-        let admitted = admit(request, Standing::Plain, None).expect("admitted");
+        let admitted = let_in(request, Standing::Plain, None).expect("admitted");
         assert_eq!(admitted.uri(), "/x?y=1");
         let bare = Request::get("http://a.example?y=1")
             .header("host", "a")
             .body(String::new())
             .expect("a request");
-        let bare = admit(bare, Standing::Plain, None).expect("admitted");
+        let bare = let_in(bare, Standing::Plain, None).expect("admitted");
         assert_eq!(bare.uri(), "/?y=1");
         assert_eq!(admitted.headers()["host"], "a.example:81");
     }
@@ -326,7 +348,7 @@ mod tests {
             .header("cookie", "b=2; c=3")
             .body(String::new())
             .expect("a request");
-        let admitted = admit(request, Standing::Plain, None).expect("admitted");
+        let admitted = let_in(request, Standing::Plain, None).expect("admitted");
         let cookies: Vec<_> = admitted.headers().get_all("cookie").iter().collect();
         assert_eq!(cookies, ["a=1; b=2; c=3"]);
     }
@@ -336,7 +358,7 @@ mod tests {
         let admitted = |body: &str| {
             let request = Request::post("/").header("host", "a");
             let request = request.body(body.to_owned()).expect("a request");
-            admit(request, Standing::Plain, Some(3))
+            let_in(request, Standing::Plain, Some(3))
                 .map(drop)
                 .map_err(|refusal| refusal.status.as_u16())
         };

@@ -3,12 +3,13 @@
 use crate::body::Body;
 use crate::entry::Entry;
 use crate::freshness;
+use crate::head::Head;
+use crate::headers::Seen;
 use crate::outcome::Detail;
 use crate::part::Part;
 use crate::ranges::{self, Wanted};
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 
 /// What a 304 does not say: it has no content to describe (RFC 9110 §15.4.5).
@@ -21,7 +22,7 @@ const DESCRIBES_CONTENT: [HeaderName; 4] = [
 
 /// A kept answer as this client gets it: as the origin sent it, with its age; 304 where the client
 /// says that he has it; or the parts of it that he asks for. In that order: RFC 9110 §13.2.2.
-pub fn kept(entry: &Entry, age: u64, client: &Parts) -> Response<Body> {
+pub fn kept(entry: &Entry, age: u64, client: &Head) -> Response<Body> {
     let mut response = Response::new(Body::full(entry.body.clone()));
     *response.status_mut() = entry.status;
     *response.headers_mut() = entry.headers.clone();
@@ -29,15 +30,17 @@ pub fn kept(entry: &Entry, age: u64, client: &Parts) -> Response<Body> {
         .headers_mut()
         .insert(header::AGE, HeaderValue::from(age));
     let mut response = conditional(response, client);
-    if response.status() == StatusCode::OK && client.method == Method::GET {
-        cut(&mut response, &entry.body, &client.headers);
+    let parts = &client.parts;
+    let may_be_cut = client.seen.has(Seen::RANGE) && parts.method == Method::GET;
+    if may_be_cut && response.status() == StatusCode::OK {
+        cut(&mut response, &entry.body, &parts.headers);
     }
     response
 }
 
 /// What this client asks of a kept part, if that holds it: as [`kept`] cuts it from a whole.
-pub fn of_part(part: &Part, age: u64, client: &Parts) -> Option<Response<Body>> {
-    let (bytes, headers) = part.answer(&client.headers)?;
+pub fn of_part(part: &Part, age: u64, client: &Head) -> Option<Response<Body>> {
+    let (bytes, headers) = part.answer(&client.parts.headers)?;
     let mut whole = Response::new(Body::empty());
     *whole.headers_mut() = part.entry().headers.clone();
     whole.headers_mut().remove(header::CONTENT_RANGE);
@@ -54,11 +57,12 @@ pub fn of_part(part: &Part, age: u64, client: &Parts) -> Option<Response<Body>> 
 }
 
 /// Turns a 200 into a 304 where the client has it (RFC 9110 §13.1.2, §13.1.3).
-pub fn conditional(mut response: Response<Body>, client: &Parts) -> Response<Body> {
-    let is_read = [Method::GET, Method::HEAD].contains(&client.method);
-    if is_read
+pub fn conditional(mut response: Response<Body>, client: &Head) -> Response<Body> {
+    let parts = &client.parts;
+    if client.seen.has(Seen::CONDITION)
+        && [Method::GET, Method::HEAD].contains(&parts.method)
         && response.status() == StatusCode::OK
-        && freshness::not_modified(&client.headers, response.headers())
+        && freshness::not_modified(&parts.headers, response.headers())
     {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.body_mut() = Body::empty();

@@ -21,6 +21,7 @@ mod purge;
 
 use crate::body::{self, Body, Read};
 use crate::client::Client;
+use crate::headers::Seen;
 use crate::live::Live;
 use crate::metrics;
 use crate::outcome::Detail;
@@ -119,7 +120,9 @@ impl Door {
     /// it from a page of another site: there is no CORS here.
     pub async fn answer(&self, client: Client, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path().to_owned();
-        let answer = match refuse::admit(request, client.standing, Some(MAX_REQUEST as u64)) {
+        let seen = Seen::of(request.headers());
+        let admitted = refuse::admit(request, seen, client.standing, Some(MAX_REQUEST as u64));
+        let answer = match admitted {
             Ok(request) => self.route(client.peer, request).await,
             Err(refusal) => Err(refusal.into()),
         };

@@ -39,7 +39,7 @@ pub(super) struct Fetched {
     pub(super) response: Response<Body>,
     /// The entry that the origin says still holds. The response is made of it and of what was said.
     pub(super) validated: Option<Arc<Entry>>,
-    pub(super) key: CacheKey,
+    pub(super) key: Arc<CacheKey>,
     pub(super) terms: Result<Terms, Detail>,
     pub(super) groups: Groups,
     pub(super) times: Times,
@@ -184,7 +184,7 @@ impl Fill {
         };
         let learnt = &self.live.vary[self.rule().index];
         let (vary, grew) = learnt
-            .learn(&self.asked.place, &names)
+            .learn(self.asked.place(), &names)
             .map_err(|_| Detail::VaryStar)?;
         self.vary = vary;
         if grew && matches!(self.snapshot, Snapshot::Known(_)) {

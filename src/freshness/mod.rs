@@ -96,6 +96,16 @@ pub fn judge_entry(
     }
 }
 
+/// Judges an entry whose nodes are known to have the versions that it was kept under. Without any node it
+/// could never be dropped, so it is not served either.
+pub fn judge_present(entry: &Entry, binding: &Digest, now_ms: u64) -> Served {
+    match () {
+        () if entry.binding != *binding => Served::Gone(Gone::Binding),
+        () if entry.versions.is_empty() => Served::Gone(Gone::Dropped),
+        () => by_time(entry, now_ms),
+    }
+}
+
 /// What is softly dropped has been stale since then, or longer if its time was over before.
 fn softened(entry: &Entry, served: Served, softened_ms: u64) -> Served {
     let (by_ms, age_s) = match served {

@@ -76,7 +76,7 @@ impl Held {
             value: &|_| None,
         };
         self.shown(table, method, |inputs| {
-            render(rule, inputs).key(&table.namespace, rule, variant)
+            render(rule, inputs).key(&table.namespace, rule, &variant)
         })
     }
 }

@@ -24,7 +24,7 @@ impl Exchange {
         }
         let (verdict, age) = told(*served);
         Some(Answer {
-            response: reply::of_part(part, age, &self.head.parts)?,
+            response: reply::of_part(part, age, &self.head)?,
             verdict,
             rule: Some(asked.rule.clone()),
         })

@@ -266,9 +266,10 @@ impl Exchange {
     }
 
     fn hit(&self, asked: &Asked, kept: &Kept) -> Answer {
+        asked.remember_target();
         let (verdict, age) = told(kept.served);
         Answer {
-            response: reply::kept(&kept.entry, age, &self.head.parts),
+            response: reply::kept(&kept.entry, age, &self.head),
             verdict,
             rule: Some(asked.rule.clone()),
         }
@@ -305,7 +306,7 @@ impl Exchange {
                 _,
             ) => {
                 let response = match not_kept {
-                    None => reply::conditional(response, &self.head.parts),
+                    None => reply::conditional(response, &self.head),
                     Some(_) => response,
                 };
                 let verdict = Verdict {
@@ -321,7 +322,7 @@ impl Exchange {
                 }
             }
             (Ok(Ok(Filled::Revalidated(entry))), _) => {
-                let response = reply::kept(&entry, entry.initial_age.into(), &self.head.parts);
+                let response = reply::kept(&entry, entry.initial_age.into(), &self.head);
                 let verdict = Verdict {
                     forwarded,
                     ..Verdict::because(Outcome::Revalidated, Detail::Revalidated)
@@ -374,13 +375,13 @@ impl Exchange {
     /// Hands out another's answer, if it turned out to be for this request's variant too.
     fn collapsed(&self, asked: &Arc<Asked>, entry: &Entry) -> Waited {
         let rule = &asked.rule;
-        let vary = self.live.vary[rule.index].known(&asked.place);
+        let vary = self.live.vary[rule.index].known(asked.place());
         let key = asked.key(&vary.names);
         if key.binding != entry.binding {
             return Waited::Again;
         }
         self.live.counts(Some(rule)).collapsed();
-        let response = reply::kept(entry, entry.initial_age.into(), &self.head.parts);
+        let response = reply::kept(entry, entry.initial_age.into(), &self.head);
         let verdict = Verdict::plain(Outcome::Collapsed);
         Waited::Answered(Box::new(Answer {
             response,

@@ -187,6 +187,7 @@ where
     B::Error: std::error::Error + Send + Sync,
 {
     let limits = service.manners.limits;
+    service.exchanges.time_ends();
     let mut builder = http2::Builder::new(Streams {
         patience: limits.idle_timeout,
         metrics: service.manners.metrics.clone(),

@@ -14,6 +14,8 @@ pub(super) struct Exchanges {
     opened: Instant,
     begun: AtomicUsize,
     ended: AtomicUsize,
+    /// Whether it matters when they end.
+    is_timed: AtomicBool,
     /// When the last one ended, milliseconds after `opened`.
     last_end: AtomicU64,
     /// Of how many requests something is still being carried out, whether or not anybody waits for it.
@@ -34,6 +36,7 @@ impl Exchanges {
             opened: Instant::now(),
             begun: AtomicUsize::new(0),
             ended: AtomicUsize::new(0),
+            is_timed: AtomicBool::new(false),
             last_end: AtomicU64::new(0),
             unfinished: AtomicUsize::new(0),
             receiving: AtomicUsize::new(0),
@@ -92,7 +95,12 @@ impl Exchanges {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Completes when nothing has been under way for so long, from now on.
+    /// When they end will be asked for: see [`Exchanges::idle_for`].
+    pub(super) fn time_ends(&self) {
+        self.is_timed.store(true, Relaxed); // by the task that carries them out
+    }
+
+    /// Completes when nothing has been under way for so long, from now on. Their ends are timed.
     pub(super) async fn idle_for(&self, patience: Duration) {
         let begun = Instant::now();
         loop {
@@ -160,8 +168,10 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let since = self.exchanges.opened.elapsed().as_millis() as u64;
-        self.exchanges.last_end.store(since, Relaxed);
+        if self.exchanges.is_timed.load(Relaxed) {
+            let since = self.exchanges.opened.elapsed().as_millis() as u64;
+            self.exchanges.last_end.store(since, Relaxed);
+        }
         self.exchanges.ended.fetch_add(1, Relaxed);
         if let Some(waker) = self.exchanges.waiting().take() {
             waker.wake();

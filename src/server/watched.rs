@@ -9,6 +9,7 @@ use super::parting::{self, Parting};
 use crate::metrics::Metrics;
 use crate::refuse::{Heads, Oversized, Place};
 use crate::rules::settings::ClientLimits;
+use arrayvec::ArrayVec;
 use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -21,15 +22,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// cheaper than one of several pieces by more than the copy costs.
 const SMALL: usize = 4096;
 
-/// All the pieces in one, where they fit.
-fn gathered<'b>(slices: &[IoSlice<'_>], room: &'b mut [u8; SMALL]) -> Option<&'b [u8]> {
-    let mut length = 0;
-    for slice in slices {
-        let end = length + slice.len();
-        room.get_mut(length..end)?.copy_from_slice(slice);
-        length = end;
-    }
-    Some(&room[..length])
+/// Whether all the pieces fit into one.
+fn gather(slices: &[IoSlice<'_>], whole: &mut ArrayVec<u8, SMALL>) -> bool {
+    let mut slices = slices.iter();
+    slices.all(|slice| whole.try_extend_from_slice(slice).is_ok())
 }
 
 /// A connection that knows how far its messages have come.
@@ -311,10 +307,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_interims_before_bytes(cx))?;
-        let mut small = [0; SMALL];
-        let outcome = match gathered(slices, &mut small) {
-            Some(bytes) => Pin::new(&mut self.stream).poll_write(cx, bytes),
-            None => Pin::new(&mut self.stream).poll_write_vectored(cx, slices),
+        let mut whole = ArrayVec::new();
+        let outcome = match gather(slices, &mut whole) {
+            true => Pin::new(&mut self.stream).poll_write(cx, &whole),
+            false => Pin::new(&mut self.stream).poll_write_vectored(cx, slices),
         };
         self.written(outcome, cx)
     }

@@ -10,6 +10,7 @@ use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
 use bytes::Bytes;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -17,9 +18,27 @@ use tokio::time::Instant;
 /// What a node or marker costs beside its bytes: what counts their handles.
 const SMALL_OVERHEAD: usize = 32;
 
+/// An entry, and in what era its versions were last seen to be the present ones.
+struct Kept {
+    entry: Arc<Entry>,
+    present_in: AtomicU64,
+}
+
+/// Before anything was seen.
+const NO_ERA: u64 = u64::MAX;
+
+impl Kept {
+    fn new(entry: Arc<Entry>) -> Arc<Kept> {
+        Arc::new(Kept {
+            entry,
+            present_in: AtomicU64::new(NO_ERA),
+        })
+    }
+}
+
 #[derive(Clone)]
 enum Value {
-    Entry(Arc<Entry>),
+    Entry(Arc<Kept>),
     /// Token and moments, or token and layouts, as in Redis: a reload leaves two layouts in one process.
     Node(Bytes),
     Marker(Bytes),
@@ -34,7 +53,7 @@ struct Item {
 impl Held for Item {
     fn weight(&self) -> usize {
         match &self.value {
-            Value::Entry(entry) => entry.weight(),
+            Value::Entry(kept) => SMALL_OVERHEAD + size_of::<Kept>() + kept.entry.weight(),
             Value::Node(bytes) | Value::Marker(bytes) => SMALL_OVERHEAD + bytes.len(),
         }
     }
@@ -47,6 +66,9 @@ impl Held for Item {
 /// Entries, nodes and markers by key.
 pub struct Memory {
     items: Tier<Item>,
+    /// Raised when something was dropped, before whoever dropped it is told so: what was present is, while
+    /// this stands.
+    era: AtomicU64,
     /// Held while absent nodes are created, so that two snapshots agree on them.
     creating: Mutex<()>,
     node_ttl: NodeTtl,
@@ -62,6 +84,7 @@ impl Memory {
     pub fn new(max: usize, node_ttl: Duration, clock: Clock, metrics: Arc<Metrics>) -> Memory {
         Memory {
             items: Tier::new(max, metrics),
+            era: AtomicU64::new(0),
             creating: Mutex::new(()),
             node_ttl: NodeTtl::new(node_ttl),
             flags: Mutex::default(),
@@ -109,7 +132,7 @@ impl Memory {
     pub fn look(&self, sought: Sought, root: &Root) -> Look {
         let now = self.clock.reading();
         let entry = match self.get(sought.entry, &now) {
-            Some(Value::Entry(entry)) => Some(entry),
+            Some(Value::Entry(kept)) => Some(kept.entry.clone()),
             _ => None,
         };
         let marker = match sought.marker.and_then(|key| self.get(key, &now)) {
@@ -144,6 +167,23 @@ impl Memory {
         }
     }
 
+    /// See [`super::Store::at_once`]. The nodes are looked up once in an era.
+    pub fn at_once(&self, sought: &Sought, root: &Root, now: &Reading) -> Option<Arc<Entry>> {
+        let era = self.era.load(SeqCst); // before anything is looked at
+        let Some(Value::Entry(kept)) = self.get(sought.entry, now) else {
+            return None;
+        };
+        if kept.present_in.load(SeqCst) != era {
+            let nodes = sought.nodes_of(Some(&kept.entry), |name| name);
+            let versions = nodes.iter().map(|node| self.version(node, root, now));
+            if !local::matches(&kept.entry, &versions.collect::<Vec<_>>()) {
+                return None;
+            }
+            kept.present_in.store(era, SeqCst);
+        }
+        Some(kept.entry.clone())
+    }
+
     /// An entry was found to be dropped for good: it lingers for those who ask while another is fetched,
     /// and ends then.
     fn end_soon(&self, key: &str, dropped: &Arc<Entry>, now: &Reading) {
@@ -151,10 +191,10 @@ impl Memory {
             return; // at the end of the clock
         };
         let item = self.items.get(key).filter(|item| item.until > until);
-        if let Some(Value::Entry(entry)) = item.map(|item| item.value)
-            && Arc::ptr_eq(&entry, dropped)
+        if let Some(Value::Entry(kept)) = item.map(|item| item.value)
+            && Arc::ptr_eq(&kept.entry, dropped)
         {
-            let value = Value::Entry(entry);
+            let value = Value::Entry(kept);
             self.items.replace(key, Item { value, until });
         }
     }
@@ -202,7 +242,7 @@ impl Memory {
     /// See [`super::Store::keep`].
     pub fn keep(&self, key: &str, entry: Arc<Entry>) {
         let ttl = entry.lifetime();
-        self.put(key, Value::Entry(entry), ttl);
+        self.put(key, Value::Entry(Kept::new(entry)), ttl);
     }
 
     /// See [`super::Store::put_marker`].
@@ -217,16 +257,16 @@ impl Memory {
         let now = self.clock.reading();
         bump.hard.iter().for_each(|node| self.items.remove(node));
         bump.soft.iter().for_each(|node| self.soften(node, &now));
-        match self
-            .node(root.name(), &now)
-            .is_some_and(|value| root.is_shared(&value))
-        {
+        let register = self.node(root.name(), &now);
+        let bumped = match register.is_some_and(|value| root.is_shared(&value)) {
             true => {
                 self.items.remove(root.name());
                 Bumped::Everything
             }
             false => Bumped::Done,
-        }
+        };
+        self.era.fetch_add(1, SeqCst);
+        bumped
     }
 
     fn soften(&self, name: &str, now: &Reading) {

@@ -35,7 +35,7 @@ pub use owed::MAX_OWED;
 pub(crate) use redis::simulated;
 pub use root::{MAX_LAYOUTS, Root};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Reading};
 use crate::entry::{Entry, Version};
 use crate::key;
 use crate::metrics::Metrics;
@@ -303,20 +303,21 @@ impl Store {
         }
     }
 
-    /// What a look would find, as far as this process knows it without asking or waiting for anybody.
-    pub fn at_once(&self, sought: Sought<'_>) -> Option<Look> {
+    /// The entry, if this process knows without asking or waiting for anybody that nothing has dropped it,
+    /// and no marker is sought. `now` is the present.
+    pub fn at_once(&self, sought: Sought<'_>, now: &Reading) -> Option<Arc<Entry>> {
         match &self.0.place {
-            Place::Memory(memory) => Some(memory.look(sought, &self.1)),
-            Place::Redis(_) if sought.local_ttl.is_zero() || sought.marker.is_some() => None,
+            _ if sought.marker.is_some() => None,
+            Place::Memory(memory) => memory.at_once(&sought, &self.1, now),
+            Place::Redis(_) if sought.local_ttl.is_zero() => None,
             Place::Redis(shared) => {
                 let names = &self.0.names;
-                let any_group = sought.any_group.map(|node| names.one(node).into_owned());
-                shared.at_once(&Sought {
-                    any_group: any_group.as_ref(),
+                let hidden = Sought {
                     entry: &names.one(sought.entry),
                     nodes: &names.all(sought.nodes),
                     ..sought
-                })
+                };
+                shared.at_once(&hidden, now)
             }
         }
     }

@@ -119,11 +119,10 @@ impl Shared {
     }
 
     /// See [`crate::store::Store::at_once`].
-    pub fn at_once(&self, sought: &Sought<'_>) -> Option<Look> {
+    pub fn at_once(&self, sought: &Sought<'_>, now: &Reading) -> Option<Arc<Entry>> {
         self.breaker.connection().ok()?; // while nothing may be believed, this is not either
-        let now = self.clock.reading();
-        let local = self.local.get(sought.entry, &now);
-        self.remembered(sought, local.as_ref(), &now)
+        let entry = self.local.get(sought.entry, now)?;
+        self.is_vouched_for(sought, &entry, now).then_some(entry)
     }
 
     /// The nodes of an entry, by the names that they have in Redis.
@@ -143,13 +142,19 @@ impl Shared {
     ) -> Option<Look> {
         let within = sought.local_ttl;
         let entry = local.filter(|_| sought.marker.is_none() && !within.is_zero())?;
-        let nodes = self.nodes_of(sought, Some(entry));
         let any_group = match sought.any_group {
             Some(node) => Some(self.known.version(node, within, now)?),
             None => None,
         };
-        let vouched = self.known.vouches(&nodes, &entry.versions, within, now);
-        vouched.then(|| Look::remembered(entry, any_group))
+        let is_vouched_for = self.is_vouched_for(sought, entry, now);
+        is_vouched_for.then(|| Look::remembered(entry, any_group))
+    }
+
+    /// Whether the versions of its nodes are known to be the present ones.
+    fn is_vouched_for(&self, sought: &Sought<'_>, entry: &Entry, now: &Reading) -> bool {
+        let nodes = self.nodes_of(sought, Some(entry));
+        self.known
+            .vouches(&nodes, &entry.versions, sought.local_ttl, now)
     }
 
     /// The look with the entry that is in Redis, and the versions of its groups, where the local one is
