@@ -464,3 +464,33 @@ async fn a_credential_that_a_trusted_proxy_puts_among_the_forwarding_headers_is_
     assert_eq!(sidecar.get_with("/own", &one).await.outcome(), "hit");
     assert_eq!(sidecar.get_with("/own", &other).await.outcome(), "miss");
 }
+
+#[tokio::test]
+async fn what_is_remembered_of_a_target_lets_in_nothing_that_its_rule_does_not() {
+    let origin = echo().await;
+    let rule = "[[cache]]\nname = \"r\"\nmatch = \"GET /x/{id}\"\nkey = \"x:{id}\"\nttl = \"5m\"\nquery = []\n";
+    let sidecar = Sidecar::start(&origin, "memory:", rule).await;
+    let target = "/x/1?a=1";
+    filled(&sidecar, target, &[]).await;
+    for method in ["GET", "HEAD"] {
+        let got = sidecar.ask(method, target, &[], "").await;
+        assert_eq!(got.outcome(), "hit", "{method}");
+    }
+    for (header, body, detail) in [
+        (("authorization", "Bearer x"), "", "credential"),
+        (("x-http-method-override", "HEAD"), "", "unkeyed-header"),
+        (("x-original-url", "/y"), "", "unkeyed-header"),
+        (("if-match", "\"x\""), "", "unkeyed-header"),
+        (("host", "b.example"), "", "host"),
+        (("accept", "*/*"), "body", "unkeyed-body"),
+    ] {
+        let got = sidecar.ask("GET", target, &[header], body).await;
+        assert_eq!(got.detail(), Some(detail), "{header:?} {body}");
+    }
+    let before = origin.count();
+    assert_eq!(
+        sidecar.ask("POST", target, &[], "").await.outcome(),
+        "write"
+    );
+    assert_eq!(origin.count(), before + 1);
+}
