@@ -6,6 +6,7 @@ declare -A label=(
   [constant]="bare hyper, constant answer"
   [map]="hyper and a look-up in a map"
   [get]="hyper and one GET from Redis"
+  [get_by_two]="hyper and one GET, two connections to Redis"
   [proxy]="hyper as plain proxy"
   [sidecache_memory]="**sidecache**, \`memory:\`"
   [sidecache_local_ttl]="**sidecache**, Redis with \`local_ttl\`"
@@ -45,6 +46,9 @@ run() {
 run_constant() { reference constant; }
 run_map() { reference map; }
 run_get() { reference get "${port[redis]}"; }
+run_get_by_two() {
+  start "$1" "$server_core" "$REFERENCE_BIN" get "${port[$1]}" "${port[redis]}" --connections 2
+}
 run_proxy() { reference proxy "${port[origin]}"; }
 reference() { start "$1" "$server_core" "$REFERENCE_BIN" "$1" "${port[$1]}" "${@:2}"; }
 

@@ -41,7 +41,8 @@ row_memory() {
 }
 
 row_redis() {
-  compare "Hit from Redis, versions asked for each" hit /item/1 get sidecache_redis nginx_srcache
+  compare "Hit from Redis, versions asked for each" hit /item/1 \
+    get get_by_two sidecache_redis nginx_srcache
   wanted "at most 1.25 × hyper and one GET, and at most 0.65 × srcache"
 }
 

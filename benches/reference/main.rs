@@ -9,7 +9,7 @@ mod origin; // what is cached and proxied
 
 use bytes::Bytes;
 use clap::Parser;
-use fred::prelude::{Client, ClientLike, KeysInterface};
+use fred::prelude::{ClientLike, KeysInterface};
 use fred::types::Builder;
 use fred::types::config::Config;
 use http_body_util::Full;
@@ -58,7 +58,13 @@ enum Mode {
     /// Looks the path up in a map: `/item/0` and so on are in it
     Map { port: u16 },
     /// Asks Redis for the answer by one GET
-    Get { port: u16, redis: u16 },
+    Get {
+        port: u16,
+        redis: u16,
+        /// To Redis, taken in turn
+        #[arg(long, default_value_t = 1)]
+        connections: usize,
+    },
     /// Passes everything on to an origin, each client's connection to one of its own
     Proxy { port: u16, origin: u16 },
     /// The origin: see `origin.rs`
@@ -85,7 +91,11 @@ async fn run(mode: Mode) -> Result<()> {
     match mode {
         Mode::Constant { port } => serve(port, |_| async { Ok(json(ANSWER)) }).await,
         Mode::Map { port } => map(port).await,
-        Mode::Get { port, redis } => get(port, redis).await,
+        Mode::Get {
+            port,
+            redis,
+            connections,
+        } => get(port, redis, connections).await,
         Mode::Proxy { port, origin } => proxy(port, origin).await,
         Mode::Origin { port } => origin::run(port).await,
         Mode::Load(_) => unreachable!("it was run before there was a runtime"),
@@ -103,9 +113,9 @@ async fn map(port: u16) -> Result<()> {
     .await
 }
 
-async fn get(port: u16, redis: u16) -> Result<()> {
+async fn get(port: u16, redis: u16, connections: usize) -> Result<()> {
     let config = Config::from_url(&format!("redis://127.0.0.1:{redis}"))?;
-    let redis: Client = Builder::from_config(config).build()?;
+    let redis = Builder::from_config(config).build_pool(connections)?;
     redis.init().await?;
     let _: () = redis.set(KEY, ANSWER, None, None, false).await?;
     serve(port, move |_| {

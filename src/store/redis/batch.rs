@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::SetOnce;
 use tokio::task::yield_now;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Most looks in one command.
@@ -47,6 +47,16 @@ struct Batch {
     reply: Arc<SetOnce<Reply>>,
 }
 
+impl Drop for Batch {
+    /// Nobody waits for what was given up unsent or unanswered.
+    fn drop(&mut self) {
+        let _ = self.reply.set(Reply {
+            values: Err(Fault::new(Kind::Timeout, "the command was given up")),
+            looks: self.looks,
+        });
+    }
+}
+
 /// What came of a command.
 struct Reply {
     values: Result<Vec<Option<Bytes>>, Fault>,
@@ -62,6 +72,11 @@ pub struct Told {
 }
 
 impl Told {
+    /// Whether the command was for it alone.
+    fn was_alone(&self) -> bool {
+        self.reply.get().is_some_and(|reply| reply.looks == 1)
+    }
+
     /// The values of its keys, in their order. One that is kept is to be copied: it keeps the whole
     /// buffer alive that it was read into.
     pub fn values(&self) -> impl Iterator<Item = Option<&Bytes>> {
@@ -132,12 +147,9 @@ impl Connection {
             return Box::pin(self.alone(keys, by)).await;
         }
         let told = self.joined(keys.clone());
-        let Ok(reply) = timeout_at(by, told.reply.wait()).await else {
-            return Err(Fault::new(Kind::Timeout, "no answer in time"));
-        };
-        match &reply.values {
+        match &told.reply.wait().await.values {
             Ok(_) => Ok(told),
-            Err(fault) if reply.looks == 1 || fault.is_silence() => Err(fault.clone()),
+            Err(fault) if told.was_alone() || fault.is_silence() => Err(fault.clone()),
             Err(_) => Box::pin(self.alone(keys, by)).await,
         }
     }
@@ -171,8 +183,11 @@ impl Connection {
         told
     }
 
-    async fn send(&self, batch: Batch) {
-        let values = self.mget(batch.keys.into_bytes(), self.deadline()).await;
+    /// Every look of the batch has its answer when this ends, which it does in the time that a command
+    /// has: none needs a timer of its own.
+    async fn send(&self, mut batch: Batch) {
+        let keys = std::mem::take(&mut batch.keys);
+        let values = self.mget(keys.into_bytes(), self.deadline()).await;
         match &values {
             Ok(values) => self.batches.learn(values),
             Err(_) => self.batches.limit.store(1, Relaxed),
@@ -187,7 +202,7 @@ impl Connection {
         by: Instant,
     ) -> Result<Told, Fault> {
         let mut own = Keys::default();
-        let places = keys.map(|key| own.place(key)).collect();
+        let places = keys.map(|key| own.add(key.as_bytes())).collect();
         let values = Ok(self.mget(own.into_bytes(), by).await?);
         let reply = Arc::new(SetOnce::new_with(Some(Reply { values, looks: 1 })));
         Ok(Told { reply, places })
@@ -206,6 +221,14 @@ struct Keys {
 }
 
 impl Keys {
+    /// The place of a key behind all others, be it there or not.
+    fn add(&mut self, key: &[u8]) -> u32 {
+        let place = self.ends.len() as u32; // no command has as many keys as would not fit
+        self.text.extend_from_slice(key);
+        self.ends.push(self.text.len());
+        place
+    }
+
     /// The place of a key.
     fn place(&mut self, key: &str) -> u32 {
         let Keys { text, ends, places } = self;
@@ -219,11 +242,9 @@ impl Keys {
         if let Some(place) = places.find(digest, |place| at(*place) == key) {
             return *place;
         }
-        let place = ends.len() as u32; // no command has as many keys as would not fit
+        let place = ends.len() as u32;
         places.insert_unique(digest, place, |place| xxh3_64(at(*place)));
-        text.extend_from_slice(key);
-        ends.push(text.len());
-        place
+        self.add(key)
     }
 
     fn into_bytes(self) -> Vec<Bytes> {
