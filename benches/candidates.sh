@@ -93,13 +93,20 @@ max = "$3"
 url = "$2"
 timeout = "5s"
 $(for name in item slow varied; do cached "$name" "$4"; done)
+[[cache]]
+name = "sized"
+match = "GET /sized/{bytes}/{id}"
+key = "sized:{bytes}:{id}"
+query = []
+ttl = "1h"
+public = true
 [[invalidate]]
 name = "items-changed"
 on   = ["POST /items"]
 drop = ["item:*"]
 TOML
 }
-RULES=3 # of them
+RULES=4 # of them
 
 # cached NAME LOCAL_TTL: a rule for what is below /NAME/.
 cached() {

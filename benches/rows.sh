@@ -149,17 +149,23 @@ peak() { resident "$1" VmHWM; }
 resident() { awk -v what="$2:" '$1 == what { print $2 }' "/proc/${pid[$1]}/status"; }
 
 row_tier() {
-  local name base
+  local name bytes base evictions
   title "The local tier filled to its \`max\` of 64 MiB, and churned"
-  echo "| store | resident at first, MiB | full, MiB | bound, MiB |"
-  echo "| --- | --: | --: | --: |"
+  echo "| store | answers of | resident at first, MiB | full, MiB | bound, MiB |"
+  echo "| --- | --: | --: | --: | --: |"
   for name in sidecache_memory sidecache_local; do
-    run "$name"
-    base=$(resident "$name" VmRSS)
-    until [ "$(metric "$name" local_evictions_total)" -gt 10000 ]; do load "$name" miss /item 4 >/dev/null; done
-    awk -v name="${label[$name]}" -v base="$base" -v full="$(resident "$name" VmRSS)" \
-      'BEGIN { printf "| %s | %.1f | %.1f | %.1f |\n", name, base / 1024, full / 1024, 64 * 1.3 + base / 1024 }'
-    stop "$name"
+    for bytes in 200 2000 20000 200000 1000000; do
+      run "$name"
+      base=$(resident "$name" VmRSS)
+      evictions=$((1 << 30 > 10000 * bytes ? 10000 : (1 << 30) / bytes)) # a gigabyte of large ones
+      until [ "$(metric "$name" local_evictions_total)" -gt "$evictions" ]; do
+        load "$name" miss "/sized/$bytes" 2 >/dev/null
+      done
+      awk -v name="${label[$name]}" -v bytes="$bytes" -v base="$base" -v full="$(resident "$name" VmRSS)" \
+        'BEGIN { printf "| %s | %d bytes | %.1f | %.1f | %.1f |\n", name, bytes, base / 1024, full / 1024, 64 * 1.3 + base / 1024 }'
+      stop "$name"
+      redis flushall >/dev/null
+    done
   done
   wanted "at most 1.3 times \`max\` and what is resident without it"
 }

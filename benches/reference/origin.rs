@@ -3,7 +3,7 @@
 //! | request | answer |
 //! | --- | --- |
 //! | `GET /count` | how many other requests there were |
-//! | `GET /large/BYTES` | so many bytes, streamed |
+//! | `GET /large/BYTES`, `GET /sized/BYTES/…` | so many bytes, streamed |
 //! | `GET /slow/…` | 2 KB after 300 ms |
 //! | `GET /varied/…` | 2 KB at once that vary by `Accept-Language` |
 //! | any other `GET` | 2 KB of JSON at once, with `ETag` and `Cache-Control` |
@@ -49,7 +49,9 @@ async fn respond(
     if *request.method() != Method::GET {
         return Ok(text(length(request.into_body()).await?.to_string()));
     }
-    if let Some(bytes) = path.strip_prefix("/large/") {
+    let sized = path.strip_prefix("/sized/");
+    let sized = sized.and_then(|rest| Some(rest.split_once('/')?.0));
+    if let Some(bytes) = path.strip_prefix("/large/").or(sized) {
         let left = bytes.parse()?;
         return Ok(Response::new(Either::Right(Large { left })));
     }

@@ -179,15 +179,43 @@ pub fn render(file_name: &str, text: &str, problems: &[Problem], color: bool) ->
         Renderer::plain()
     };
     let masked = mask(text);
+    let lines = Lines::of(&masked);
     let mut out = String::new();
     for problem in problems {
-        out.push_str(&renderer.render(&report(file_name, &masked, problem)));
+        out.push_str(&renderer.render(&report(file_name, &lines, problem)));
         out.push_str("\n\n");
     }
     out
 }
 
-fn report<'a>(file_name: &'a str, text: &'a str, problem: &'a Problem) -> Vec<Group<'a>> {
+/// A text by lines: each problem is shown with its own, and looks at no others.
+struct Lines<'a> {
+    text: &'a str,
+    /// Where each begins.
+    begins: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Lines<'a> {
+        let behind = text.match_indices('\n').map(|(at, _)| at + 1);
+        let begins = [0].into_iter().chain(behind).collect();
+        Lines { text, begins }
+    }
+
+    /// The line of a place in the text, its number from 1, and where it begins.
+    fn at(&self, place: usize) -> (&'a str, usize, usize) {
+        let number = self.begins.partition_point(|begin| *begin <= place);
+        let begin = self.begins[number - 1];
+        let end = self.begins.get(number).copied();
+        (
+            &self.text[begin..end.unwrap_or(self.text.len())],
+            number,
+            begin,
+        )
+    }
+}
+
+fn report<'a>(file_name: &'a str, lines: &Lines<'a>, problem: &'a Problem) -> Vec<Group<'a>> {
     let level = match problem.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -195,8 +223,12 @@ fn report<'a>(file_name: &'a str, text: &'a str, problem: &'a Problem) -> Vec<Gr
     let mut group = Group::with_title(level.primary_title(problem.message.as_str()));
     if let Some(span) = &problem.span {
         let label = Some(problem.label.as_str()).filter(|label| !label.is_empty());
-        let mark = AnnotationKind::Primary.span(clamp(text, span)).label(label);
-        group = group.element(Snippet::source(text).path(file_name).annotation(mark));
+        let span = clamp(lines.text, span);
+        let (line, number, begin) = lines.at(span.start);
+        let within = span.start - begin..span.end - begin;
+        let mark = AnnotationKind::Primary.span(within).label(label);
+        let snippet = Snippet::source(line).line_start(number).path(file_name);
+        group = group.element(snippet.annotation(mark));
     }
     if !problem.help.is_empty() {
         group = group.element(Level::HELP.message(problem.help.as_str()));

@@ -6,6 +6,7 @@ use crate::rules::problem::{Fault, Problem, nearest};
 use crate::rules::table::{Route, Shaping};
 use crate::rules::template::Source;
 use hyper::Method;
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// Each key against the routes and lists of its rule; the keys against each other.
@@ -155,12 +156,11 @@ fn bodies(draft: &Draft, problems: &mut Vec<Problem>) {
 /// Two rules that could write the same key would keep forgetting each other's answers.
 fn collisions(file: &File, problems: &mut Vec<Problem>) {
     let judged = |draft: &&Draft| draft.served() && draft.template().is_some();
-    let drafts: Vec<&Draft> = file.caches.iter().filter(judged).collect();
-    for (at, later) in drafts.iter().enumerate() {
-        let Some(earlier) = drafts[..at]
-            .iter()
-            .find(|earlier| earlier.rule.key.can_name(&later.rule.key))
-        else {
+    let mut before = Keys::default();
+    for later in file.caches.iter().filter(judged) {
+        let earlier = before.first_named(later);
+        before.push(later);
+        let Some(earlier) = earlier else {
             continue;
         };
         let message = format!(
@@ -171,5 +171,44 @@ fn collisions(file: &File, problems: &mut Vec<Problem>) {
         let whole = Fault::new(0..later.key.value.len(), message, "the same key", help);
         let span = later.key.part(&whole.range);
         problems.push(Problem::error(span, whole.message, whole.label, whole.help));
+    }
+}
+
+/// Rules by the literal that their keys begin with, if they do with one: only those with the same, or with
+/// none, can name the same key, so thousands of rules need not all be held against each other.
+#[derive(Default)]
+struct Keys<'f> {
+    all: Vec<&'f Draft>,
+    by_literal: HashMap<&'f str, Vec<usize>>,
+    without: Vec<usize>,
+}
+
+impl<'f> Keys<'f> {
+    fn literal(draft: &'f Draft) -> Option<&'f str> {
+        draft.rule.key.segments.first()?.literal()
+    }
+
+    fn push(&mut self, draft: &'f Draft) {
+        match Keys::literal(draft) {
+            Some(literal) => self.by_literal.entry(literal).or_default(),
+            None => &mut self.without,
+        }
+        .push(self.all.len());
+        self.all.push(draft);
+    }
+
+    /// The first of them whose key can be that of another.
+    fn first_named(&self, other: &Draft) -> Option<&'f Draft> {
+        let named = |at: &&usize| self.all[**at].rule.key.can_name(&other.rule.key);
+        let Some(literal) = Keys::literal(other) else {
+            return self
+                .all
+                .iter()
+                .copied()
+                .find(|draft| draft.rule.key.can_name(&other.rule.key));
+        };
+        let alike = self.by_literal.get(literal).map_or(&[][..], Vec::as_slice);
+        let first = [alike, &self.without].map(|places| places.iter().find(named));
+        first.into_iter().flatten().min().map(|at| self.all[*at])
     }
 }
