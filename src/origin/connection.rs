@@ -2,7 +2,7 @@
 //! answer, drives it on. So an exchange wakes nobody but its client's task, and what its client does
 //! not read stays with the origin.
 
-use super::pool::{Pool, Slot};
+use super::pool::{Pool, Rope, Slot};
 use super::wire::{Stream, Traffic, Upload, Watched};
 use crate::body::Feed;
 use hyper::body::Incoming;
@@ -14,6 +14,8 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use tokio::sync::Notify;
+use tokio::task::unconstrained;
 use tokio::time::{Duration, Instant, Sleep, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -45,6 +47,8 @@ pub(super) struct Connection {
     timer: Option<Pin<Box<Sleep>>>,
     /// Where it goes when its exchange is over; nowhere, where it is not to be used again.
     home: Option<Arc<Pool>>,
+    /// By which it is heard there.
+    rope: Option<Rope>,
 }
 
 impl Connection {
@@ -66,6 +70,7 @@ impl Connection {
             attendant: None,
             timer: None,
             home: None,
+            rope: None,
         }))
     }
 
@@ -75,10 +80,12 @@ impl Connection {
         request: Request<Upload>,
         patience: Duration,
     ) -> Option<Sent> {
-        let mut sending = pin!(self.sender.try_send_request(request));
+        // Unconstrained: what has come is seen at once, however much the task has done in this turn.
+        let mut sending = pin!(unconstrained(self.sender.try_send_request(request)));
         poll_fn(|cx| {
             self.go_on(cx);
-            // The driver alone can change what becomes of it: nothing has to wake us for that.
+            // The driver alone can change what becomes of it: nothing has to wake us for that. Being
+            // woken would only have the task polled once more.
             let mut unwoken = Context::from_waker(Waker::noop());
             match sending.as_mut().poll(&mut unwoken) {
                 Poll::Ready(sent) => Poll::Ready(Some(sent)),
@@ -124,11 +131,25 @@ impl Connection {
         self.driver.take().map(tokio::spawn);
     }
 
-    /// Whether both messages of its last exchange are over and nothing came since. The waker is told
-    /// when something does, or the origin closes.
-    pub(super) fn rests(&mut self, waker: &Waker) -> bool {
-        self.go_on(&mut Context::from_waker(waker));
+    /// Whether both messages of its last exchange are over and nothing came since. The bell rings when
+    /// something does, or the origin closes.
+    pub(super) fn rests(&mut self, bell: &Arc<Notify>) -> bool {
+        let rope = self.rope.take().unwrap_or_else(|| Rope::to(bell));
+        self.go_on(&mut Context::from_waker(rope.tied()));
+        self.rope = Some(rope);
         self.driver.is_some() && self.sender.is_ready()
+    }
+
+    /// Whether the bell rang for it since.
+    pub(super) fn is_disturbed(&self) -> bool {
+        self.rope.as_ref().is_some_and(Rope::is_pulled)
+    }
+
+    /// It is used again, and what comes on it rings no bell.
+    pub(super) fn leave_rest(&self) {
+        if let Some(rope) = &self.rope {
+            rope.untie();
+        }
     }
 }
 

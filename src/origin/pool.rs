@@ -1,6 +1,7 @@
 //! Connections that wait for their next request, and room for all there are.
 
 use super::connection::Connection;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Wake, Waker};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -39,9 +40,8 @@ pub(super) struct Pool {
     idle_timeout: Duration,
     slots: Slots,
     idle: Mutex<Idle>,
-    bell: Arc<Bell>,
-    /// Rings the bell.
-    waker: Waker,
+    /// Rings when something comes on an idle connection, or its origin closes it.
+    bell: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -52,28 +52,74 @@ struct Idle {
     /// How many their origin closed meanwhile.
     #[cfg(test)]
     closed: usize,
+    /// How often all were gone through.
+    #[cfg(test)]
+    tended: usize,
 }
 
-/// Rings when something comes on an idle connection, or its origin closes it.
-#[derive(Default)]
-struct Bell(Notify);
+/// By which an idle connection rings the bell of its pool, and is known as the one that did. Pulled in
+/// use it rings nothing: to send a request wakes whoever polled the connection last.
+pub(super) struct Rope {
+    end: Arc<RopeEnd>,
+    waker: Waker,
+}
 
-impl Wake for Bell {
+struct RopeEnd {
+    bell: Arc<Notify>,
+    is_idle: AtomicBool,
+    is_pulled: AtomicBool,
+}
+
+impl Rope {
+    pub(super) fn to(bell: &Arc<Notify>) -> Rope {
+        let end = Arc::new(RopeEnd {
+            bell: bell.clone(),
+            is_idle: AtomicBool::new(false),
+            is_pulled: AtomicBool::new(false),
+        });
+        let waker = end.clone().into();
+        Rope { end, waker }
+    }
+
+    /// What pulls it, from now on.
+    pub(super) fn tied(&self) -> &Waker {
+        self.end.is_pulled.store(false, SeqCst);
+        self.end.is_idle.store(true, SeqCst);
+        &self.waker
+    }
+
+    /// Whoever pulls it from now on is not heard.
+    pub(super) fn untie(&self) {
+        self.end.is_idle.store(false, SeqCst);
+    }
+
+    /// Whether it was pulled since it was tied.
+    pub(super) fn is_pulled(&self) -> bool {
+        self.end.is_pulled.load(SeqCst)
+    }
+}
+
+impl Wake for RopeEnd {
     fn wake(self: Arc<Self>) {
-        self.0.notify_one();
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.is_idle.load(SeqCst) {
+            self.is_pulled.store(true, SeqCst);
+            self.bell.notify_one();
+        }
     }
 }
 
 impl Pool {
     /// `slots` are those of its connections.
     pub(super) fn new(idle_timeout: Duration, slots: Slots) -> Arc<Pool> {
-        let bell = Arc::<Bell>::default();
         Arc::new(Pool {
             idle_timeout,
             slots,
             idle: Mutex::default(),
-            waker: bell.clone().into(),
-            bell,
+            bell: Arc::default(),
         })
     }
 
@@ -85,18 +131,22 @@ impl Pool {
     /// A connection that is ready for a request, as far as anybody can know.
     pub(super) async fn take(&self) -> Option<Box<Connection>> {
         let (since, connection) = self.idle().connections.pop()?;
+        connection.leave_rest();
         (since.elapsed() < self.idle_timeout).then_some(connection)
     }
 
     /// Takes back a connection whose exchange is over on both sides; where others wait for room it is
     /// closed.
     pub(super) fn put(self: &Arc<Pool>, mut connection: Box<Connection>) {
-        if self.slots.are_taken() || !connection.rests(&self.waker) {
+        if self.slots.are_taken() || !connection.rests(&self.bell) {
             return;
         }
         let mut idle = self.idle();
         if idle.connections.len() >= MAX_IDLE {
             return;
+        }
+        if connection.is_disturbed() {
+            self.bell.notify_one(); // it rang when nobody could know of it
         }
         idle.connections.push((Instant::now(), connection));
         if !std::mem::replace(&mut idle.is_tended, true) {
@@ -115,10 +165,11 @@ impl Pool {
         #[cfg(test)]
         let before = idle.connections.len();
         let connections = &mut idle.connections;
-        connections.retain_mut(|(_, connection)| connection.rests(&self.waker));
+        connections.retain_mut(|(_, one)| !one.is_disturbed() || one.rests(&self.bell));
         #[cfg(test)]
         {
             idle.closed += before - idle.connections.len();
+            idle.tended += 1;
         }
         let next = idle.connections.first().map(|(since, _)| *since + timeout);
         idle.is_tended = next.is_some();
@@ -134,14 +185,19 @@ impl Pool {
     pub(super) fn closed_count(&self) -> usize {
         self.idle().closed
     }
+
+    #[cfg(test)]
+    pub(super) fn tended_count(&self) -> usize {
+        self.idle().tended
+    }
 }
 
 /// Closes idle connections as they grow old or are closed, while there are any.
-async fn tend(pool: Weak<Pool>, bell: Arc<Bell>) {
+async fn tend(pool: Weak<Pool>, bell: Arc<Notify>) {
     while let Some(next) = pool.upgrade().and_then(|pool| pool.tend()) {
         tokio::select! {
             () = sleep_until(next) => {}
-            () = bell.0.notified() => {}
+            () = bell.notified() => {}
         }
     }
 }

@@ -287,3 +287,19 @@ async fn idle_connections_are_bounded_and_the_last_is_first() {
     assert!(pool.take().await.is_some(), "the last is on top");
     assert!(pool.take().await.is_none(), "the others are closed");
 }
+
+#[tokio::test]
+async fn to_use_an_idle_connection_has_nobody_look_at_the_others() {
+    let (address, _) = scripted(answering).await;
+    let origin = client(&http(address));
+    let (one, other) = tokio::join!(origin.ask(get()), origin.ask(get()));
+    text(one.expect("an answer")).await;
+    text(other.expect("an answer")).await;
+    tokio::task::yield_now().await; // whoever tends them looks once, when they come
+    let (idle, tended) = (origin.0.pool.idle_count(), origin.0.pool.tended_count());
+    for _ in 0..10 {
+        text(origin.ask(get()).await.expect("an answer")).await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((idle, origin.0.pool.tended_count()), (2, tended));
+}
