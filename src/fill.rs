@@ -1,7 +1,7 @@
 //! A fill: one fetch from the origin, streamed to whoever began it while a copy is taken, kept
 //! under the snapshot from before the origin was asked.
 //!
-//! It runs in its own task: the client that began it may leave, others wait for it. A fill that
+//! It goes on when the client that began it leaves: others wait for it. A fill that
 //! raced a write is kept under a dead snapshot, so it is dead on arrival; no lock is needed for that.
 //!
 //! Where something is kept that can be validated, the origin is only asked whether it still holds. Only
@@ -13,6 +13,7 @@ mod fetch; // asks the origin, and judges what it says
 mod parts; // parts of an answer, and what completes them
 
 use crate::asked::Asked;
+use crate::begun::Begun;
 use crate::body::{self, Body, BodySender, Read};
 use crate::claim::Claim;
 use crate::client::OnBehalf;
@@ -102,15 +103,16 @@ struct Arrived {
     times: Times,
 }
 
-type Answer = oneshot::Sender<Result<Filled, Failure>>;
+/// What its beginner waits for: the origin's answer, or its failure.
+type Outcome = Result<Filled, Failure>;
+
+type Answer = oneshot::Sender<Outcome>;
 
 impl Fill {
-    /// Sets out in a task of its own; the head comes back as soon as it is there.
-    pub fn begin(self, lead: Option<Lead>) -> oneshot::Receiver<Result<Filled, Failure>> {
-        let (answer, head) = oneshot::channel();
+    /// Sets out; the head comes back as soon as it is there.
+    pub fn begin(self, lead: Option<Lead>) -> Begun<Outcome> {
         let tasks = self.live.ground.tasks.clone();
-        tasks.spawn(self.fly(lead, answer));
-        head
+        Begun::new(&tasks, |answer| self.fly(lead, answer))
     }
 
     async fn fly(mut self, lead: Option<Lead>, answer: Answer) {

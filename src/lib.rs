@@ -39,6 +39,7 @@ pub mod origin; // the client to the origin
 pub mod jwks; // keeps the keys of a token's issuer up to date
 
 // -- work --
+pub mod begun; // what must be finished, whether or not its client waits
 pub mod flights; // who fetches and who waits
 pub mod quarantine; // rules that pass everything
 pub mod live; // the rules in force and what they are carried out with

@@ -2,10 +2,11 @@
 //!
 //! The client learns that its write happened after every node that the write's sets name has been
 //! dropped, so no read that begins later, through any sidecar, finds an answer from before it. The
-//! whole of it runs in a task of its own: a client that leaves does not cancel the bump.
+//! whole of it is carried out also if its client leaves: that does not cancel the bump.
 
 mod drops; // which nodes it drops
 
+use crate::begun::Begun;
 use crate::body::{self, Body, Read};
 use crate::client::OnBehalf;
 use crate::headers::Forwarding;
@@ -25,7 +26,6 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, header};
 use serde_json::Value as Json;
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
 /// Bytes of an answer that are read for `{response.…}`; a longer one widens the drop. The answer
 /// waits for the bump in any case, so this bounds memory, not time.
@@ -117,15 +117,13 @@ pub fn is_automatic(table: &Table, methods: &[Method]) -> bool {
 }
 
 impl Write {
-    /// Sets out in a task of its own; the answer comes back once the bump is done.
-    pub fn begin(self) -> oneshot::Receiver<Result<Response<Body>, NoAnswer>> {
-        let (answer, settled) = oneshot::channel();
+    /// Sets out; the answer comes back once the bump is done.
+    pub fn begin(self) -> Begun<Result<Response<Body>, NoAnswer>> {
         let tasks = self.live.ground.tasks.clone();
-        tasks.spawn(async move {
+        Begun::new(&tasks, |answer| async move {
             let settled = self.carry_out().await;
             let _ = answer.send(settled); // its client may have left; the bump is done
-        });
-        settled
+        })
     }
 
     async fn carry_out(mut self) -> Result<Response<Body>, NoAnswer> {
