@@ -17,6 +17,7 @@ use crate::headers::Forwarding;
 use crate::identity;
 use crate::key;
 use crate::live::{Ground, Live};
+use crate::random;
 use crate::rules::table::Rule;
 use crate::store::{Bumped, Down};
 use bytes::Bytes;
@@ -89,9 +90,12 @@ pub fn consider(
     forwarding: &Forwarding,
     vary: &[HeaderName],
 ) {
-    let draw = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
     // To ask twice by POST may cost what asking once does: a model's answers are billed.
-    if !asked.is_get() || !live.is_audited(&asked.rule) || draw >= live.table.audit.leak {
+    if !asked.is_get() || !live.is_audited(&asked.rule) {
+        return;
+    }
+    let draw = random::bytes().map_or(u32::MAX, u32::from_ne_bytes); // without randomness none is
+    if f64::from(draw) / f64::from(u32::MAX) >= live.table.audit.leak {
         return;
     }
     let settings = live.table.identity.as_ref();

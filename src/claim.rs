@@ -57,7 +57,9 @@ pub async fn claim(
     patience: Instant,
 ) -> Claimed {
     match snapshot {
-        Snapshot::Known(versions) if asked.rule.coalesce == Coalesce::Fleet => {
+        Snapshot::Known(versions)
+            if asked.rule.coalesce == Coalesce::Fleet && live.ground.store.locks() =>
+        {
             let contest = Contest {
                 live,
                 asked,

@@ -7,6 +7,7 @@
 pub mod clock; // now(); elsewhere time is an argument
 pub mod digest; // the only user of BLAKE3
 pub mod outcome; // one word for each thing that can happen to a request
+pub mod random; // the kernel's randomness
 pub mod secret; // a value that never shows itself
 pub mod headers; // which headers are hop-by-hop, kept, forwarded, sent
 pub mod metrics; // what is counted

@@ -1,8 +1,8 @@
 //! `traceparent`: passed on, or begun (W3C Trace Context, level 1).
 
+use crate::random;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
-use std::cell::RefCell;
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -34,33 +34,10 @@ pub fn ensure_traceparent(headers: &mut HeaderMap) {
 /// Bytes of the two ids of a trace.
 const IDS: usize = 24;
 
-/// Traces that the kernel is asked for at a time: a call of it each would be a tenth of what passing a
-/// request on costs.
-const DRAWN: usize = 64;
-
-/// Random bytes, and how many of them are not used yet.
-struct Drawn([u8; DRAWN * IDS], usize);
-
-thread_local! {
-    static RANDOM: RefCell<Drawn> = const { RefCell::new(Drawn([0; DRAWN * IDS], 0)) };
-}
-
-/// Random ids. `None` without a source of randomness.
-fn ids() -> Option<[u8; IDS]> {
-    RANDOM.with_borrow_mut(|Drawn(bytes, left)| {
-        if *left == 0 {
-            getrandom::fill(bytes).ok()?;
-            *left = DRAWN;
-        }
-        *left -= 1;
-        bytes.as_chunks::<IDS>().0.get(*left).copied()
-    })
-}
-
 /// A new trace, marked as sampled: origins that follow their parent's decision would otherwise
 /// stop recording as soon as a sidecar stands before them.
 fn begin() -> Option<HeaderValue> {
-    let mut ids = ids()?;
+    let mut ids = random::bytes::<IDS>()?;
     // Zero ids are invalid; a bit in each costs nothing.
     ids[0] |= 1;
     ids[16] |= 1;
@@ -144,7 +121,8 @@ mod tests {
 
     #[test]
     fn no_two_traces_begin_alike() {
-        let begun: std::collections::BTreeSet<_> = (0..3 * DRAWN)
+        const SOME: usize = 100;
+        let begun: std::collections::BTreeSet<_> = (0..SOME)
             .map(|_| {
                 let begun = begin().expect("the kernel has randomness");
                 assert!(is_well_formed(begun.as_bytes()), "{begun:?}");
@@ -152,6 +130,6 @@ mod tests {
                 (text[3..35].to_owned(), text[36..52].to_owned())
             })
             .collect();
-        assert_eq!(begun.len(), 3 * DRAWN);
+        assert_eq!(begun.len(), SOME);
     }
 }

@@ -47,6 +47,11 @@ pub enum Locked {
 }
 
 impl Store {
+    /// Whether it locks anything.
+    pub fn locks(&self) -> bool {
+        matches!(self.0.place, Place::Redis(_))
+    }
+
     /// Takes a lock for `life`, if nobody has it. One command.
     pub async fn lock(&self, lock: &str, life: Duration) -> Locked {
         match &self.0.place {

@@ -39,6 +39,7 @@ use crate::clock::{Clock, Reading};
 use crate::entry::{Entry, Version};
 use crate::key;
 use crate::metrics::Metrics;
+use crate::random;
 use crate::rules::settings::{LocalSettings, StoreSettings, StoreUrl};
 use bytes::Bytes;
 use memory::Memory;
@@ -484,9 +485,7 @@ impl Lease {
 
 /// A fresh version: 128 random bits, so that none ever comes back.
 fn token() -> Version {
-    let mut token = Version::default();
-    getrandom::fill(&mut token).expect("without the system's randomness nothing here is safe");
-    token
+    random::bytes().expect("without the system's randomness nothing here is safe")
 }
 
 /// What seals a store's values, where it is one that others could read.
