@@ -5,22 +5,19 @@
 //! is judged like every entry, and whenever in doubt each process asks the origin itself.
 
 use crate::asked::Asked;
-use crate::digest::{Digest, Digester};
 use crate::entry::{Entry, Version};
-use crate::flights::{Landing, RESTLESS_FOR, Snapshot};
+use crate::flights::{Landing, Lead, RESTLESS_FOR, Snapshot, lock_name};
+
+pub use crate::flights::LIFE;
 use crate::key::CacheKey;
 use crate::live::{Ground, Live};
 use crate::look::{Found, Kept, look};
 use crate::rules::table::Coalesce;
-use crate::store::{Lock, Locked, Store};
+use crate::store::{Lock, Locked, Store, Taken};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::TaskTracker;
-
-/// How long a claim outlives its holder's death, and so the longest that a death keeps others
-/// waiting. Several times what a busy process may be late to renew it.
-pub const LIFE: Duration = Duration::from_secs(2);
 
 /// How often a claim is renewed while its fetch is under way: two renewals may be lost. Most fetches
 /// are over before the first.
@@ -47,15 +44,19 @@ pub enum Claimed {
     Again,
 }
 
-/// Claims the fetch of `key` under `snapshot` where the rule says so, or waits until `patience` for
-/// the sidecar that did. At least one command to a store that is up.
+/// Claims the fetch of what `lead` leads, `key` under `snapshot`, where the rule says so, or waits until
+/// `patience` for the sidecar that did. At least one command to a store that is up, and none where the
+/// claim was `taken` along with the snapshot.
 pub async fn claim(
     live: &Live,
     asked: &Asked,
-    key: &CacheKey,
-    snapshot: &Snapshot,
+    (key, snapshot): (&CacheKey, &Snapshot),
+    (lead, taken): (&Lead, Option<Taken>),
     patience: Instant,
 ) -> Claimed {
+    if let Some(taken) = taken {
+        return Claimed::Fetch(Some(Claim::had(&live.ground, taken)));
+    }
     match snapshot {
         Snapshot::Known(versions)
             if asked.rule.coalesce == Coalesce::Fleet && live.ground.store.locks() =>
@@ -65,6 +66,7 @@ pub async fn claim(
                 asked,
                 key,
                 snapshot,
+                lead,
                 lock: lock_name(&key.entry, key.binding, versions),
             };
             let claimed = timeout_at(patience, contest.carry_out()).await;
@@ -74,23 +76,12 @@ pub async fn claim(
     }
 }
 
-/// The store key of a claim: `entry!digest`. Nobody waits for a fetch whose answer he could not be
-/// served: one from before a write that he has seen, one by other rules, one that knows of other
-/// headers that answers vary by. What else bears a `!` has it at its end, or a word behind it.
-fn lock_name(key: &str, binding: Digest, versions: &[Version]) -> String {
-    let mut digester = Digester::new("claim");
-    digester.part(&binding.0);
-    versions.iter().for_each(|version| {
-        digester.part(version);
-    });
-    format!("{key}!{}", digester.finish())
-}
-
 struct Contest<'c> {
     live: &'c Live,
     asked: &'c Asked,
     key: &'c CacheKey,
     snapshot: &'c Snapshot,
+    lead: &'c Lead,
     lock: String,
 }
 
@@ -118,6 +109,9 @@ impl Contest<'_> {
     /// Looks until the claim ends in one way or another. `None`: it is free to be taken.
     async fn wait(&self, pause: &mut Duration) -> Option<Claimed> {
         loop {
+            if let Some(taken) = self.lead.given() {
+                return Some(Claimed::Fetch(Some(Claim::had(&self.live.ground, taken))));
+            }
             sleep(*pause).await;
             *pause = (*pause * 2).min(LONGEST_PAUSE);
             let Found { place, kept, .. } = look(self.live, self.asked, Some(&self.lock)).await;
@@ -163,6 +157,11 @@ impl Claim {
             lock,
             renewal: None,
         }
+    }
+
+    /// What was taken already.
+    fn had(ground: &Ground, taken: Taken) -> Claim {
+        Claim::of(ground, taken.into_name()).renewed()
     }
 
     fn renewed(mut self) -> Claim {

@@ -5,9 +5,11 @@
 //! that none of the nodes had been dropped since the flight began. Where the store could not be asked
 //! nobody has seen that: a reader joins only a flight that began after he came.
 
+use crate::digest::{Digest, Digester};
 use crate::entry::{Entry, Version};
 use crate::outcome::Detail;
 use crate::rules::table::Coalesce;
+use crate::store::Taken;
 use quick_cache::sync::Cache;
 use std::collections::HashMap;
 use std::collections::hash_map;
@@ -48,7 +50,26 @@ pub enum Landing {
     Lost,
 }
 
+/// How long a claim outlives its holder's death, and so the longest that a death keeps others
+/// waiting. Several times what a busy process may be late to renew it.
+pub const LIFE: Duration = Duration::from_secs(2);
+
+/// The store key of the fleet's lock on a fetch: `entry!digest`. Nobody waits for a fetch whose answer he
+/// could not be served: one from before a write that he has seen, one by other rules, one that knows of
+/// other headers that answers vary by. What else bears a `!` has it at its end, or a word behind it.
+pub fn lock_name(key: &str, binding: Digest, versions: &[Version]) -> String {
+    let mut digester = Digester::new("claim");
+    digester.part(&binding.0);
+    versions.iter().for_each(|version| {
+        digester.part(version);
+    });
+    format!("{key}!{}", digester.finish())
+}
+
 type FlightKey = (String, Snapshot);
+
+/// The fleet's lock on what a flight fetches, from one who waits for it.
+type Gift = Arc<Mutex<Option<Taken>>>;
 
 /// How many flights had begun when a reader came.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +78,7 @@ pub struct Arrival(u64);
 struct Flight {
     number: u64,
     landing: Waiting,
+    gift: Gift,
 }
 
 /// Hears how a flight lands.
@@ -88,6 +110,7 @@ pub struct Lead {
     fills: Arc<Fills>,
     key: FlightKey,
     landing: Waiting,
+    gift: Gift,
 }
 
 impl Default for Fills {
@@ -122,7 +145,9 @@ impl Fills {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         match flights.entry(key.clone()) {
             hash_map::Entry::Occupied(flight) => {
-                let Flight { number, landing } = flight.get();
+                let Flight {
+                    number, landing, ..
+                } = flight.get();
                 let is_proven = matches!(snapshot, Snapshot::Known(_)) || *number > arrival.0;
                 match is_proven {
                     true => Turn::Wait(landing.clone()),
@@ -130,23 +155,38 @@ impl Fills {
                 }
             }
             hash_map::Entry::Vacant(place) => {
-                let landing = Waiting::default();
+                let (landing, gift) = (Waiting::default(), Gift::default());
                 let number = self.begun.fetch_add(1, SeqCst) + 1;
                 place.insert(Flight {
                     number,
                     landing: landing.clone(),
+                    gift: gift.clone(),
                 });
                 Turn::Lead(Lead {
                     fills: self.clone(),
                     key,
                     landing,
+                    gift,
                 })
             }
         }
     }
 
-    /// More is left than there ever was where the clock was set back: then nobody knows.
-    fn is_restless(&self, entry: &str, now: u64) -> bool {
+    /// Leaves the lock to the flight that is waited for, if it is still under way: its leader may have
+    /// come by the same versions a moment later. Where he does not take it, it is released.
+    pub fn give(&self, entry: &str, snapshot: &Snapshot, taken: Taken) {
+        let flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let flight = flights.get(&(entry.to_owned(), snapshot.clone()));
+        let gift = flight.map(|flight| flight.gift.clone());
+        drop(flights);
+        if let Some(gift) = gift {
+            *gift.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
+        }
+    }
+
+    /// Whether nobody waits for the next answer to this key. More is left than there ever was where the clock
+    /// was set back: then nobody knows.
+    pub fn is_restless(&self, entry: &str, now: u64) -> bool {
         let left = self.restless.get(entry).unwrap_or(0).saturating_sub(now);
         (1..=RESTLESS_FOR.as_millis() as u64).contains(&left)
     }
@@ -164,6 +204,12 @@ impl Fills {
 }
 
 impl Lead {
+    /// The lock on what is fetched, where one who waits had it.
+    pub fn given(&self) -> Option<Taken> {
+        let mut gift = self.gift.lock().unwrap_or_else(PoisonError::into_inner);
+        gift.take()
+    }
+
     /// Tells those who wait, and those who still come until the value is dropped; without versions
     /// those alone who wait, and who queued finds the next flight, not this one once more.
     pub fn land(&self, landing: Landing) {

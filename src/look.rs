@@ -2,13 +2,14 @@
 
 use crate::asked::Asked;
 use crate::digest::Digest;
-use crate::entry::Entry;
-use crate::flights::Snapshot;
+use crate::entry::{Entry, Version};
+use crate::flights::{LIFE, Snapshot, lock_name};
 use crate::freshness::{self, Served};
 use crate::key::{self, CacheKey};
 use crate::live::Live;
 use crate::part::{self, Part};
-use crate::store::{Down, Lock, Look, Sought};
+use crate::rules::table::{Coalesce, Stage};
+use crate::store::{Down, Lock, Look, Sought, Taken, Wanted};
 use crate::vary::{self, Vary};
 use std::sync::Arc;
 
@@ -34,6 +35,8 @@ pub struct Place {
     pub snapshot: Snapshot,
     /// The fleet's lock on fetching it, if it was asked for.
     pub lock: Lock,
+    /// The same, where this look took it, along with the snapshot.
+    pub taken: Option<Taken>,
 }
 
 /// A kept answer all of whose nodes are as they were before it was fetched: nothing has dropped it but
@@ -140,9 +143,28 @@ impl Aim {
             match taught(live, asked, &self.vary, &seen) {
                 // Others know more headers that answers vary by.
                 Some(learnt) => self = Aim::by(learnt, live, asked),
-                None => return judge(live, asked, self, seen).await,
+                None => {
+                    let takes = lock.is_none() && self.is_claimed_at_once(live, asked);
+                    return judge(live, asked, self, seen, takes).await;
+                }
             }
         }
+    }
+}
+
+impl Aim {
+    /// Whether a fetch for this request, if one is needed, is claimed for the fleet in any case. It is where
+    /// it will be shared, unless that turns out differently, and then the claim is given up again.
+    fn is_claimed_at_once(&self, live: &Live, asked: &Asked) -> bool {
+        let rule = &asked.rule;
+        let (demand, now) = (&asked.demand, live.ground.clock.now_ms());
+        rule.coalesce == Coalesce::Fleet
+            && rule.stage != Stage::Observe
+            && !(asked.wants_part || asked.is_conditional())
+            && demand.is_content()
+            && !(demand.no_store || demand.only_if_cached)
+            && !live.holds(rule)
+            && !live.fills.is_restless(&self.key.entry, now)
     }
 }
 
@@ -165,7 +187,7 @@ fn quarantine(live: &Live, asked: &Asked, seen: &Look) {
     }
 }
 
-async fn judge(live: &Live, asked: &Asked, aim: Aim, seen: Look) -> Found {
+async fn judge(live: &Live, asked: &Asked, aim: Aim, seen: Look, takes: bool) -> Found {
     let key = &aim.key;
     let any_group = live.any_group.as_ref();
     let now = live.ground.clock.now_ms();
@@ -190,21 +212,15 @@ async fn judge(live: &Live, asked: &Asked, aim: Aim, seen: Look) -> Found {
         None => {}
     }
     let own = seen.versions.into_iter().take(key.nodes.len());
-    let known: Option<Vec<_>> = own.chain(any_group.map(|_| seen.any_group)).collect();
-    let versions = match known {
-        Some(versions) => Ok(versions),
-        None => {
-            let nodes: Vec<String> = key.nodes.iter().chain(any_group).cloned().collect();
-            live.ground.store.snapshot(&nodes).await
-        }
-    };
-    match versions {
-        Ok(versions) => Found {
+    let known: Vec<_> = own.chain(any_group.map(|_| seen.any_group)).collect();
+    match snapshot(live, &aim, known, takes).await {
+        Ok((versions, taken)) => Found {
             place: Place {
                 key: aim.key,
                 vary: aim.vary,
                 snapshot: Snapshot::Known(versions),
                 lock: seen.lock,
+                taken,
             },
             kept,
             is_quarantined: live.holds(&asked.rule),
@@ -214,6 +230,31 @@ async fn judge(live: &Live, asked: &Asked, aim: Aim, seen: Look) -> Found {
     }
 }
 
+/// The versions of all nodes, the absent ones created; and the lock on fetching what is kept under them, if
+/// it is to be taken and can be in the same step.
+async fn snapshot(
+    live: &Live,
+    aim: &Aim,
+    known: Vec<Option<Version>>,
+    takes: bool,
+) -> Result<(Vec<Version>, Option<Taken>), Down> {
+    if let Some(versions) = known.iter().copied().collect() {
+        return Ok((versions, None));
+    }
+    let (key, store) = (&aim.key, &live.ground.store);
+    let nodes: Vec<String> = key.nodes.iter().chain(&live.any_group).cloned().collect();
+    if !takes {
+        return Ok((store.snapshot(&nodes).await?, None));
+    }
+    let wanted = Wanted {
+        known: &known,
+        name: &|versions| lock_name(&key.entry, key.binding, versions),
+        life: LIFE,
+        tasks: &live.ground.tasks,
+    };
+    store.snapshot_and_lock(&nodes, wanted).await
+}
+
 fn down(live: &Live, asked: &Asked, aim: Aim) -> Found {
     Found {
         place: Place {
@@ -221,6 +262,7 @@ fn down(live: &Live, asked: &Asked, aim: Aim) -> Found {
             vary: aim.vary,
             snapshot: Snapshot::Unknown(live.ground.store.generation()),
             lock: Lock::Free,
+            taken: None,
         },
         kept: None,
         is_quarantined: live.holds(&asked.rule),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::digest::Digest;
 use crate::metrics::Metrics;
 use crate::rules::settings::{Compress, LocalSettings, OnDown, StoreSettings, StoreTls, StoreUrl};
 use crate::store::{Opening, Root};

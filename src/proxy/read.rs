@@ -135,8 +135,12 @@ impl Exchange {
 
     async fn take_turn(&self, asked: &Arc<Asked>, found: Found, wish: Wish) -> Waited {
         let Found {
-            place, kept, part, ..
+            mut place,
+            kept,
+            part,
+            ..
         } = found;
+        let taken = place.taken.take();
         let Wish {
             coalesce,
             arrival,
@@ -149,11 +153,16 @@ impl Exchange {
         fill.part = part.and_then(|part| completable(asked, part));
         let waited = match whose {
             Turn::Alone => Waited::AskYourself,
-            Turn::Wait(waiting) => self.wait(asked, &kept, waiting, patience).await,
+            Turn::Wait(waiting) => {
+                if let Some(taken) = taken {
+                    fills.give(&place.key.entry, &place.snapshot, taken);
+                }
+                self.wait(asked, &kept, waiting, patience).await
+            }
             Turn::Queue(waiting) => queue(waiting, patience).await,
             Turn::Lead(lead) => {
-                let claimed =
-                    claim::claim(&self.live, asked, &place.key, &place.snapshot, patience);
+                let (what, who) = ((&*place.key, &place.snapshot), (&lead, taken));
+                let claimed = claim::claim(&self.live, asked, what, who, patience);
                 match Box::pin(claimed).await {
                     Claimed::Fetch(claim) => {
                         fill.claim = claim;
@@ -219,7 +228,8 @@ impl Exchange {
         let (key, snapshot) = (place.key.clone(), place.snapshot.clone());
         let patience = time::Instant::now() + self.live.table.proxy.origin_timeout;
         self.live.ground.tasks.spawn(async move {
-            match claim::claim(&fill.live, &fill.asked, &key, &snapshot, patience).await {
+            let (what, who) = ((&*key, &snapshot), (&lead, None));
+            match claim::claim(&fill.live, &fill.asked, what, who, patience).await {
                 Claimed::Fetch(claim) => {
                     fill.claim = claim;
                     drop(fill.begin(Some(lead))); // nobody waits for the answer

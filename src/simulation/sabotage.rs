@@ -122,11 +122,13 @@ fn without_any_group(words: &[Bytes]) -> Vec<Bytes> {
 
 /// The same snapshot, offering for each node what its name comes to.
 fn unchanging(words: &[Bytes]) -> Vec<Bytes> {
-    let nodes = keys_of(words).iter().step_by(2);
+    let nodes = keys_of(words).chunks_exact(2); // a lock may follow
     let tokens = nodes.map(|node| {
-        let digest = xxhash_rust::xxh3::xxh3_128(node);
+        let digest = xxhash_rust::xxh3::xxh3_128(&node[0]);
         Bytes::copy_from_slice(&digest.to_le_bytes())
     });
-    let before = &words[..7 + number(&words[2])];
-    before.iter().cloned().chain(tokens).collect()
+    let (before, after) = words.split_at(7 + number(&words[2]));
+    let locked = &after[keys_of(words).len() / 2..];
+    let tokens = before.iter().cloned().chain(tokens);
+    tokens.chain(locked.iter().cloned()).collect()
 }

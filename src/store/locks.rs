@@ -4,9 +4,11 @@
 //! So a lock names no holder. One that outlived its lock may prolong or release the next one's, and
 //! the price is one more request; to compare before releasing would take a script each time.
 
-use super::{Place, Store};
+use super::{Down, Place, Store, token};
+use crate::entry::Version;
 use bytes::Bytes;
 use std::time::Duration;
+use tokio_util::task::TaskTracker;
 
 /// While it is held.
 pub(super) const HELD: Bytes = Bytes::from_static(b"+");
@@ -35,6 +37,44 @@ impl Lock {
     }
 }
 
+/// A lock that this process has, or may have. Dropped, also by panic or cancellation, it is released.
+#[must_use = "the lock is released when this is dropped"]
+pub struct Taken {
+    store: Store,
+    tasks: TaskTracker,
+    /// Empty once there is nothing left to release.
+    lock: String,
+}
+
+impl Taken {
+    /// Its name, for who holds it from now on.
+    pub fn into_name(mut self) -> String {
+        std::mem::take(&mut self.lock)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let (store, lock) = (self.store.clone(), std::mem::take(&mut self.lock));
+        if !lock.is_empty() {
+            let released = async move { store.release(&lock).await };
+            self.tasks.spawn(released);
+        }
+    }
+}
+
+/// A lock to be taken along with a snapshot.
+pub struct Wanted<'w> {
+    /// The nodes' versions as a look found them a moment ago.
+    pub known: &'w [Option<Version>],
+    /// The lock's name under the versions that come of it.
+    pub name: &'w (dyn Fn(&[Version]) -> String + Sync),
+    /// As long as it is not released.
+    pub life: Duration,
+    /// In which it is released.
+    pub tasks: &'w TaskTracker,
+}
+
 /// What came of trying to take a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Locked {
@@ -50,6 +90,38 @@ impl Store {
     /// Whether it locks anything.
     pub fn locks(&self) -> bool {
         matches!(self.0.place, Place::Redis(_))
+    }
+
+    /// [`Store::snapshot`] with the lock on what is fetched under it, in the same step. It is had where
+    /// the versions are those that were known, and our tokens in the place of the absent ones: then nobody
+    /// can have asked for it yet.
+    pub async fn snapshot_and_lock(
+        &self,
+        nodes: &[String],
+        wanted: Wanted<'_>,
+    ) -> Result<(Vec<Version>, Option<Taken>), Down> {
+        let Place::Redis(shared) = &self.0.place else {
+            return Ok((self.snapshot(nodes).await?, None));
+        };
+        let nodes = self.0.names.all(nodes);
+        let tokens: Vec<Version> = nodes.iter().map(|_| token()).collect();
+        let versions = wanted.known.iter().zip(self.1.created(&nodes, &tokens));
+        let foretold: Vec<Version> = versions
+            .map(|(known, created)| known.unwrap_or(created))
+            .collect();
+        // Made before Redis is asked, so that a client who leaves now leaves no lock.
+        let taken = Taken {
+            store: self.clone(),
+            tasks: wanted.tasks.clone(),
+            lock: (wanted.name)(&foretold),
+        };
+        let lock = (self.0.names.one(&taken.lock), wanted.life);
+        let versions = shared.snapshot(&nodes, tokens, Some(lock), &self.1).await?;
+        if versions == foretold {
+            return Ok((versions, Some(taken)));
+        }
+        taken.into_name(); // nobody asks for one of this name
+        Ok((versions, None))
     }
 
     /// Takes a lock for `life`, if nobody has it. One command.

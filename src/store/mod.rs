@@ -29,7 +29,7 @@ mod warden; // the task that reconnects and pays
 
 pub use bump::Bump;
 pub use fault::{Down, Kind, OpenError};
-pub use locks::{Lock, Locked};
+pub use locks::{Lock, Locked, Taken, Wanted};
 pub use owed::MAX_OWED;
 #[cfg(test)]
 pub(crate) use redis::simulated;
@@ -328,7 +328,11 @@ impl Store {
     pub async fn snapshot(&self, nodes: &[String]) -> Result<Vec<Version>, Down> {
         match &self.0.place {
             Place::Memory(memory) => Ok(memory.snapshot(nodes, &self.1)),
-            Place::Redis(shared) => shared.snapshot(&self.0.names.all(nodes), &self.1).await,
+            Place::Redis(shared) => {
+                let tokens = nodes.iter().map(|_| token()).collect();
+                let nodes = self.0.names.all(nodes);
+                shared.snapshot(&nodes, tokens, None, &self.1).await
+            }
         }
     }
 

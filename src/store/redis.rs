@@ -17,6 +17,7 @@ pub use subscription::Subscription;
 
 use super::channel::{self, Channel};
 use super::fault::{Fault, Kind};
+use super::locks::HELD;
 use super::node::{self, MAX_AHEAD_US, MAX_MOMENTS};
 use super::root::{self, Root};
 use super::scripts::{self, Script};
@@ -29,6 +30,7 @@ use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::prelude::{Client, ClientLike};
 use fred::types::{Builder, ConnectHandle, FromValue, config::Options};
+use std::borrow::Cow;
 use std::future::ready;
 use std::pin::pin;
 use std::sync::Arc;
@@ -206,12 +208,14 @@ impl Connection {
 
     /// Creates the absent ones of `nodes`, with the token at the same place of `tokens`, to live for
     /// `ttl` or until a pending intent's deadline, enters the layout in the root if that is among them,
-    /// and returns the versions of all, the root's token for its own: one atomic step.
+    /// and returns the versions of all, the root's token for its own: one atomic step. Where it creates
+    /// any it takes the lock, if one is given, whoever has it.
     pub async fn snapshot(
         &self,
         nodes: &[String],
         tokens: &[Version],
         ttl: Duration,
+        lock: Option<(Cow<'_, str>, Duration)>,
         root: &Root,
     ) -> Result<Vec<Version>, Fault> {
         let mut args = vec![
@@ -221,9 +225,12 @@ impl Connection {
             number(root::full() as i64),
         ];
         args.extend(tokens.iter().map(|token| Bytes::copy_from_slice(token)));
-        let versions: Vec<Bytes> = self
-            .run(&scripts::SNAPSHOT, with_intents(nodes), args)
-            .await?;
+        let mut keys = with_intents(nodes);
+        if let Some((lock, life)) = lock {
+            keys.push(lock.into_owned());
+            args.extend([HELD, number(milliseconds(life))]);
+        }
+        let versions: Vec<Bytes> = self.run(&scripts::SNAPSHOT, keys, args).await?;
         let versions: Vec<Version> = versions
             .iter()
             .filter_map(|value| node::version(value))

@@ -74,6 +74,12 @@ impl Root {
         versions
     }
 
+    /// The versions of nodes that are created with these tokens, as this layout sees them.
+    pub fn created(&self, nodes: &[String], tokens: &[Version]) -> Vec<Version> {
+        let of_nodes = tokens.iter().filter_map(|token| node::version(token));
+        self.all_seen(nodes, of_nodes.collect())
+    }
+
     /// Tokens are random, so two layouts see one version as rarely as two tokens are equal.
     fn seen(&self, mut token: Version) -> Version {
         token

@@ -48,13 +48,19 @@ pub fn intents_of(node: &str) -> String {
 /// pending lives no longer than the first of their deadlines. The layout is entered in the root, whose
 /// token and lifetime stay; a register that is full is replaced. Of the root the token is returned.
 ///
-/// `KEYS`: node, intents, node, intents …; `ARGV`: lifetime in ms, the root's name, the layout, bytes
-/// of a full register, then a token for each node.
+/// Whoever creates a node may take the lock on what is fetched under the versions that come of it, in the
+/// same step: its name is made of them, so if they are as foretold nobody else can have it, and if they
+/// are not nobody asks for it.
+///
+/// `KEYS`: node, intents, node, intents …, perhaps a lock; `ARGV`: lifetime in ms, the root's name, the
+/// layout, bytes of a full register, then a token for each node, then the lock's value and its lifetime
+/// in ms.
 pub static SNAPSHOT: Script = Script::new(
     "\
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local layout = ARGV[3]
+local last, created = #KEYS - #KEYS % 2, false
 local function entered(value)
   for at = 17, #value, 16 do
     if string.sub(value, at, at + 15) == layout then return true end
@@ -67,10 +73,11 @@ local function create(i, value)
     'WITHSCORES', 'LIMIT', 0, 1)
   if first[2] then life = math.min(life, first[2] - now) end
   redis.call('SET', KEYS[i], value, 'PX', string.format('%.0f', life))
+  created = true
   return value
 end
 local versions = {}
-for i = 1, #KEYS, 2 do
+for i = 1, last, 2 do
   local value = redis.pcall('GET', KEYS[i])
   local token = ARGV[(i + 1) / 2 + 4]
   local known = type(value) == 'string'
@@ -87,6 +94,9 @@ for i = 1, #KEYS, 2 do
   end
   if KEYS[i] == ARGV[2] then value = string.sub(value, 1, 16) end
   versions[(i + 1) / 2] = value
+end
+if created and #KEYS > last then
+  redis.call('SET', KEYS[#KEYS], ARGV[#ARGV - 1], 'PX', ARGV[#ARGV])
 end
 return versions",
 );

@@ -17,7 +17,7 @@ use super::redis::Address;
 use super::root::Root;
 use super::seal::Seal;
 use super::warden::Warden;
-use super::{Bump, Bumped, Lease, Leased, Opening, token};
+use super::{Bump, Bumped, Lease, Leased, Opening};
 use crate::clock::Clock;
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
@@ -167,12 +167,18 @@ impl Shared {
     }
 
     /// See [`super::Store::snapshot`].
-    pub async fn snapshot(&self, nodes: &[String], root: &Root) -> Result<Vec<Version>, Down> {
+    /// Where it creates a node it takes the lock, if one is given, for as long.
+    pub async fn snapshot(
+        &self,
+        nodes: &[String],
+        tokens: Vec<Version>,
+        lock: Option<(Cow<'_, str>, Duration)>,
+        root: &Root,
+    ) -> Result<Vec<Version>, Down> {
         let connection = self.breaker.connection()?;
         let sight = self.known.sight(nodes, self.clock.reading());
-        let tokens: Vec<_> = nodes.iter().map(|_| token()).collect();
         let versions = connection
-            .snapshot(nodes, &tokens, self.node_ttl.get(), root)
+            .snapshot(nodes, &tokens, self.node_ttl.get(), lock, root)
             .await;
         let versions = root.all_seen(nodes, self.breaker.note(&connection, versions)?);
         sight.note(versions.iter().copied().map(Some));

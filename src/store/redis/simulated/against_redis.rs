@@ -28,6 +28,10 @@ const FULL: &str = "48";
 /// microseconds one may be ahead.
 const MOMENTS: &str = "48";
 const AHEAD: &str = "1000000";
+/// What a snapshot may take along, as what, and for how long.
+const LOCK: &str = "{sim}lock";
+const HELD: &str = "+";
+const LOCK_LIFE: &str = "100000";
 const WRITES: [&str; 3] = ["write-1", "write-2", "write-3"];
 
 /// One command, and whether something that it leaves ends at once.
@@ -67,13 +71,21 @@ fn some_nodes() -> impl Strategy<Value = Vec<&'static str>> {
 
 fn snapshots() -> impl Strategy<Value = Call> {
     let layout = select(LAYOUTS.to_vec());
-    (some_nodes(), lives(), "[a-z]{16}", layout).prop_map(|(nodes, life, token, layout)| {
+    let takes = proptest::bool::ANY;
+    let call = (some_nodes(), lives(), "[a-z]{16}", layout, takes);
+    call.prop_map(|(nodes, life, token, layout, takes)| {
         let tokens = nodes
             .iter()
             .map(|node| format!("{}{}", &token[1..], &node[node.len() - 1..]));
         let args = [&life.to_string(), ROOT, layout, FULL].map(str::to_owned);
-        let args = args.into_iter().chain(tokens).collect();
-        let words = eval(&SNAPSHOT, with_intents(&nodes), args);
+        let lock = takes.then_some([HELD, LOCK_LIFE].map(str::to_owned));
+        let args = args
+            .into_iter()
+            .chain(tokens)
+            .chain(lock.into_iter().flatten());
+        let mut keys = with_intents(&nodes);
+        keys.extend(takes.then(|| LOCK.to_owned()));
+        let words = eval(&SNAPSHOT, keys, args.collect());
         Call {
             words,
             is_short: life == SHORT_MS,

@@ -71,7 +71,7 @@ fn is_node(value: &[u8]) -> bool {
 
 fn snapshot(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply {
     let (life, layout, full) = (argument(args, 0), &args[2], argument(args, 3) as usize);
-    let mut is_dirty = false;
+    let (mut is_dirty, mut is_created) = (false, false);
     let mut version = |node: &str, intents: &str, token: &Bytes| {
         let is_root = node.as_bytes() == args[1];
         let there = store.bytes(node).cloned();
@@ -99,6 +99,7 @@ fn snapshot(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply 
             return Err(refused);
         }
         is_dirty = true;
+        is_created |= !is_appended;
         let version = match is_root {
             true => value.slice(..16),
             false => value.clone(),
@@ -110,6 +111,13 @@ fn snapshot(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply 
     let versions: Result<Vec<_>, _> = pairs
         .map(|(pair, token)| version(pair[0], pair[1], token).map(Reply::Bytes))
         .collect();
+    if let ([lock], true, Ok(_)) = (keys.chunks_exact(2).remainder(), is_created, &versions) {
+        let [.., value, life] = args else {
+            unreachable!("a lock has a value and a lifetime");
+        };
+        let life = number(std::str::from_utf8(life).expect("numbers are words"));
+        store.put(lock, value.clone(), now + life);
+    }
     ended(versions.map(Reply::Many))
 }
 
