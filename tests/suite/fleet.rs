@@ -270,6 +270,53 @@ async fn only_a_rule_for_the_fleet_claims() {
     }
 }
 
+/// How often a sidecar sent each of these commands itself.
+fn sent(sidecar: &Sidecar, commands: &[&str]) -> Vec<u64> {
+    let text = sidecar.server.live().ground.metrics.encode();
+    let count = |command: &&str| {
+        let sample = format!("sidecache_store_commands_total{{command=\"{command}\"}} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&sample));
+        line.map_or(0, |count| count.parse().expect("a number"))
+    };
+    commands.iter().map(count).collect()
+}
+
+#[tokio::test]
+async fn a_miss_of_a_new_key_is_claimed_with_its_node_and_takes_four_commands() {
+    let (slow, redis) = (Slow::start().await, RedisServer::start());
+    let [one] = fleet(&slow, &redis).await;
+    let commands = ["mget", "evalsha", "eval", "set", "pexpire", "unlink", "get"];
+    let first = read(&one, "/thing/a"); // after which Redis has the script
+    slow.was_asked(1).await;
+    assert_eq!(locks(&redis).len(), 1);
+    assert_eq!(sent(&one, &commands[2..4]), [1, 0], "by no SET of its own");
+    slow.open();
+    got(first).await;
+    let before = sent(&one, &commands);
+    assert_eq!(one.get("/thing/b").await.outcome(), "miss");
+    let after = sent(&one, &commands);
+    let cost: Vec<u64> = after.iter().zip(&before).map(|(a, b)| a - b).collect();
+    assert_eq!(cost, [1, 1, 0, 1, 1, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_claim_goes_to_the_one_of_its_process_who_leads() {
+    let (slow, redis) = (Slow::start().await, RedisServer::start());
+    slow.open();
+    let [one] = fleet(&slow, &redis).await;
+    for round in 0..10 {
+        let target = format!("/thing/{round}");
+        let readers: Vec<_> = (0..20).map(|_| read(&one, &target)).collect();
+        for reader in readers {
+            assert_eq!(got(reader).await.status, 200);
+        }
+    }
+    assert_eq!(slow.origin.count(), 10);
+    // Who waits for another's claim looks for it again.
+    let looks = sent(&one, &["mget"]);
+    assert!(looks[0] <= 200, "{looks:?}");
+}
+
 #[tokio::test]
 async fn a_store_that_is_memory_locks_nothing_and_shares_within_its_process() {
     let slow = Slow::start().await;
