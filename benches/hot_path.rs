@@ -14,6 +14,7 @@ use sidecache::clock;
 use sidecache::entry::{Entry, Version};
 use sidecache::freshness;
 use sidecache::head::Head;
+use sidecache::headers::Seen;
 use sidecache::live::Live;
 use sidecache::look::{Found, look};
 use sidecache::rules::settings::Compress;
@@ -135,7 +136,8 @@ impl World {
     fn head(&self, request: Request<Body>) -> Arc<Head> {
         let table = &self.live.table;
         let parts = request.into_parts().0;
-        Arc::new(Head::of(parts, None, &table.proxy, table.identity.as_ref()))
+        let (seen, identity) = (Seen::of(&parts.headers), table.identity.as_ref());
+        Arc::new(Head::of(parts, seen, None, &table.proxy, identity))
     }
 
     fn answer(&self, request: Request<Body>) -> hyper::Response<Body> {
@@ -257,7 +259,7 @@ fn judge(bencher: Bencher) {
 #[divan::bench]
 fn reply_kept(bencher: Bencher) {
     let (entry, head) = (WORLD.entry(), WORLD.head(WORLD.request(EVERYBODYS)));
-    bencher.bench(|| reply::kept(black_box(&entry), 7, &head.parts));
+    bencher.bench(|| reply::kept(black_box(&entry), 7, &head));
 }
 
 /// To the bytes that stand in Redis.

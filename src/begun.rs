@@ -7,6 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -63,9 +64,10 @@ impl<T> Future for Begun<T> {
 }
 
 impl<T> Drop for Begun<T> {
+    /// At the end of a runtime nothing goes on any more.
     fn drop(&mut self) {
-        if let Some(work) = self.work.take() {
-            self.token.task_tracker().spawn(work);
+        if let (Some(work), Ok(runtime)) = (self.work.take(), Handle::try_current()) {
+            self.token.task_tracker().spawn_on(work, &runtime);
         }
     }
 }
@@ -74,7 +76,6 @@ impl<T> Drop for Begun<T> {
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use tokio::runtime::Handle;
     use tokio::sync::Notify;
 
     /// Work of two steps, the second once it is told to: says 1 after the first, then notes its end.
