@@ -21,11 +21,13 @@
 
 use crate::clock::Reading;
 use crate::entry::Version;
+#[cfg(not(test))]
+use crate::random;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Most bytes kept of nodes and their versions: some 30,000 nodes, more than the entries of a local
 /// tier of the default size have. One that is evicted costs a question to Redis.
@@ -45,7 +47,8 @@ const STRIPES: usize = 16_384;
 pub struct Known {
     seen: Cache<String, Seen, ByBytes>,
     stripes: Box<[AtomicU64]>,
-    hasher: RandomState,
+    /// Which node belongs to which of them, so that nobody can tell beforehand.
+    seed: u64,
     /// Raised when everything is forgotten. Odd while the fleet's deletions are heard: what is seen
     /// while they are not is never believed.
     era: AtomicU64,
@@ -81,7 +84,7 @@ impl Known {
         Known {
             seen: Cache::with_weighter(MAX_BYTES as usize / USUAL_NODE_BYTES, MAX_BYTES, ByBytes),
             stripes: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
-            hasher: RandomState::new(),
+            seed: seed(),
             era: AtomicU64::new(0),
         }
     }
@@ -153,7 +156,7 @@ impl Known {
     }
 
     fn stripe(&self, node: &str) -> &AtomicU64 {
-        &self.stripes[self.hasher.hash_one(node) as usize % STRIPES]
+        &self.stripes[xxh3_64_with_seed(node.as_bytes(), self.seed) as usize % STRIPES]
     }
 }
 
@@ -169,6 +172,17 @@ impl Sight<'_> {
             self.known.seen.insert(node.clone(), seen);
         }
     }
+}
+
+#[cfg(not(test))]
+fn seed() -> u64 {
+    random::bytes().map_or(0, u64::from_ne_bytes)
+}
+
+/// In tests the same each time, so that a simulation that is run again tells the same story.
+#[cfg(test)]
+fn seed() -> u64 {
+    0
 }
 
 fn is_heard(era: u64) -> bool {
