@@ -15,6 +15,7 @@ use crate::look::{Found, Kept, look};
 use crate::rules::table::Coalesce;
 use crate::store::{Lock, Locked, Store, Taken};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -211,7 +212,10 @@ impl Drop for Claim {
         let (store, lock) = (self.store.clone(), self.settle());
         if !lock.is_empty() {
             let released = async move { store.release(&lock).await };
-            self.tasks.spawn(released);
+            // At the end of a runtime nobody is there to release it: it ends by itself.
+            if let Ok(runtime) = Handle::try_current() {
+                self.tasks.spawn_on(released, &runtime);
+            }
         }
     }
 }

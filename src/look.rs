@@ -213,6 +213,8 @@ async fn judge(live: &Live, asked: &Asked, aim: Aim, seen: Look, takes: bool) ->
     }
     let own = seen.versions.into_iter().take(key.nodes.len());
     let known: Vec<_> = own.chain(any_group.map(|_| seen.any_group)).collect();
+    // What is kept will do, or is validated by a claim of its own.
+    let takes = takes && kept.is_none() && part.is_none();
     match snapshot(live, &aim, known, takes).await {
         Ok((versions, taken)) => Found {
             place: Place {

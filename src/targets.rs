@@ -1,20 +1,22 @@
 //! What was worked out of a target, remembered: most requests ask for what others asked for a moment ago,
 //! and to route a path, take a query apart and digest a key is most of what a hit would cost.
 //!
-//! Only what follows from the rules and the target alone is remembered, and only of targets for which
-//! something was kept. The rules are those of one [`crate::live::Live`]: a reload begins anew.
+//! Only what follows from the rules, the target and its variant is remembered, and only of targets for
+//! which something was kept. The rules are those of one [`crate::live::Live`]: a reload begins anew.
 
 use crate::key::{CacheKey, Rendered, Variant};
 use crate::rules::table::Rule;
 use crate::rules::template::Source;
 use arc_swap::ArcSwap;
+use arrayvec::ArrayVec;
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName, ORIGIN};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 
-/// Bytes that all of them may take: some three thousand targets of usual length. What is not remembered
+/// Bytes that all of them may take: some two thousand targets of usual length. What is not remembered
 /// is worked out.
-const MAX_BYTES: u64 = 4 << 20;
+const MAX_BYTES: u64 = 8 << 20;
 
 /// How many there will be, about.
 const USUAL: usize = 2048;
@@ -22,16 +24,25 @@ const USUAL: usize = 2048;
 /// Of a longer target nothing is remembered: a few of them would displace all others.
 const MAX_TARGET: usize = 1024;
 
-/// What is counted for a target, or for one of its keys, beside its texts: counters and places.
-const OVERHEAD: usize = 128;
+/// What is counted for each text, beside its bytes.
+const TEXT_OVERHEAD: usize = 64;
+
+/// What is counted for a target, or for one of its keys, beside its texts.
+const OVERHEAD: usize = 192;
+
+/// Values are escaped in keys: few characters of few targets, so that a half more is counted.
+const ESCAPED: usize = 2;
 
 /// Keys that are remembered of one target: as many as there are usual spellings of `Accept-Encoding`.
-const MAX_KEYS: usize = 4;
+const MAX_KEYS: usize = 6;
 
 /// Bytes of all that sets one variant apart. The key of a longer one is worked out each time.
-const MAX_VARIANT: usize = 256;
+const MAX_VARIANT: usize = 128;
 
-type Spelling = arrayvec::ArrayVec<u8, MAX_VARIANT>;
+/// Fields that say nothing of who asks. Of a variant by others nothing is remembered as it was sent.
+const TELLS_NOBODY: [HeaderName; 4] = [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ORIGIN];
+
+type Spelling = ArrayVec<u8, MAX_VARIANT>;
 
 /// What a rule makes of a target.
 pub struct Target {
@@ -70,6 +81,9 @@ impl Target {
     /// The key of one variant.
     pub fn key(&self, namespace: &str, variant: &Variant) -> Arc<CacheKey> {
         let make = || Arc::new(self.rendered.key(namespace, &self.rule, variant));
+        if !variant.vary.iter().all(|name| TELLS_NOBODY.contains(name)) {
+            return make();
+        }
         let mut spelling = Spelling::new();
         let write = |piece: &[u8]| spelling.try_extend_from_slice(piece);
         if variant.spell(write).is_err() {
@@ -121,9 +135,10 @@ impl Weighter<Box<str>, Arc<Target>> for ByBytes {
     /// As if it had all the keys that it may have: each repeats the text in its own name and in those of
     /// its nodes.
     fn weight(&self, path_and_query: &Box<str>, target: &Arc<Target>) -> u64 {
+        let text = TEXT_OVERHEAD + path_and_query.len() + path_and_query.len() / ESCAPED;
         let texts = 1 + target.rule.nodes.len();
-        let key = OVERHEAD + size_of::<Spelling>() + texts * (OVERHEAD + path_and_query.len());
-        (OVERHEAD + 2 * path_and_query.len() + MAX_KEYS * key) as u64
+        let key = OVERHEAD + size_of::<Spelling>() + texts * text;
+        (OVERHEAD + 2 * text + MAX_KEYS * key) as u64
     }
 }
 

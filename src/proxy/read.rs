@@ -152,7 +152,10 @@ impl Exchange {
         let mut fill = self.fill(asked, &place, kept.as_ref());
         fill.part = part.and_then(|part| completable(asked, part));
         let waited = match whose {
-            Turn::Alone => Waited::AskYourself,
+            Turn::Alone => {
+                drop(taken); // others need not wait for what is nobody else's
+                Waited::AskYourself
+            }
             Turn::Wait(waiting) => {
                 if let Some(taken) = taken {
                     fills.give(&place.key.entry, &place.snapshot, taken);

@@ -3,6 +3,7 @@
 
 use super::tier::{Held, LINGER, Tier};
 use crate::clock::{Clock, Reading};
+use crate::digest::Digest;
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
 use std::sync::Arc;
@@ -12,10 +13,12 @@ use tokio::time::Instant;
 /// Entries by store key.
 pub struct Local(Tier<Kept>);
 
-/// An entry, and when it ends whatever becomes of the clock of Unix time.
+/// An entry, under which layout its versions were the present ones, and when it ends whatever becomes of
+/// the clock of Unix time.
 #[derive(Clone)]
 struct Kept {
     entry: Arc<Entry>,
+    layout: Digest,
     ends: Instant,
 }
 
@@ -39,24 +42,45 @@ impl Local {
     /// elsewhere may have kept a newer one in Redis. Setting the clock of Unix time back lengthens no
     /// lifetime, and a suspension, in which the other clock stands still, counts.
     pub fn get(&self, key: &str, now: &Reading) -> Option<Arc<Entry>> {
+        self.kept(key, now).map(|kept| kept.entry)
+    }
+
+    /// The same, if it was kept under this layout. Of others' entries nothing may be believed that Redis
+    /// is not asked for: what they see as the root's version, nobody else does.
+    pub fn get_own(&self, key: &str, layout: &Digest, now: &Reading) -> Option<Arc<Entry>> {
+        let own = self.kept(key, now).filter(|kept| kept.layout == *layout);
+        own.map(|kept| kept.entry)
+    }
+
+    fn kept(&self, key: &str, now: &Reading) -> Option<Kept> {
         let kept = self.0.get(key)?;
         if kept.has_ended(now) {
             self.0.remove_if(key, |kept| kept.has_ended(now));
             return None;
         }
-        Some(kept.entry)
+        Some(kept)
     }
 
     /// Keeps an entry that came at `now`. One that ends later than a clock can show is not kept, nor a
     /// part: in Redis another sidecar may have put the whole in its place.
-    pub fn put(&self, key: &str, entry: Arc<Entry>, now: &Reading) {
+    pub fn put(&self, key: &str, entry: Arc<Entry>, layout: &Digest, now: &Reading) {
         let left = entry
             .kept_at
             .saturating_add(entry.ttl)
             .saturating_sub(now.unix_ms());
         let left = Duration::from_millis(left.min(entry.ttl));
         match now.monotonic().checked_add(left) {
-            Some(ends) if !entry.is_part() => self.0.put(key, Kept { entry, ends }),
+            Some(ends) if !entry.is_part() => {
+                let layout = *layout;
+                self.0.put(
+                    key,
+                    Kept {
+                        entry,
+                        layout,
+                        ends,
+                    },
+                );
+            }
             _ => self.0.remove(key),
         }
     }
@@ -105,11 +129,12 @@ pub fn begins_with(entry: &Entry, versions: &[Option<Version>]) -> bool {
 mod tests {
     use super::*;
     use crate::clock::{Clock, simulated};
-    use crate::digest::Digest;
     use crate::rules::settings::Compress;
     use bytes::Bytes;
     use hyper::header::HeaderValue;
     use hyper::{HeaderMap, StatusCode};
+
+    const LAYOUT: Digest = Digest([1; 16]);
 
     fn entry(kept_at: u64, ttl: u64) -> Arc<Entry> {
         Arc::new(Entry {
@@ -137,7 +162,7 @@ mod tests {
     async fn a_clock_that_is_set_back_lengthens_no_lifetime() {
         let (local, machine, clock) = tier();
         let now = clock.reading();
-        local.put("key", entry(now.unix_ms() - 2000, 5000), &now);
+        local.put("key", entry(now.unix_ms() - 2000, 5000), &LAYOUT, &now);
         machine.set_ahead_ms(-30_000);
         tokio::time::advance(Duration::from_millis(2999)).await;
         assert!(local.get("key", &clock.reading()).is_some());
@@ -149,7 +174,7 @@ mod tests {
     async fn an_entry_that_claims_to_come_from_the_future_lives_for_its_ttl_at_most() {
         let (local, _, clock) = tier();
         let now = clock.reading();
-        local.put("key", entry(now.unix_ms() + 30_000, 5000), &now);
+        local.put("key", entry(now.unix_ms() + 30_000, 5000), &LAYOUT, &now);
         tokio::time::advance(Duration::from_millis(5000)).await;
         assert!(local.get("key", &clock.reading()).is_none());
     }
@@ -158,7 +183,7 @@ mod tests {
     async fn a_suspension_counts_although_the_monotonic_clock_stood_still() {
         let (local, machine, clock) = tier();
         let now = clock.reading();
-        local.put("key", entry(now.unix_ms(), 5000), &now);
+        local.put("key", entry(now.unix_ms(), 5000), &LAYOUT, &now);
         machine.set_ahead_ms(5000);
         assert!(local.get("key", &clock.reading()).is_none());
         machine.set_ahead_ms(0);
@@ -170,7 +195,7 @@ mod tests {
         let (local, _, clock) = tier();
         let now = clock.reading();
         let [old, new] = [(); 2].map(|()| entry(now.unix_ms(), 5000));
-        local.put("key", new.clone(), &now);
+        local.put("key", new.clone(), &LAYOUT, &now);
         local.forget("key", &old);
         assert!(local.get("key", &now).is_some());
         local.forget("key", &new);
@@ -184,7 +209,7 @@ mod tests {
         let _sweeper = tokio::spawn(local.sweep(clock.clone()));
         let now = clock.reading();
         let [kept, other] = [(); 2].map(|()| entry(now.unix_ms(), 3_600_000));
-        local.put("key", kept.clone(), &now);
+        local.put("key", kept.clone(), &LAYOUT, &now);
         local.end_soon("key", &other, &now);
         tokio::time::sleep(LINGER).await;
         local.end_soon("key", &kept, &clock.reading());
@@ -200,7 +225,7 @@ mod tests {
         let (local, _, clock) = tier();
         let _sweeper = tokio::spawn(local.sweep(clock.clone()));
         let now = clock.reading();
-        local.put("key", entry(now.unix_ms(), 5000), &now);
+        local.put("key", entry(now.unix_ms(), 5000), &LAYOUT, &now);
         assert!(local.0.weight() > 0);
         tokio::time::sleep(Duration::from_secs(65)).await;
         assert_eq!(local.0.weight(), 0);
@@ -240,7 +265,7 @@ mod tests {
                 let entry = Arc::new(usual(body));
                 drop((entry.headers.clone(), entry.body.clone())); // it was served
                 let key = format!("clinic:v3:doctors:list:city=Berlin&page={number:08}");
-                local.put(&key, entry, &now);
+                local.put(&key, entry, &LAYOUT, &now);
             }
         });
         let held = u64::try_from(allocated.bytes_current).expect("nothing was freed before");

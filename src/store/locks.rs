@@ -8,6 +8,7 @@ use super::{Down, Place, Store, token};
 use crate::entry::Version;
 use bytes::Bytes;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 /// While it is held.
@@ -58,7 +59,10 @@ impl Drop for Taken {
         let (store, lock) = (self.store.clone(), std::mem::take(&mut self.lock));
         if !lock.is_empty() {
             let released = async move { store.release(&lock).await };
-            self.tasks.spawn(released);
+            // At the end of a runtime nobody is there to release it: it ends by itself.
+            if let Ok(runtime) = Handle::try_current() {
+                self.tasks.spawn_on(released, &runtime);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use super::lifetime::NodeTtl;
 use super::tier::{Held, LINGER, Tier};
 use super::{Bump, Bumped, Lock, Look, Root, Sought, local, node, token};
 use crate::clock::{Clock, Reading};
+use crate::digest::Digest;
 use crate::entry::{Entry, Version};
 use crate::metrics::Metrics;
 use bytes::Bytes;
@@ -18,9 +19,11 @@ use tokio::time::Instant;
 /// What a node or marker costs beside its bytes: what counts their handles.
 const SMALL_OVERHEAD: usize = 32;
 
-/// An entry, and in what era its versions were last seen to be the present ones.
+/// An entry, and in what era its versions were last seen to be the present ones, as the layout sees them
+/// under which it was kept.
 struct Kept {
     entry: Arc<Entry>,
+    layout: Digest,
     present_in: AtomicU64,
 }
 
@@ -28,9 +31,10 @@ struct Kept {
 const NO_ERA: u64 = u64::MAX;
 
 impl Kept {
-    fn new(entry: Arc<Entry>) -> Arc<Kept> {
+    fn new(entry: Arc<Entry>, layout: Digest) -> Arc<Kept> {
         Arc::new(Kept {
             entry,
+            layout,
             present_in: AtomicU64::new(NO_ERA),
         })
     }
@@ -66,8 +70,8 @@ impl Held for Item {
 /// Entries, nodes and markers by key.
 pub struct Memory {
     items: Tier<Item>,
-    /// Raised when something was dropped, before whoever dropped it is told so: what was present is, while
-    /// this stands.
+    /// Raised when something was dropped, before whoever dropped it is told so: while it stands, nothing
+    /// has dropped what was present in it.
     era: AtomicU64,
     /// Held while absent nodes are created, so that two snapshots agree on them.
     creating: Mutex<()>,
@@ -173,6 +177,10 @@ impl Memory {
         let Some(Value::Entry(kept)) = self.get(sought.entry, now) else {
             return None;
         };
+        // Another layout's is nobody else's: what it was dropped by, the other cannot tell.
+        if kept.layout != *root.layout() {
+            return None;
+        }
         if kept.present_in.load(SeqCst) != era {
             let nodes = sought.nodes_of(Some(&kept.entry), |name| name);
             let versions = nodes.iter().map(|node| self.version(node, root, now));
@@ -240,9 +248,9 @@ impl Memory {
     }
 
     /// See [`super::Store::keep`].
-    pub fn keep(&self, key: &str, entry: Arc<Entry>) {
+    pub fn keep(&self, key: &str, entry: Arc<Entry>, root: &Root) {
         let ttl = entry.lifetime();
-        self.put(key, Value::Entry(Kept::new(entry)), ttl);
+        self.put(key, Value::Entry(Kept::new(entry, *root.layout())), ttl);
     }
 
     /// See [`super::Store::put_marker`].
@@ -306,7 +314,6 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
     use hyper::{HeaderMap, StatusCode};
 
     fn entry(versions: Vec<Version>) -> Arc<Entry> {
@@ -337,7 +344,7 @@ mod tests {
         let _sweeper = tokio::spawn(memory.sweep());
         let nodes = ["node".to_owned()];
         let root = Root::new("root".into(), Digest([0; 16]));
-        memory.keep("entry", entry(memory.snapshot(&nodes, &root)));
+        memory.keep("entry", entry(memory.snapshot(&nodes, &root)), &root);
         let sought = Sought {
             entry: "entry",
             nodes: &nodes,

@@ -39,7 +39,6 @@ use crate::clock::{Clock, Reading};
 use crate::entry::{Entry, Version};
 use crate::key;
 use crate::metrics::Metrics;
-use crate::random;
 use crate::rules::settings::{LocalSettings, StoreSettings, StoreUrl};
 use bytes::Bytes;
 use memory::Memory;
@@ -318,7 +317,7 @@ impl Store {
                     nodes: &names.all(sought.nodes),
                     ..sought
                 };
-                shared.at_once(&hidden, now)
+                shared.at_once(&hidden, now, &self.1)
             }
         }
     }
@@ -341,10 +340,10 @@ impl Store {
         match &self.0.place {
             _ if entry.lifetime().is_zero() => Ok(()),
             Place::Memory(memory) => {
-                memory.keep(key, entry);
+                memory.keep(key, entry, &self.1);
                 Ok(())
             }
-            Place::Redis(shared) => shared.keep(&self.0.names.one(key), entry).await,
+            Place::Redis(shared) => shared.keep(&self.0.names.one(key), entry, &self.1).await,
         }
     }
 
@@ -489,7 +488,10 @@ impl Lease {
 
 /// A fresh version: 128 random bits, so that none ever comes back.
 fn token() -> Version {
-    random::bytes().expect("without the system's randomness nothing here is safe")
+    let mut token = Version::default();
+    // Not drawn in advance: a machine that is restored from an image would draw some once more.
+    getrandom::fill(&mut token).expect("without the system's randomness nothing here is safe");
+    token
 }
 
 /// What seals a store's values, where it is one that others could read.

@@ -186,12 +186,13 @@ impl Shared {
     }
 
     /// See [`super::Store::keep`].
-    pub async fn keep(&self, key: &str, entry: Arc<Entry>) -> Result<(), Down> {
+    pub async fn keep(&self, key: &str, entry: Arc<Entry>, root: &Root) -> Result<(), Down> {
         let connection = self.breaker.connection()?;
         let bytes = self.sealed(key, Bytes::from(entry.encode(self.compress)))?;
         let ttl = entry.lifetime();
         // Also of use where Redis is full: its versions are asked for each time.
-        self.local.put(key, entry, &self.clock.reading());
+        let now = self.clock.reading();
+        self.local.put(key, entry, root.layout(), &now);
         self.breaker
             .note(&connection, connection.set(key, bytes, ttl).await)
     }

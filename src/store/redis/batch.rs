@@ -50,10 +50,11 @@ struct Batch {
 impl Drop for Batch {
     /// Nobody waits for what was given up unsent or unanswered.
     fn drop(&mut self) {
-        let _ = self.reply.set(Reply {
-            values: Err(Fault::new(Kind::Timeout, "the command was given up")),
-            looks: self.looks,
-        });
+        if self.reply.get().is_none() {
+            let values = Err(Fault::new(Kind::Timeout, "the command was given up"));
+            let looks = self.looks;
+            let _ = self.reply.set(Reply { values, looks });
+        }
     }
 }
 
@@ -193,7 +194,7 @@ impl Connection {
             Err(_) => self.batches.limit.store(1, Relaxed),
         }
         let looks = batch.looks;
-        let _ = batch.reply.set(Reply { values, looks }); // set once: here
+        let _ = batch.reply.set(Reply { values, looks }); // nobody was before us
     }
 
     async fn alone<'k>(

@@ -61,7 +61,7 @@ impl Shared {
         let now = self.clock.reading();
         let line = Line::to(connection, &now, root);
         let local = self.local.get(sought.entry, &now);
-        if let Some(remembered) = self.remembered(&sought, local.as_ref(), &now) {
+        if let Some(remembered) = self.remembered(&sought, &now, root) {
             return Ok(remembered);
         }
         let nodes = self.nodes_of(&sought, local.as_deref());
@@ -119,9 +119,9 @@ impl Shared {
     }
 
     /// See [`crate::store::Store::at_once`].
-    pub fn at_once(&self, sought: &Sought<'_>, now: &Reading) -> Option<Arc<Entry>> {
+    pub fn at_once(&self, sought: &Sought<'_>, now: &Reading, root: &Root) -> Option<Arc<Entry>> {
         self.breaker.connection().ok()?; // while nothing may be believed, this is not either
-        let entry = self.local.get(sought.entry, now)?;
+        let entry = self.local.get_own(sought.entry, root.layout(), now)?;
         self.is_vouched_for(sought, &entry, now).then_some(entry)
     }
 
@@ -134,14 +134,12 @@ impl Shared {
     }
 
     /// What need not be asked.
-    fn remembered(
-        &self,
-        sought: &Sought<'_>,
-        local: Option<&Arc<Entry>>,
-        now: &Reading,
-    ) -> Option<Look> {
+    fn remembered(&self, sought: &Sought<'_>, now: &Reading, root: &Root) -> Option<Look> {
         let within = sought.local_ttl;
-        let entry = local.filter(|_| sought.marker.is_none() && !within.is_zero())?;
+        if sought.marker.is_some() || within.is_zero() {
+            return None;
+        }
+        let entry = &self.local.get_own(sought.entry, root.layout(), now)?;
         let any_group = match sought.any_group {
             Some(node) => Some(self.known.version(node, within, now)?),
             None => None,
@@ -200,7 +198,8 @@ impl Shared {
         }
         if local::matches(entry, &look.versions) {
             let now = self.clock.reading();
-            self.local.put(sought.entry, entry.clone(), &now);
+            let layout = line.root.layout();
+            self.local.put(sought.entry, entry.clone(), layout, &now);
         } else if let Some(since) =
             node::softened_since(&nodes, &entry.versions, &values.nodes, line.root)
         {

@@ -99,6 +99,32 @@ async fn a_fill_that_outlives_its_rules_keeps_nothing_for_the_new_ones() {
 }
 
 #[tokio::test]
+async fn what_was_kept_before_its_drops_were_known_is_not_served_once_they_are() {
+    in_both_places(async |url| {
+        let origin = Origin::register().await;
+        let often = |rules: &str| rules.replace("public", "local_ttl = \"1m\"\npublic");
+        let before = often(&dropping("things:details:9"));
+        let sidecar = Sidecar::start(&origin, url, &before).await;
+        let targets = ["/api/thing/1", "/api/thing/2", "/api/thing/3"];
+        for target in targets {
+            cached(&sidecar, target).await;
+        }
+        sidecar.ask("PATCH", "/api/change/2", &[], "").await;
+        for target in targets {
+            cached(&sidecar, target).await; // these rules know of no reason why not
+        }
+        let file = head(origin.address, url).replace("[store]", "[store]\ntimeout = \"20s\"");
+        let after = often(REGISTER_RULES);
+        sidecar.reload(&format!("{file}{after}")).expect("reloads");
+        for target in targets {
+            let got = sidecar.get(target).await;
+            assert_eq!((got.outcome(), got.n()), ("miss", 1), "{target} {url}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_reload_that_changes_no_layout_keeps_everything() {
     in_both_places(async |url| {
         let origin = Origin::register().await;
