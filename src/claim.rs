@@ -1,5 +1,5 @@
-//! One sidecar fetches for the fleet: a flight's leader claims the fetch in the store, and one who
-//! comes late looks until the answer is there, as any reader would.
+//! One sidecar fetches for the fleet: a flight's leader claims the fetch in the store, unless that was done
+//! when its nodes were created, and one who comes late looks until the answer is there, as any reader would.
 //!
 //! A claim spares the origin and nothing else. No answer is trusted for it: what is found meanwhile
 //! is judged like every entry, and whenever in doubt each process asks the origin itself.

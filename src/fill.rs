@@ -109,7 +109,7 @@ type Outcome = Result<Filled, Failure>;
 type Answer = oneshot::Sender<Outcome>;
 
 impl Fill {
-    /// Sets out; the head comes back as soon as it is there.
+    /// Sets out when it is first waited for; the head comes back as soon as it is there.
     pub fn begin(self, lead: Option<Lead>) -> Begun<Outcome> {
         let tasks = self.live.ground.tasks.clone();
         Begun::new(&tasks, |answer| self.fly(lead, answer))

@@ -117,7 +117,7 @@ pub fn is_automatic(table: &Table, methods: &[Method]) -> bool {
 }
 
 impl Write {
-    /// Sets out; the answer comes back once the bump is done.
+    /// Sets out when it is first waited for; the answer comes back once the bump is done.
     pub fn begin(self) -> Begun<Result<Response<Body>, NoAnswer>> {
         let tasks = self.live.ground.tasks.clone();
         Begun::new(&tasks, |answer| async move {

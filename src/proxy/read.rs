@@ -349,7 +349,7 @@ impl Exchange {
             (Ok(Ok(Filled::StoodIn)), Some(kept)) => self.hit(&asked, &kept),
             (Ok(Err(failure)), _) => Answer::failed(failure.detail(), rule),
             (Ok(Ok(Filled::StoodIn)), None) | (Err(_), _) => {
-                Answer::failed(Detail::OriginBroken, rule) // its task died
+                Answer::failed(Detail::OriginBroken, rule) // it died
             }
         }
     }
