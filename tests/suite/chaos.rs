@@ -272,9 +272,19 @@ async fn no_read_is_older_than_a_write_that_its_client_was_told_of() {
     assert!(whole.cold.fetches < whole.cold.registers * 2, "{whole}");
 }
 
+/// Rounds in which a flaw may be found as often as it has to be: a machine that is given little time gets
+/// few reads into one.
+const FLAWED_ROUNDS: usize = 4;
+
 async fn is_found(flaw: Flaw, faults: &'static [Fault], at_least: usize) {
-    let report = Round::flawed(flaw, faults).run().await;
-    assert!(report.verdict.stale.len() >= at_least, "{report}");
+    let mut whole = Report::default();
+    for _ in 0..FLAWED_ROUNDS {
+        whole.add(Round::flawed(flaw, faults).run().await);
+        if whole.verdict.stale.len() >= at_least {
+            return;
+        }
+    }
+    panic!("found too seldom: {whole}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
