@@ -128,32 +128,38 @@ impl Live {
     ///
     /// # Errors
     /// What went wrong, and whether the origin may have acted.
-    pub async fn ask(
+    pub fn ask(
         &self,
         request: Request<Body>,
         rule: Option<&Rule>,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> impl Future<Output = Result<Response<Body>, Failure>> {
         let begun = Instant::now();
-        let answer = self.origin.ask(request).await;
-        let (counts, took) = (self.counts(rule), begun.elapsed());
-        match &answer {
-            Ok(response) => counts.origin_answered(response.status(), took),
-            Err(_) => counts.origin_failed(took),
-        }
-        answer.map(|mut response| {
-            let protocol = match response.status() {
-                StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED => {
-                    response.headers().get(header::UPGRADE).cloned()
-                }
-                _ => None,
-            };
-            headers::remove_hop_by_hop(response.headers_mut());
-            if let Some(protocol) = protocol {
-                headers::offer_switch(response.headers_mut(), protocol);
+        let asking = self.origin.ask(request);
+        async move {
+            let answer = asking.await;
+            let (counts, took) = (self.counts(rule), begun.elapsed());
+            match &answer {
+                Ok(response) => counts.origin_answered(response.status(), took),
+                Err(_) => counts.origin_failed(took),
             }
-            response
-        })
+            answer.map(end_to_end)
+        }
     }
+}
+
+/// An answer without what is of one connection, but for the protocol.
+fn end_to_end(mut response: Response<Body>) -> Response<Body> {
+    let protocol = match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED => {
+            response.headers().get(header::UPGRADE).cloned()
+        }
+        _ => None,
+    };
+    headers::remove_hop_by_hop(response.headers_mut());
+    if let Some(protocol) = protocol {
+        headers::offer_switch(response.headers_mut(), protocol);
+    }
+    response
 }
 
 fn verifier(

@@ -89,7 +89,7 @@ pub struct Body {
     /// What was read of it and put back.
     first: Bytes,
     /// Trailers that were read and put back: `source` is at its end then.
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
     source: Source,
     guard: Option<Box<Guard>>,
 }
@@ -173,7 +173,7 @@ impl Body {
     fn unread(self, first: Bytes, trailers: Option<HeaderMap>) -> Body {
         Body {
             first,
-            trailers,
+            trailers: trailers.map(Box::new),
             source: self.source,
             guard: self.guard,
         }
@@ -268,7 +268,7 @@ impl HttpBody for Body {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.first)))));
         }
         if let Some(trailers) = self.trailers.take() {
-            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            return Poll::Ready(Some(Ok(Frame::trailers(*trailers))));
         }
         let polled = self.source.poll_frame(cx);
         match &mut self.guard {

@@ -11,7 +11,7 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::sync::Notify;
@@ -32,8 +32,14 @@ const MAX_BUFFER: usize = 2 * MAX_ANSWER_HEAD;
 /// Speaks HTTP on a stream, as long as it is polled.
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send + Sync>>;
 
+/// A request on its way, which is a few hundred bytes: on the heap, so that nobody has to move it.
+pub(super) type Sending =
+    Pin<Box<dyn Future<Output = Result<Response<Incoming>, Unsent>> + Send + Sync>>;
+
 /// What sending a request comes to.
-type Sent = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
+pub(super) type Sent = Result<Response<Incoming>, Box<Unsent>>;
+
+type Unsent = TrySendError<Request<Upload>>;
 
 /// One connection. Dropping it closes it, whatever it is doing.
 pub(super) struct Connection {
@@ -74,21 +80,26 @@ impl Connection {
         }))
     }
 
-    /// Sends a request and waits for the head of its answer; `None` where nothing moves for `patience`.
-    pub(super) async fn send(
+    /// Hands a request over to be sent as the connection is driven on.
+    pub(super) fn send(&mut self, request: Request<Upload>) -> Sending {
+        let sending = self.sender.try_send_request(request);
+        // Unconstrained: what has come is seen at once, however much the task has done in this turn.
+        Box::pin(unconstrained(sending))
+    }
+
+    /// Waits for the head of the answer to what was handed over; `None` where nothing moves for `patience`.
+    pub(super) async fn head_of(
         &mut self,
-        request: Request<Upload>,
+        sending: &mut Sending,
         patience: Duration,
     ) -> Option<Sent> {
-        // Unconstrained: what has come is seen at once, however much the task has done in this turn.
-        let mut sending = pin!(unconstrained(self.sender.try_send_request(request)));
         poll_fn(|cx| {
             self.go_on(cx);
             // The driver alone can change what becomes of it: nothing has to wake us for that. Being
             // woken would only have the task polled once more.
             let mut unwoken = Context::from_waker(Waker::noop());
             match sending.as_mut().poll(&mut unwoken) {
-                Poll::Ready(sent) => Poll::Ready(Some(sent)),
+                Poll::Ready(sent) => Poll::Ready(Some(sent.map_err(Box::new))),
                 Poll::Pending => self.poll_late(patience, cx).map(|()| None),
             }
         })

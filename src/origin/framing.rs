@@ -32,15 +32,15 @@ pub(super) fn frame(request: &mut Request<Body>) {
 /// have to be asked for with `TE`, which we never send.
 pub(super) fn is_plain<B>(answer: &Response<B>, offered: Option<&HeaderValue>) -> bool {
     let fields = answer.headers();
-    let lengths = fields.get_all(header::CONTENT_LENGTH).iter().count();
-    let codings = fields.get_all(header::TRANSFER_ENCODING).iter().count();
+    let lengths = fields.get_all(header::CONTENT_LENGTH);
+    let codings = fields.get_all(header::TRANSFER_ENCODING);
     let is_switch = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
     (!is_switch || headers::answers_switch(answer.headers(), offered))
-        && lengths + codings <= 1
-        && fields.get(header::CONTENT_LENGTH).is_none_or(is_decimal)
-        && fields
-            .get(header::TRANSFER_ENCODING)
-            .is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        && lengths.iter().count() + codings.iter().count() <= 1
+        && lengths.iter().all(is_decimal)
+        && codings
+            .iter()
+            .all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// Whether an answer has neither a length nor chunks, and yet a body.

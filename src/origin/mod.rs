@@ -10,6 +10,7 @@
 
 mod connect;
 mod connection;
+mod exchange;
 mod failure;
 mod framing;
 mod pool;
@@ -23,15 +24,15 @@ use crate::interim::Interim;
 use crate::rules::settings::{ClientLimits, OriginAddress, ProxySettings};
 use connect::Dialer;
 use connection::Connection;
-use hyper::body::{Body as HttpBody, Incoming};
-use hyper::{Method, Request, Response, StatusCode, header};
+use exchange::{Broken, Exchange};
+use hyper::body::Body as HttpBody;
+use hyper::{HeaderMap, Method, Request, Response, Uri, header};
 use pool::{MAX_IDLE, Pool, Slots};
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::Notify;
 use tokio::time::Duration;
 use tokio_rustls::rustls::RootCertStore;
-use wire::{Traffic, Upload};
 
 /// Marks an answer that ends where its connection does: nothing tells the whole from a part, so no
 /// copy of it may be kept (RFC 9112 §8).
@@ -97,15 +98,6 @@ pub(crate) type Simulated = Box<dyn Fn(Request<Body>) -> SimulatedAnswer + Send 
 #[cfg(test)]
 pub(crate) type SimulatedAnswer =
     std::pin::Pin<Box<dyn Future<Output = Result<Response<Body>, Failure>> + Send>>;
-
-/// An exchange that failed, and whether it may be tried again.
-struct Broken {
-    failure: Failure,
-    /// The request, where nothing of it was written.
-    unsent: Option<Request<Body>>,
-    /// The connection ended without a byte of an answer.
-    is_silent: bool,
-}
 
 impl Parts {
     /// `most` connections are used at a time.
@@ -176,26 +168,46 @@ impl Origin {
     /// and headers go out as they are, but for the framing, which is written from the body. The head
     /// may take the origin timeout, reckoned from when anything of the request last went out. The
     /// body may take as long as it likes; dropping it closes its connection.
-    pub async fn ask(&self, mut request: Request<Body>) -> Result<Response<Body>, Failure> {
+    ///
+    /// On a connection that is kept the request is handed over before this is first polled: what is waited
+    /// with is small, and so is whatever waits for it.
+    pub fn ask(
+        &self,
+        request: Request<Body>,
+    ) -> impl Future<Output = Result<Response<Body>, Failure>> {
+        let asking = self.begin(request);
+        async move {
+            let (exchange, again) = match asking {
+                Asking::Apart(asking) => return asking.await,
+                Asking::Reusing(exchange, again) => (exchange, again),
+            };
+            let broken = match exchange.answer(&self.0).await {
+                Ok(answer) => return Ok(answer),
+                Err(broken) => broken,
+            };
+            let again = again.filter(|_| broken.is_silent);
+            match broken.unsent.or(again.map(|again| again.request())) {
+                Some(again) => Box::pin(self.ask_afresh(again)).await,
+                None => Err(broken.failure),
+            }
+        }
+    }
+
+    fn begin(&self, mut request: Request<Body>) -> Asking<'_> {
         #[cfg(test)]
         if let Some(simulated) = &self.0.simulated {
-            return simulated(request).await;
+            return Asking::Apart(simulated(request));
         }
         framing::frame(&mut request);
         if !request.body().is_untouched() {
             request.headers_mut().remove(header::EXPECT); // its client sends, or has nothing to send
         }
-        let Some(reused) = self.0.pool.take().await else {
-            return Box::pin(self.ask_afresh(request)).await; // rare: others need no room for it
-        };
-        let copy = repeatable(&request);
-        let broken = match self.exchange(reused, request).await {
-            Ok(answer) => return Ok(answer),
-            Err(broken) => broken,
-        };
-        match broken.unsent.or(copy.filter(|_| broken.is_silent)) {
-            Some(again) => Box::pin(self.ask_afresh(again)).await,
-            None => Err(broken.failure),
+        match self.0.pool.take() {
+            Some(reused) => {
+                let again = Again::of(&request);
+                Asking::Reusing(Exchange::begin(reused, request), again)
+            }
+            None => Asking::Apart(Box::pin(self.ask_afresh(request))),
         }
     }
 
@@ -212,124 +224,52 @@ impl Origin {
     /// One request and one answer's head on one connection.
     async fn exchange(
         &self,
-        mut connection: Box<Connection>,
+        connection: Box<Connection>,
         request: Request<Body>,
     ) -> Result<Response<Body>, Box<Broken>> {
-        let traffic = connection.traffic.clone();
-        traffic.begin();
-        let expects = request.headers().contains_key(header::EXPECT);
-        let offered = request.headers().get(header::UPGRADE).cloned();
-        let mut request = request.map(|body| Upload::new(body, traffic.clone()));
-        hear_interims(&mut request, expects);
-        let sent = connection.send(request, self.0.origin_timeout).await;
-        let answer = match sent {
-            Some(Ok(answer)) => answer,
-            Some(Err(mut error)) => {
-                let unsent = error.take_message();
-                return Err(Broken::told_by(error.into_error(), unsent, &traffic));
-            }
-            None => return Err(Broken::after(FailureKind::Timeout, None)),
-        };
-        traffic.head_came();
-        match framing::is_plain(&answer, offered.as_ref()) {
-            true => Ok(self.receive(connection, answer)),
-            false => Err(Broken::after(FailureKind::Malformed, None)),
-        }
-    }
-
-    /// Binds an answer's body to its connection, which goes back to the pool at the end of the body;
-    /// not so where the origin answered before it had the whole request.
-    fn receive(
-        &self,
-        mut connection: Box<Connection>,
-        answer: Response<Incoming>,
-    ) -> Response<Body> {
-        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            connection.change_hands(); // to whoever takes `OnUpgrade` from the answer
-            return answer.map(|_| Body::empty());
-        }
-        match connection.traffic.is_request_whole() {
-            true => connection.returns_to(self.0.pool.clone()),
-            false => connection.attend(),
-        }
-        let until_close = framing::ends_with_connection(&answer);
-        let mut answer = answer.map(|incoming| Body::fed(incoming, connection));
-        if until_close {
-            answer.extensions_mut().insert(UntilClose);
-        }
-        framing::tidy(&mut answer);
-        answer
+        Exchange::begin(connection, request).answer(&self.0).await
     }
 }
 
-/// Passes on what the origin says before it answers, if somebody wants to hear it. The body of a request
-/// that expects to be told to continue is kept until the origin says so or has not said otherwise for
-/// a while (RFC 9110 §10.1.1).
-fn hear_interims(request: &mut Request<Upload>, expects: bool) {
-    let told = expects.then(|| Arc::new(Notify::new()));
-    if let Some(told) = &told {
-        request.body_mut().wait_for(told.clone());
-    }
-    let client = request.extensions_mut().remove::<Interim>();
-    if told.is_none() && client.is_none() {
-        return;
-    }
-    hyper::ext::on_informational(request, move |interim| match (interim.status(), &told) {
-        (StatusCode::CONTINUE, Some(told)) => told.notify_one(),
-        (status, _) => {
-            let _ = client
-                .as_ref()
-                .map(|client| client.say(status, interim.headers()));
-        }
-    });
+/// How a request is on its way.
+enum Asking<'o> {
+    /// On the heap as a whole: rare, and others need no room for it.
+    Apart(Pin<Box<dyn Future<Output = Result<Response<Body>, Failure>> + Send + 'o>>),
+    /// On a kept connection, with what it is sent again by where that may be.
+    Reusing(Exchange, Option<Box<Again>>),
 }
 
-impl Broken {
-    fn after(kind: FailureKind, source: Option<hyper::Error>) -> Box<Broken> {
-        Box::new(Broken {
-            failure: Failure::after(kind, source),
-            unsent: None,
-            is_silent: false,
+/// A request that may be sent twice: it has no body, and its method promises to change nothing.
+struct Again {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    interim: Option<Interim>,
+}
+
+impl Again {
+    fn of(request: &Request<Body>) -> Option<Box<Again>> {
+        let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+        let may_be = is_safe && request.body().is_end_stream();
+        may_be.then(|| {
+            Box::new(Again {
+                method: request.method().clone(),
+                uri: request.uri().clone(),
+                headers: request.headers().clone(),
+                interim: request.extensions().get().cloned(),
+            })
         })
     }
 
-    /// What hyper says of an exchange that failed.
-    fn told_by(
-        error: hyper::Error,
-        unsent: Option<Request<Upload>>,
-        traffic: &Traffic,
-    ) -> Box<Broken> {
-        if unsent.is_some() {
-            return Box::new(Broken {
-                failure: Failure::before(FailureKind::Closed, error),
-                unsent: unsent.map(|request| request.map(Upload::into_body)),
-                is_silent: true,
-            });
-        }
-        let kind = match () {
-            () if error.is_user() => FailureKind::RequestBody,
-            () if error.is_parse() => FailureKind::Malformed,
-            () => FailureKind::Closed,
-        };
-        let mut broken = Broken::after(kind, Some(error));
-        broken.is_silent = kind == FailureKind::Closed && !traffic.is_answered();
-        broken
+    fn request(self) -> Request<Body> {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = self.headers;
+        let interim = self.interim;
+        interim.and_then(|interim| request.extensions_mut().insert(interim));
+        request
     }
-}
-
-/// A copy of a request that may be sent twice: it has no body, and its method promises to change
-/// nothing.
-fn repeatable(request: &Request<Body>) -> Option<Request<Body>> {
-    let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-    if !is_safe || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = Request::new(Body::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    copy.extensions_mut().extend(request.extensions().clone());
-    Some(copy)
 }
 
 #[cfg(test)]

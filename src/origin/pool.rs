@@ -129,7 +129,7 @@ impl Pool {
     }
 
     /// A connection that is ready for a request, as far as anybody can know.
-    pub(super) async fn take(&self) -> Option<Box<Connection>> {
+    pub(super) fn take(&self) -> Option<Box<Connection>> {
         let (since, connection) = self.idle().connections.pop()?;
         connection.leave_rest();
         (since.elapsed() < self.idle_timeout).then_some(connection)

@@ -284,8 +284,8 @@ async fn idle_connections_are_bounded_and_the_last_is_first() {
     assert_eq!(pool.idle_count(), pool::MAX_IDLE);
     drop(theirs.drain(..pool::MAX_IDLE - 1)); // all but the last that was kept
     eventually(|| pool.closed_count() == pool::MAX_IDLE - 1).await;
-    assert!(pool.take().await.is_some(), "the last is on top");
-    assert!(pool.take().await.is_none(), "the others are closed");
+    assert!(pool.take().is_some(), "the last is on top");
+    assert!(pool.take().is_none(), "the others are closed");
 }
 
 #[tokio::test]
