@@ -1,5 +1,6 @@
 //! Who asks, as his connection knows him.
 
+use crate::headers::Peer;
 use crate::interim::Interim;
 use crate::refuse::Standing;
 use hyper::Version;
@@ -28,8 +29,8 @@ pub struct OnBehalf(
 /// Who asks.
 #[derive(Clone)]
 pub struct Client {
-    /// His address; `None` on a Unix socket.
-    pub peer: Option<IpAddr>,
+    /// Where he is; `None` on a Unix socket.
+    pub peer: Option<Arc<Peer>>,
     /// Whether anything of his is begun.
     pub standing: Standing,
     connection: Option<Arc<dyn Connection>>,
@@ -37,7 +38,11 @@ pub struct Client {
 
 impl Client {
     /// Who asks on a connection.
-    pub fn on(connection: Arc<dyn Connection>, peer: Option<IpAddr>, standing: Standing) -> Client {
+    pub fn on(
+        connection: Arc<dyn Connection>,
+        peer: Option<Arc<Peer>>,
+        standing: Standing,
+    ) -> Client {
         Client {
             peer,
             standing,
@@ -48,7 +53,7 @@ impl Client {
     /// Who asks from an address without a connection of ours.
     pub fn at(peer: Option<IpAddr>) -> Client {
         Client {
-            peer,
+            peer: peer.map(Peer::at),
             standing: Standing::Plain,
             connection: None,
         }

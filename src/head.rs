@@ -1,13 +1,12 @@
 //! The head of a request as everything here sees it: end to end, without what its client may not say
 //! of its way.
 
-use crate::headers::{self, Forwarding, Seen};
+use crate::headers::{self, Forwarding, Peer, Seen};
 use crate::identity;
 use crate::rules::settings::{IdentitySettings, ProxySettings};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method};
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 /// The head of a request that was let in.
@@ -25,7 +24,7 @@ pub struct Head {
     pub ends_here: bool,
     /// What it says of its way, whether or not it is believed.
     claims: HeaderMap,
-    peer: Option<IpAddr>,
+    peer: Option<Arc<Peer>>,
     is_trusted: bool,
     /// Told to the origin alone, so most requests have no use for it.
     forwarding: OnceLock<Forwarding>,
@@ -37,7 +36,7 @@ impl Head {
     pub fn of(
         mut parts: Parts,
         seen: Seen,
-        peer: Option<IpAddr>,
+        peer: Option<Arc<Peer>>,
         proxy: &ProxySettings,
         identity: Option<&IdentitySettings>,
     ) -> Head {
@@ -64,6 +63,7 @@ impl Head {
             parts.headers.insert(header::HOST, proxy.origin.host());
         }
         identity::mark_sensitive(identity, seen, &mut parts.headers);
+        let address = peer.as_deref().map(Peer::address);
         let mut head = Head {
             parts,
             seen,
@@ -72,7 +72,7 @@ impl Head {
             ends_here,
             claims,
             peer,
-            is_trusted: headers::is_trusted(peer, &proxy.trusted_proxies),
+            is_trusted: headers::is_trusted(address, &proxy.trusted_proxies),
             forwarding: OnceLock::new(),
         };
         head.show_credentials(identity);
@@ -107,7 +107,7 @@ impl Head {
     pub fn forwarding(&self) -> &Forwarding {
         self.forwarding.get_or_init(|| {
             let host = self.parts.headers.get(header::HOST);
-            let (peer, version) = (self.peer, self.parts.version);
+            let (peer, version) = (self.peer.as_deref(), self.parts.version);
             Forwarding::of(&self.claims, host, version, peer, self.is_trusted)
         })
     }
@@ -115,6 +115,7 @@ impl Head {
     /// All headers, handed over where nobody else asks for them any more, with what the origin is told of
     /// the way among them.
     pub fn take_corrected(head: &mut Arc<Head>) -> HeaderMap {
+        head.forwarding(); // made of what is handed over
         let Some(own) = Arc::get_mut(head) else {
             return head.corrected();
         };
@@ -151,15 +152,5 @@ impl Head {
         }
         let is_there = headers.contains_key(name);
         is_there.then(|| headers::normal_list(headers, name))
-    }
-
-    /// The corrected headers as variants see them: `Accept-Encoding` normalised.
-    pub fn offers(&self) -> HeaderMap {
-        let mut offers = self.corrected();
-        offers.remove(header::ACCEPT_ENCODING);
-        if let Some(codings) = headers::normal_accept_encoding(&self.parts.headers) {
-            offers.insert(header::ACCEPT_ENCODING, codings);
-        }
-        offers
     }
 }

@@ -111,7 +111,7 @@ impl Exchange {
         let (parts, body) = request.into_parts();
         let (proxy, identity) = (&live.table.proxy, live.table.identity.as_ref());
         let body = body.within(proxy.limits.max_body, proxy.limits.body_timeout);
-        let head = Arc::new(Head::of(parts, seen, client.peer, proxy, identity));
+        let head = Arc::new(Head::of(parts, seen, client.peer.clone(), proxy, identity));
         Exchange {
             live,
             client,
@@ -251,10 +251,9 @@ impl Exchange {
     /// Forwards the client's own request and keeps nothing.
     async fn forward(mut self, rule: Option<Arc<Rule>>, verdict: Verdict) -> Answer {
         let may_switch = rule.is_none() && self.may_switch();
-        let forwarding = self.head.forwarding().clone();
         let headers = Head::take_corrected(&mut self.head);
         let mut request = self.own_request(headers);
-        forwarding.onto(request.headers_mut());
+        self.head.forwarding().onto(request.headers_mut());
         if let Some(offered) = self.head.offered.clone().filter(|_| may_switch) {
             headers::offer_switch(request.headers_mut(), offered);
         }

@@ -21,7 +21,7 @@ mod purge;
 
 use crate::body::{self, Body, Read};
 use crate::client::Client;
-use crate::headers::Seen;
+use crate::headers::{Peer, Seen};
 use crate::live::Live;
 use crate::metrics;
 use crate::outcome::Detail;
@@ -123,7 +123,10 @@ impl Door {
         let seen = Seen::of(request.headers());
         let admitted = refuse::admit(request, seen, client.standing, Some(MAX_REQUEST as u64));
         let answer = match admitted {
-            Ok(request) => self.route(client.peer, request).await,
+            Ok(request) => {
+                let peer = client.peer.as_deref().map(Peer::address);
+                self.route(peer, request).await
+            }
             Err(refusal) => Err(refusal.into()),
         };
         let mut answer = answer.unwrap_or_else(|denied| refused(&denied, &path));

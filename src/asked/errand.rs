@@ -58,8 +58,10 @@ impl Errand {
         who: &Who,
         identity: Option<&IdentitySettings>,
     ) -> Errand {
-        let (corrected, offers) = (head.corrected(), head.offers());
-        let mut sent = sent_headers(rule, (&corrected, &offers), who, identity);
+        let corrected = head.corrected();
+        let keyed = keyed_headers(rule, &corrected);
+        let offers = headers::offers(corrected);
+        let mut sent = sent_headers(rule, keyed, &offers, who, identity);
         let body = body.map(|document| Bytes::from(canonical(document)));
         if body.is_some() {
             let json = HeaderValue::from_static("application/json");
@@ -80,11 +82,11 @@ impl Errand {
 
 fn sent_headers(
     rule: &Rule,
-    (corrected, offers): (&HeaderMap, &HeaderMap),
+    keyed: HeaderMap,
+    offers: &HeaderMap,
     who: &Who,
     identity: Option<&IdentitySettings>,
 ) -> HeaderMap {
-    let keyed = keyed_headers(rule, corrected);
     let mut sent = match rule.forward {
         Forward::Keyed => keyed.clone(),
         Forward::All => everything_forwardable(offers),

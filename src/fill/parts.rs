@@ -114,7 +114,7 @@ impl Fill {
         let anew = headers::dated(&head.headers, times.arrived_ms);
         let (headers, joined) = match joined {
             Some((part, joined)) => (part.headers_with(&anew), joined),
-            None => (anew, Joined::alone(&piece, bytes)),
+            None => (anew.into_owned(), Joined::alone(&piece, bytes)),
         };
         let mut head = head.clone();
         head.headers = joined.describe(&headers);

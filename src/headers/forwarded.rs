@@ -1,7 +1,7 @@
 //! What the origin is told about the way a request came: `X-Forwarded-*`, `Forwarded`, `X-Real-IP`
 //! and `Via`.
 
-use super::members;
+use super::{Peer, members};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Version};
 use ipnet::IpNet;
@@ -121,12 +121,12 @@ impl Forwarding {
         claims: &HeaderMap,
         host: Option<&HeaderValue>,
         received: Version,
-        peer: Option<IpAddr>,
+        peer: Option<&Peer>,
         is_trusted: bool,
     ) -> Forwarding {
         let written = match claims.is_empty() {
             true => first_hop(host, peer),
-            false => corrected(claims, host, peer, is_trusted),
+            false => corrected(claims, host, peer.map(Peer::address), is_trusted),
         };
         Forwarding { written, received }
     }
@@ -219,15 +219,13 @@ fn corrected(
 }
 
 /// What is to be said of a client that says nothing: the usual case, without a map in between.
-fn first_hop(host: Option<&HeaderValue>, peer: Option<IpAddr>) -> Vec<(HeaderName, HeaderValue)> {
-    let address = peer.map(|peer| peer.to_canonical().to_string());
-    let address = address.and_then(|address| HeaderValue::try_from(address).ok());
+fn first_hop(host: Option<&HeaderValue>, peer: Option<&Peer>) -> Vec<(HeaderName, HeaderValue)> {
     let host = host.filter(|host| host.to_str().is_ok()).cloned();
     let host = host.unwrap_or(HeaderValue::from_static(""));
     let mut written = Vec::with_capacity(FIRST_HOP);
-    if let Some(address) = address {
-        written.push((FORWARDED_FOR.clone(), address.clone()));
-        written.push((REAL_IP.clone(), address));
+    if let Some(peer) = peer {
+        written.push((FORWARDED_FOR.clone(), peer.text().clone()));
+        written.push((REAL_IP.clone(), peer.text().clone()));
     }
     written.push((FORWARDED_PROTO.clone(), HeaderValue::from_static(SCHEME)));
     written.push((FORWARDED_HOST.clone(), host));
@@ -336,11 +334,12 @@ mod tests {
 
     /// The headers that the origin gets to see of these.
     fn told(client: &HeaderMap, peer: &str) -> HeaderMap {
-        let peer = peer.parse().ok();
+        let peer = peer.parse().ok().map(Peer::at);
         let mut told = client.clone();
         let claims = take_claims(&mut client.clone());
         let host = client.get(header::HOST);
-        Forwarding::of(&claims, host, Version::HTTP_11, peer, false).correct(&mut told);
+        let forwarding = Forwarding::of(&claims, host, Version::HTTP_11, peer.as_deref(), false);
+        forwarding.correct(&mut told);
         told
     }
 
@@ -348,8 +347,9 @@ mod tests {
     fn of_two_schemes_the_one_that_a_fill_is_sent_with_counts() {
         for (lines, is_secure) in [(["http", "https"], false), (["https", "http"], true)] {
             let lines = lines.map(|scheme| ("x-forwarded-proto", scheme));
-            let peer = "192.0.2.7".parse().ok();
-            let forwarding = Forwarding::of(&headers(&lines), None, Version::HTTP_11, peer, true);
+            let peer = Peer::at("192.0.2.7".parse().expect("an address"));
+            let (claims, version) = (headers(&lines), Version::HTTP_11);
+            let forwarding = Forwarding::of(&claims, None, version, Some(&peer), true);
             assert_eq!(forwarding.is_secure(), is_secure);
             let mut fill = HeaderMap::new();
             forwarding.onto_fill(&mut fill);

@@ -7,18 +7,21 @@ mod forwarded; // X-Forwarded-*, Forwarded, Via
 mod hops; // Upgrade, Max-Forwards
 mod seen; // which of those that matter a request has
 mod negotiation; // Vary, Accept-Encoding
+mod peer; // at the other end of a connection
 mod trace; // traceparent
 
 pub use forwarded::{
     Arrival, Forwarding, append_via, is_trusted, take_claims, tells_of_the_way, write_forwarded,
 };
 pub use hops::{answers_switch, count_hop, offer_switch, switch_offered};
-pub use negotiation::{Vary, normal_accept_encoding, normal_list};
+pub use negotiation::{Vary, normal_accept_encoding, normal_list, offers};
+pub use peer::Peer;
 pub use seen::Seen;
 pub use trace::ensure_traceparent;
 
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method};
+use std::borrow::Cow;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Fields that concern one connection only, whether `Connection` names them or not (RFC 9110
@@ -128,7 +131,10 @@ fn members<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item 
 
 /// The names that `Connection` declares hop-by-hop for this message, as far as it may.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    // What is there and not dropped anyway is rare: nothing is made of the usual `keep-alive`.
+    let mut lines = headers.get_all(header::CONNECTION).iter();
+    if lines.all(|line| line.as_bytes().eq_ignore_ascii_case(b"keep-alive")) {
+        return Vec::new(); // the usual one names nothing that is not dropped anyway
+    }
     let is_hop_by_hop = |name: &str| {
         let mut known = HOP_BY_HOP.iter();
         known.any(|known| name.eq_ignore_ascii_case(known.as_str()))
@@ -189,14 +195,15 @@ fn detach(value: &mut HeaderValue) {
 
 /// Headers with a `Date`: that of their coming, milliseconds of Unix time, where the origin said none
 /// (RFC 9110 §6.6.1).
-pub fn dated(headers: &HeaderMap, arrived_ms: u64) -> HeaderMap {
-    let mut dated = headers.clone();
-    if !dated.contains_key(header::DATE) {
-        let arrived = UNIX_EPOCH + Duration::from_millis(arrived_ms);
-        let date = HeaderValue::try_from(httpdate::fmt_http_date(arrived));
-        dated.extend(date.ok().map(|date| (header::DATE, date)));
+pub fn dated(headers: &HeaderMap, arrived_ms: u64) -> Cow<'_, HeaderMap> {
+    if headers.contains_key(header::DATE) {
+        return Cow::Borrowed(headers);
     }
-    dated
+    let mut dated = headers.clone();
+    let arrived = UNIX_EPOCH + Duration::from_millis(arrived_ms);
+    let date = HeaderValue::try_from(httpdate::fmt_http_date(arrived));
+    dated.extend(date.ok().map(|date| (header::DATE, date)));
+    Cow::Owned(dated)
 }
 
 /// The headers of a kept answer after the origin said that it still holds: each field of the 304

@@ -73,6 +73,14 @@ pub fn normal_list(headers: &HeaderMap, name: &HeaderName) -> Vec<u8> {
     list
 }
 
+/// The headers of a request as variants see them: `Accept-Encoding` normalised.
+pub fn offers(mut headers: HeaderMap) -> HeaderMap {
+    let codings = normal_accept_encoding(&headers);
+    headers.remove(header::ACCEPT_ENCODING);
+    headers.extend(codings.map(|codings| (header::ACCEPT_ENCODING, codings)));
+    headers
+}
+
 /// `Accept-Encoding` in its one normal spelling: the codings in play that are accepted with a weight
 /// above zero, sorted and joined (RFC 9110 §12.5.3). `None` where only `identity` remains; it is
 /// always acceptable to us, so it is never written.

@@ -24,11 +24,11 @@ pub fn ensure_traceparent(headers: &mut HeaderMap) {
     {
         return;
     }
-    headers.remove(&TRACEPARENT);
     headers.remove(&TRACESTATE);
-    if let Some(begun) = begin() {
-        headers.insert(TRACEPARENT.clone(), begun);
-    }
+    match begin() {
+        Some(begun) => headers.insert(TRACEPARENT.clone(), begun), // in place of all there are
+        None => headers.remove(&TRACEPARENT),
+    };
 }
 
 /// Bytes of the two ids of a trace.

@@ -9,6 +9,7 @@ use super::streams::Streams;
 use super::tunnel;
 use super::watched::Watched;
 use crate::client::{Client, Connection, OnBehalf};
+use crate::headers::Peer;
 use crate::interim::Interim;
 use crate::metrics::Metrics;
 use crate::refuse::Standing;
@@ -79,7 +80,7 @@ pub(super) struct Manners {
 /// Answers the requests of a connection.
 struct Service<H> {
     handler: H,
-    peer: Option<IpAddr>,
+    peer: Option<Arc<Peer>>,
     exchanges: Arc<Exchanges>,
     line: Arc<Line>,
     manners: Arc<Manners>,
@@ -123,7 +124,7 @@ where
     };
     let service = Arc::new(Service {
         handler,
-        peer,
+        peer: peer.map(Peer::at),
         exchanges,
         line: Arc::new(line),
         manners: Arc::new(manners),
@@ -231,7 +232,7 @@ impl<H> Service<H> {
     {
         let under_way = self.exchanges.begin();
         let (version, is_head) = (request.version(), request.method() == Method::HEAD);
-        let client = Client::on(self.line.clone(), self.peer, self.standing());
+        let client = Client::on(self.line.clone(), self.peer.clone(), self.standing());
         let switch = request.extensions_mut().remove::<OnUpgrade>();
         let answer = (self.handler)(client, request);
         let manners = switch.is_some().then(|| self.manners.clone());
