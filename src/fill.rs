@@ -60,7 +60,7 @@ pub struct Fill {
     /// Whose request it is, for the forwarding headers.
     pub forwarding: Forwarding,
     /// The client's own request, where the rule is only observed; else the request is made anew.
-    pub own: Option<Request<Body>>,
+    pub own: Option<Box<Request<Body>>>,
     /// That this process fetches for the fleet.
     pub claim: Option<Claim>,
     /// Whose client counts as there while it is under way.
@@ -112,10 +112,11 @@ impl Fill {
     /// Sets out when it is first waited for; the head comes back as soon as it is there.
     pub fn begin(self, lead: Option<Lead>) -> Begun<Outcome> {
         let tasks = self.live.ground.tasks.clone();
-        Begun::new(&tasks, |answer| self.fly(lead, answer))
+        let fill = Box::new(self); // moved once, not once for each future that it passes through
+        Begun::new(&tasks, |answer| fill.fly(lead, answer))
     }
 
-    async fn fly(mut self, lead: Option<Lead>, answer: Answer) {
+    async fn fly(mut self: Box<Fill>, lead: Option<Lead>, answer: Answer) {
         let _in_flight = self.live.ground.metrics.fill();
         // Where a client has left, there is nobody to answer.
         match self.fetch().await {
@@ -183,7 +184,7 @@ impl Fill {
     /// Keeps an answer while it goes to the client. The last bytes leave when the store has the entry, so
     /// whoever has read an answer to its end finds it kept, through any sidecar.
     async fn stream_and_keep(
-        mut self,
+        &mut self,
         fetched: Fetched,
         terms: Terms,
         lead: Option<Lead>,
@@ -215,7 +216,8 @@ impl Fill {
             Read::Longer(body) => {
                 let (sender, copy) = Body::channel(length);
                 let _ = answer.send(Ok(answered(copy)));
-                self.copy_and_keep(arrived, body, sender, lead).await;
+                // Apart: most bodies are there at once, and need no room for what others need.
+                Box::pin(self.copy_and_keep(arrived, body, sender, lead)).await;
             }
             Read::Broken(_) => {
                 let filled = answered(Body::broken(length));
@@ -227,7 +229,7 @@ impl Fill {
 
     /// Streams to the client while copying.
     async fn copy_and_keep(
-        mut self,
+        &mut self,
         arrived: Arrived,
         mut body: Body,
         client: BodySender,

@@ -125,7 +125,7 @@ impl Fill {
         let (mut request, validates) = match self.own.take() {
             Some(mut own) => {
                 self.forwarding.onto(own.headers_mut());
-                (own, false)
+                (*own, false)
             }
             None => {
                 let names = &self.vary.names;

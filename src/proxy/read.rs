@@ -270,7 +270,7 @@ impl Exchange {
         // Made last: who is let speak before the answer is whoever was let last.
         let own = self.own_request(self.head.corrected());
         let fill = Fill {
-            own: Some(own),
+            own: Some(Box::new(own)),
             ..fill
         };
         let mut answer = self.miss(fill, None, Outcome::WouldMiss, None).await;
