@@ -27,7 +27,8 @@ use crate::rules::settings::Compress;
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
-use std::borrow::Cow;
+use lz4_flex::block as lz4;
+use std::cell::RefCell;
 use std::fmt;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -58,6 +59,14 @@ pub const MAX_BODY: usize = 64 << 20;
 /// make us reserve [`MAX_BODY`].
 const LZ4_MAX_RATIO: usize = 255;
 
+/// Shorter bodies are compressed with a table of places that are two bytes wide.
+const LZ4_SHORT: usize = u16::MAX as usize;
+
+thread_local! {
+    /// Where LZ4 remembers what stood where in a short body. Cleared for each, but not allocated.
+    static PLACES: RefCell<lz4::CompressTable> = RefCell::new(lz4::CompressTable::small());
+}
+
 const PLAIN: u8 = 0;
 const LZ4: u8 = 1;
 const ZSTD: u8 = 2;
@@ -79,10 +88,10 @@ impl Entry {
     /// a body above [`MAX_BODY`], more than 65,535 headers or a name longer than that is not kept
     /// whole and will not decode; nothing on the way here lets such an answer through.
     pub fn encode(&self, compress: Compress) -> Vec<u8> {
-        let (coding, body) = code(&self.body, compress);
-        let mut bytes = Vec::with_capacity(self.weight() - self.body.len() + body.len());
+        let room = room(&self.body, compress);
+        let mut bytes = Vec::with_capacity(self.weight() - self.body.len() + room);
         bytes.extend_from_slice(&[0; FRAME_BYTES]);
-        bytes.push(coding);
+        bytes.push(PLAIN);
         bytes.extend_from_slice(&self.status.as_u16().to_le_bytes());
         bytes.extend_from_slice(&self.kept_at.to_le_bytes());
         bytes.extend_from_slice(&self.ttl.to_le_bytes());
@@ -96,7 +105,8 @@ impl Entry {
         bytes.extend(self.groups.iter().flat_map(|group| group.0));
         put_headers(&mut bytes, &self.headers);
         bytes.extend_from_slice(&(self.body.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&body);
+        bytes[FRAME_BYTES] = put_body(&mut bytes, &self.body, compress);
+        bytes.shrink_to_fit(); // it may wait to be sent, and had room for a body that is not smaller
         let checksum = xxh3_64(&bytes[FRAME_BYTES..]);
         bytes[0] = FORMAT;
         bytes[1..FRAME_BYTES].copy_from_slice(&checksum.to_le_bytes());
@@ -179,20 +189,45 @@ fn put_headers(bytes: &mut Vec<u8>, headers: &HeaderMap) {
     }
 }
 
-fn code(body: &[u8], compress: Compress) -> (u8, Cow<'_, [u8]>) {
-    if body.len() < COMPRESS_FROM {
-        return (PLAIN, Cow::Borrowed(body));
-    }
-    let coded = match compress {
+/// Appends a body, compressed where that makes it smaller, and says how.
+fn put_body(bytes: &mut Vec<u8>, body: &[u8], compress: Compress) -> u8 {
+    let begin = bytes.len();
+    let coding = match compress {
+        _ if body.len() < COMPRESS_FROM => None,
         Compress::None => None,
-        Compress::Lz4 => Some((LZ4, lz4_flex::block::compress(body))),
-        Compress::Zstd => zstd::bulk::compress(body, ZSTD_LEVEL)
-            .ok()
-            .map(|coded| (ZSTD, coded)),
+        Compress::Lz4 => put_lz4(bytes, body).map(|()| LZ4),
+        Compress::Zstd => zstd::bulk::compress(body, ZSTD_LEVEL).ok().map(|coded| {
+            bytes.extend_from_slice(&coded);
+            ZSTD
+        }),
     };
-    match coded {
-        Some((coding, coded)) if coded.len() < body.len() => (coding, Cow::Owned(coded)),
-        _ => (PLAIN, Cow::Borrowed(body)),
+    coding
+        .filter(|_| bytes.len() - begin < body.len())
+        .unwrap_or_else(|| {
+            bytes.truncate(begin);
+            bytes.extend_from_slice(body);
+            PLAIN
+        })
+}
+
+/// Appends a body's LZ4 block. `None` where that cannot be, with whatever behind what was there before.
+fn put_lz4(bytes: &mut Vec<u8>, body: &[u8]) -> Option<()> {
+    let begin = bytes.len();
+    bytes.resize(begin + lz4::get_maximum_output_size(body.len()), 0);
+    let room = &mut bytes[begin..];
+    let written = match body.len() < LZ4_SHORT {
+        true => PLACES.with_borrow_mut(|places| lz4::compress_into_with_table(body, room, places)),
+        false => lz4::compress_into(body, room),
+    };
+    bytes.truncate(begin + written.ok()?);
+    Some(())
+}
+
+/// Room for a body, compressed or not.
+fn room(body: &[u8], compress: Compress) -> usize {
+    match compress {
+        Compress::Lz4 => lz4::get_maximum_output_size(body.len()),
+        Compress::None | Compress::Zstd => body.len(),
     }
 }
 
@@ -208,7 +243,7 @@ fn uncode(coding: u8, length: u64, coded: &[u8]) -> Result<Bytes, Undecodable> {
         return Err(Undecodable);
     }
     let body = match coding {
-        LZ4 => lz4_flex::block::decompress(coded, length).map_err(|_| Undecodable)?,
+        LZ4 => lz4::decompress(coded, length).map_err(|_| Undecodable)?,
         ZSTD => zstd::bulk::decompress(coded, length).map_err(|_| Undecodable)?,
         _ => coded.to_vec(),
     };

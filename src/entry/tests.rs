@@ -78,6 +78,29 @@ fn a_body_is_compressed_only_from_a_size_on_and_only_if_that_helps() {
 }
 
 #[test]
+fn what_was_compressed_before_leaves_no_trace() {
+    for length in [
+        1 << 16,
+        1 << 11,
+        (1 << 16) - 1,
+        (1 << 16) - 2,
+        1 << 20,
+        1 << 10,
+    ] {
+        for text in ["doctor ", "a patient's appointment "] {
+            let kept = entry(text.repeat(length / text.len() + 1).into_bytes()[..length].to_vec());
+            let alone = std::thread::spawn({
+                let kept = kept.clone();
+                move || kept.encode(Compress::Lz4)
+            });
+            let bytes = kept.encode(Compress::Lz4);
+            assert_eq!(bytes, alone.join().expect("encodes"), "{length} of {text}");
+            assert_eq!(Entry::decode(&bytes), Ok(kept));
+        }
+    }
+}
+
+#[test]
 fn any_changed_or_missing_byte_is_found() {
     for compress in CODINGS {
         let bytes = entry(b"doctor ".repeat(200)).encode(compress);
