@@ -3,13 +3,36 @@
 
 use super::{accepted, connected, say, stage, until_closed};
 use crate::raw::until;
+use crate::world::Sidecar;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 const UPLOAD: &str =
     "POST /p HTTP/1.1\r\nHost: api.test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
 
+const READ: &str = "GET /p HTTP/1.1\r\nHost: api.test\r\n\r\n";
+
+const HINT: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// A client that has asked, and the origin that was asked for it.
+async fn asked(proxy: &str, request: &str) -> (TcpStream, TcpStream, Sidecar) {
+    let (listener, sidecar) = stage(proxy).await;
+    let mut client = connected(&sidecar).await;
+    say(&mut client, request).await;
+    let mut origin = accepted(&listener).await;
+    until(&mut origin, "\r\n\r\n").await;
+    (client, origin, sidecar)
+}
+
+/// The same, where the origin has said a hint and no more.
+async fn hinted(proxy: &str, request: &str) -> (TcpStream, TcpStream, Sidecar) {
+    let mut between = asked(proxy, request).await;
+    say(&mut between.1, HINT).await;
+    between
+}
 
 #[tokio::test]
 async fn a_client_is_told_to_continue_when_the_origin_says_so() {
@@ -34,11 +57,7 @@ async fn a_client_is_told_to_continue_when_the_origin_says_so() {
 
 #[tokio::test]
 async fn an_origin_that_refuses_never_sees_the_body_and_the_client_is_not_told_to_send_it() {
-    let (listener, sidecar) = stage("").await;
-    let mut client = connected(&sidecar).await;
-    say(&mut client, UPLOAD).await;
-    let mut origin = accepted(&listener).await;
-    until(&mut origin, "\r\n\r\n").await;
+    let (mut client, mut origin, _sidecar) = asked("", UPLOAD).await;
     say(
         &mut origin,
         "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno",
@@ -92,11 +111,7 @@ async fn an_unknown_expectation_is_refused() {
 
 #[tokio::test]
 async fn interim_answers_are_never_the_answer() {
-    let (listener, sidecar) = stage("").await;
-    let mut client = connected(&sidecar).await;
-    say(&mut client, "GET /p HTTP/1.1\r\nHost: api.test\r\n\r\n").await;
-    let mut origin = accepted(&listener).await;
-    until(&mut origin, "\r\n\r\n").await;
+    let (mut client, mut origin, _sidecar) = asked("", READ).await;
     for interim in [
         "100 Continue",
         "102 Processing",
@@ -172,16 +187,7 @@ async fn an_interim_answer_comes_before_the_origin_has_an_answer_and_is_not_kept
 
 #[tokio::test]
 async fn a_client_of_http_1_0_hears_the_answer_alone() {
-    let (listener, sidecar) = stage("").await;
-    let mut client = connected(&sidecar).await;
-    say(&mut client, "GET /p HTTP/1.0\r\nHost: api.test\r\n\r\n").await;
-    let mut origin = accepted(&listener).await;
-    until(&mut origin, "\r\n\r\n").await;
-    say(
-        &mut origin,
-        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
-    )
-    .await;
+    let (mut client, mut origin, _sidecar) = hinted("", &READ.replace("1.1", "1.0")).await;
     say(&mut origin, OK).await;
     let heard = until(&mut client, "ok").await;
     assert_eq!(heard.matches("HTTP/1.").count(), 1, "{heard}");
@@ -192,9 +198,8 @@ async fn an_interim_answer_never_stands_within_another_answer() {
     const LARGE: usize = 8 << 20; // more than sockets and buffers hold
     let (listener, sidecar) = stage("").await;
     let mut client = connected(&sidecar).await;
-    let ask = "GET /p HTTP/1.1\r\nHost: api.test\r\n\r\n";
-    let last = ask.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
-    say(&mut client, [ask, &last].concat()).await;
+    let last = READ.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    say(&mut client, [READ, &last].concat()).await;
     let mut origin = accepted(&listener).await;
     let answers = tokio::spawn(async move {
         until(&mut origin, "\r\n\r\n").await;
@@ -205,8 +210,7 @@ async fn an_interim_answer_never_stands_within_another_answer() {
         .await;
         say(&mut origin, "x".repeat(LARGE)).await;
         until(&mut origin, "\r\n\r\n").await;
-        let hint = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
-        say(&mut origin, [hint, hint, OK].concat()).await;
+        say(&mut origin, [HINT, HINT, OK].concat()).await;
         origin
     });
     let heard = until_closed(&mut client).await;
@@ -223,11 +227,8 @@ async fn an_interim_answer_never_stands_within_another_answer() {
 
 #[tokio::test]
 async fn a_flood_of_interim_answers_is_no_answer() {
-    let (listener, sidecar) = stage("origin_timeout = \"60s\"").await; // more than the patience here
-    let mut client = connected(&sidecar).await;
-    say(&mut client, "GET /p HTTP/1.1\r\nHost: api.test\r\n\r\n").await;
-    let mut origin = accepted(&listener).await;
-    until(&mut origin, "\r\n\r\n").await;
+    let patient = "origin_timeout = \"60s\""; // more than the patience here
+    let (mut client, mut origin, _sidecar) = asked(patient, READ).await;
     let many = "HTTP/1.1 102 Processing\r\n\r\n".repeat(1000);
     let flood =
         tokio::spawn(async move { while origin.write_all(many.as_bytes()).await.is_ok() {} });
@@ -246,16 +247,7 @@ async fn a_flood_of_interim_answers_is_no_answer() {
 async fn interim_answers_reach_the_client_of_a_rule_that_is_only_observed() {
     let rule = "[[cache]]\nname = \"p\"\nmatch = \"GET /p\"\nkey = \"p\"\nttl = \"1m\"\n\
                 public = true\nquery = []\nstage = \"observe\"\n";
-    let (listener, sidecar) = stage(rule).await;
-    let mut client = connected(&sidecar).await;
-    say(&mut client, "GET /p HTTP/1.1\r\nHost: api.test\r\n\r\n").await;
-    let mut origin = accepted(&listener).await;
-    until(&mut origin, "\r\n\r\n").await;
-    say(
-        &mut origin,
-        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
-    )
-    .await;
+    let (mut client, mut origin, _sidecar) = hinted(rule, READ).await;
     let hint = until(&mut client, "\r\n\r\n").await;
     assert!(hint.starts_with("HTTP/1.1 103 "), "{hint}");
     say(&mut origin, OK).await;
