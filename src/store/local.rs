@@ -204,6 +204,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_entry_is_the_own_one_of_the_layout_that_it_was_kept_under_last() {
+        let (local, _, clock) = tier();
+        let (now, other) = (clock.reading(), Digest([2; 16]));
+        local.put("key", entry(now.unix_ms(), 5000), &LAYOUT, &now);
+        assert!(local.get_own("key", &LAYOUT, &now).is_some());
+        assert!(local.get_own("key", &other, &now).is_none());
+        assert!(local.get("key", &now).is_some(), "its body is the same");
+        local.put("key", entry(now.unix_ms(), 5000), &other, &now);
+        assert!(local.get_own("key", &LAYOUT, &now).is_none());
+        assert!(local.get_own("key", &other, &now).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_dropped_entry_lingers_and_gives_its_memory_back_long_before_its_end() {
         let (local, _, clock) = tier();
         let _sweeper = tokio::spawn(local.sweep(clock.clone()));

@@ -11,7 +11,8 @@ use crate::world::{self, Got, Origin, REGISTER_RULES, Sidecar, eventually};
 /// Longer than any test waits: whoever relies on it being over fails.
 const LONG: &str = "60s";
 
-const THING: &str = "/api/thing/1";
+/// What [`REGISTER_RULES`] keep.
+pub const THING: &str = "/api/thing/1";
 
 /// One thing, which may be answered from memory for so long, and one write that changes it.
 fn rules(local_ttl: &str) -> String {
@@ -55,7 +56,7 @@ fn commands(redis: &RedisServer) -> u64 {
 }
 
 /// Reads until the answer comes from memory alone. Redis must be asked by nobody else meanwhile.
-async fn from_memory(sidecar: &Sidecar, redis: &RedisServer) -> Got {
+pub async fn from_memory(sidecar: &Sidecar, redis: &RedisServer) -> Got {
     let mut got = None;
     eventually("a hit asks Redis nothing", async || {
         let before = commands(redis);

@@ -1,6 +1,7 @@
 //! In one process: requests under way finish with the rules that they began with.
 
 use super::*;
+use crate::local_ttl::{THING, from_memory, hears};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use tokio::sync::Semaphore;
@@ -122,6 +123,33 @@ async fn what_was_kept_before_its_drops_were_known_is_not_served_once_they_are()
         }
     })
     .await;
+}
+
+/// Also where it would be asked of nobody: this process itself saw that its versions are the present ones,
+/// as the rules from before see them.
+#[tokio::test]
+async fn nor_from_a_memory_that_vouches_for_it() {
+    // The hits of a rule that fetches ahead of time, if ever, take another way to the same memory.
+    for more in ["", "refresh_ahead = 0.001\n"] {
+        let (origin, redis) = (Origin::register().await, RedisServer::start());
+        let url = &redis.url();
+        let local = |rules: &str| {
+            let settings = format!("local_ttl = \"1m\"\n{more}public");
+            rules.replace("public", &settings)
+        };
+        let before = local(&dropping("things:details:9"));
+        let sidecar = Sidecar::start(&origin, url, &before).await;
+        hears(&sidecar, true).await;
+        from_memory(&sidecar, &redis).await;
+        sidecar.ask("PATCH", "/api/change/1", &[], "").await;
+        let kept = from_memory(&sidecar, &redis).await;
+        assert_eq!(kept.n(), 0, "these rules know of no reason why not");
+        let file = head(origin.address, url).replace("[store]", "[store]\ntimeout = \"20s\"");
+        let after = local(REGISTER_RULES);
+        sidecar.reload(&format!("{file}{after}")).expect("reloads");
+        let got = sidecar.get(THING).await;
+        assert_eq!((got.outcome(), got.n()), ("miss", 1), "{more}");
+    }
 }
 
 #[tokio::test]
