@@ -1,6 +1,7 @@
 //! One sidecar fetches for the fleet: what that spares the origin, and what it never costs.
 
 mod ends; // holders that die, clients that leave, a store that goes away
+mod taken; // claims that come with a snapshot
 mod unkept; // answers that nobody can be given
 mod variants; // answers that turn out to vary
 
