@@ -7,6 +7,7 @@ mod store; // the store's contract, against memory and Redis
 mod world; // an origin, a store, sidecars, a client in three lines
 
 mod reads; // hits, misses, what is not keyed
+mod costs; // what a hit allocates
 mod identity; // whose answer it is, by keys that an issuer publishes
 mod writes; // what a write forgets, and what raced it
 mod writes_leased; // writes that cannot be finished, or told
