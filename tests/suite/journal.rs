@@ -1,12 +1,11 @@
 //! Drops that are owed, over the death of the sidecar that owes them.
 
-use crate::redis::{PATIENCE, RedisServer, eventually, free_port};
+use crate::redis::{RedisServer, eventually, free_port};
 use crate::world::{Got, Origin, REGISTER_RULES, ask, head};
 use sidecache::server::Server;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
 use tempfile::TempDir;
 
 /// A sidecar in a process of its own, which can be killed.
@@ -36,11 +35,10 @@ impl Process {
             proxy,
             admin,
         };
-        let deadline = Instant::now() + PATIENCE;
-        while tokio::net::TcpStream::connect(admin).await.is_err() {
-            assert!(Instant::now() < deadline, "the sidecar does not start");
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        eventually("the sidecar listens", async || {
+            tokio::net::TcpStream::connect(admin).await.is_ok()
+        })
+        .await;
         process
     }
 

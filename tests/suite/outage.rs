@@ -9,6 +9,7 @@ use crate::world::{Asked, Got, Origin, Reply, Sidecar};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 /// `[store] timeout`.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -17,22 +18,11 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// waited for it without a timeout would still be seen.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// How long a cold read at the slow origin takes.
-const SLOW: Duration = Duration::from_millis(100);
-
 const RULES: &str = r#"
 [[cache]]
 name = "value"
 match = "GET /value/{id}"
 key = "values:{id}"
-query = []
-ttl = "5m"
-public = true
-
-[[cache]]
-name = "slow"
-match = "GET /slow"
-key = "slow"
 query = []
 ttl = "5m"
 public = true
@@ -50,9 +40,6 @@ async fn register() -> (Origin, Arc<AtomicI64>) {
     let origin = Origin::start(move |asked: Asked| {
         let value = shared.clone();
         async move {
-            if asked.target == "/slow" {
-                tokio::time::sleep(SLOW).await;
-            }
             let n = if asked.method == "POST" {
                 value.fetch_add(1, SeqCst) + 1
             } else {
@@ -63,6 +50,38 @@ async fn register() -> (Origin, Arc<AtomicI64>) {
     })
     .await;
     (origin, value)
+}
+
+/// The same, where `GET` reads it at once and tells it when it is let: one for each permit, or all once the
+/// gate is closed.
+async fn gated_register() -> (Origin, Arc<Semaphore>) {
+    let (value, gate) = (Arc::new(AtomicI64::new(0)), Arc::new(Semaphore::new(0)));
+    let held = gate.clone();
+    let origin = Origin::start(move |asked: Asked| {
+        let (value, gate) = (value.clone(), held.clone());
+        async move {
+            let is_write = i64::from(asked.method == "POST");
+            let n = value.fetch_add(is_write, SeqCst) + is_write;
+            if is_write == 0
+                && let Ok(leave) = gate.acquire().await
+            {
+                leave.forget();
+            }
+            Reply::json(format!("{{\"n\": {n}}}"))
+        }
+    })
+    .await;
+    (origin, gate)
+}
+
+/// Waits until so many clients are connected. Nobody has to connect for that.
+async fn connected(sidecar: &Sidecar, clients: usize) {
+    let line = format!("sidecache_connections {clients}\n");
+    eventually("they are connected", async || {
+        let metrics = &sidecar.server.live().ground.metrics;
+        metrics.encode().contains(&line)
+    })
+    .await;
 }
 
 async fn sidecar(origin: &Origin, redis: &RedisServer) -> Sidecar {
@@ -195,19 +214,22 @@ async fn a_redis_that_is_absent_at_the_start_is_found_when_it_comes() {
 #[tokio::test]
 async fn parallel_cold_readers_ask_the_origin_one_after_another_while_the_store_is_down() {
     let mut redis = RedisServer::start();
-    let (origin, _) = register().await;
+    let (origin, gate) = gated_register().await;
     let sidecar = Arc::new(sidecar(&origin, &redis).await);
     redis.kill();
     eventually("it is noticed", async || {
         metric(&sidecar, "sidecache_store_up ").await == 0
     })
     .await;
+    connected(&sidecar, 0).await;
     let readers: Vec<_> = (0..50)
         .map(|_| {
             let sidecar = sidecar.clone();
-            tokio::spawn(async move { sidecar.get("/slow").await })
+            tokio::spawn(async move { sidecar.get("/value/a").await })
         })
         .collect();
+    connected(&sidecar, 50).await;
+    gate.close();
     let mut outcomes = Vec::new();
     for reader in readers {
         let got = reader.await.expect("answered");

@@ -140,8 +140,10 @@ async fn a_sweep_looks_at_few_at_a_time() {
         tier.put(&number.to_string(), Heavy(1000, Some(Instant::now())));
     }
     let _sweeper = tokio::spawn(tier.sweep(Clock::default()));
+    let end = Instant::now() + 2 * sweep::ROUND;
     let mut left = tier.0.len();
     while left > 0 {
+        assert!(Instant::now() < end, "{left} are left");
         tokio::time::sleep(Duration::from_millis(100)).await;
         let now_left = tier.0.len();
         assert!(left - now_left <= 1024, "{left} became {now_left}");
