@@ -2,8 +2,8 @@
 # Measures what sidecache spares a real backend: the clinic (Express, PostgreSQL), as slow as the service it
 # stands for was measured to be, with and without sidecache and its shipped rules.toml. Prints Markdown.
 #
-#   benches/clinic.sh           a minute and a half of each
-#   benches/clinic.sh --quick   a quarter of a minute
+#   benches/clinic.sh           without it, from empty caches, and going on: seven minutes
+#   benches/clinic.sh --quick   a quarter of a minute of each
 #
 # Needs node 20 or later. SIDECACHE_BIN names a finished binary and skips the build.
 
