@@ -3,7 +3,7 @@
 import { createRandom } from "../../tests/clinic/random.js";
 
 const PATIENTS = 200;
-const DOCTORS = 320;
+export const DOCTORS = 320;
 // One request in so many is a write. A clinic's ordinary day has fewer; each write here drops the
 // lists, the appointments or the profiles of everybody.
 const READS_PER_WRITE = 500;
@@ -28,7 +28,7 @@ export const WANTED = {
 };
 
 // How often each is asked, out of a hundred: a visit is a list, some details, and one's own pages.
-const SHARE = {
+export const SHARE = {
   "doctor list": 24, "doctor details": 26, "appointment list": 12, "patient profile": 10, "dashboard": 8,
   "specialty list": 10, "reviews": 7, "AI suggestion": 3,
 };
@@ -82,7 +82,7 @@ export function createTraffic(people, { doctor, slots }) {
 }
 
 // A number from 0 to 1 → a rank from 0 on, the first the most popular.
-function zipf(ranks) {
+export function zipf(ranks) {
   let sum = 0;
   const upTo = Array.from({ length: ranks }, (_, n) => (sum += 1 / (n + 1) ** SKEW));
   return (number) => upTo.findIndex((limit) => number * sum <= limit);

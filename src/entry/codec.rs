@@ -106,7 +106,9 @@ impl Entry {
         put_headers(&mut bytes, &self.headers);
         bytes.extend_from_slice(&(self.body.len() as u64).to_le_bytes());
         bytes[FRAME_BYTES] = put_body(&mut bytes, &self.body, compress);
-        bytes.shrink_to_fit(); // it may wait to be sent, and had room for a body that is not smaller
+        // It may wait to be sent, and had room for a body that is not smaller. What is less than half of it
+        // the allocator keeps, which is no more than the body for each answer that is being kept.
+        bytes.shrink_to_fit();
         let checksum = xxh3_64(&bytes[FRAME_BYTES..]);
         bytes[0] = FORMAT;
         bytes[1..FRAME_BYTES].copy_from_slice(&checksum.to_le_bytes());

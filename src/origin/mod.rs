@@ -239,7 +239,8 @@ enum Asking<'o> {
     Reusing(Exchange, Option<Box<Again>>),
 }
 
-/// A request that may be sent twice: it has no body, and its method promises to change nothing.
+/// A request that may be sent twice: it has no body, and its method promises to change nothing. Of its
+/// extensions only who hears interim answers goes along: nothing else is put on a request to the origin.
 struct Again {
     method: Method,
     uri: Uri,
