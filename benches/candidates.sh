@@ -10,6 +10,8 @@ declare -A label=(
   [proxy]="hyper as plain proxy"
   [sidecache_memory]="**sidecache**, \`memory:\`"
   [sidecache_local_ttl]="**sidecache**, Redis with \`local_ttl\`"
+  [sidecache_caller_memory]="**sidecache**, \`memory:\`, its caller's"
+  [sidecache_caller_redis]="**sidecache**, Redis, its caller's"
   [sidecache_local]="**sidecache**, body local, versions asked"
   [sidecache_redis]="**sidecache**, Redis"
   [sidecache_10_rules]="**sidecache**, 10 rules"
@@ -56,6 +58,18 @@ run_sidecache_memory() { sidecache_rules "$1" memory: 64MiB 0s && sidecache "$1"
 run_sidecache_local_ttl() { sidecache_rules "$1" "$(redis_url)" 64MiB 60s && sidecache "$1"; }
 run_sidecache_local() { sidecache_rules "$1" "$(redis_url)" 64MiB 0s && sidecache "$1"; }
 run_sidecache_redis() { sidecache_rules "$1" "$(redis_url)" 0B 0s && sidecache "$1"; }
+run_sidecache_caller_memory() { caller_rules "$1" memory: 64MiB && sidecache "$1"; }
+run_sidecache_caller_redis() { caller_rules "$1" "$(redis_url)" 0B && sidecache "$1"; }
+run_sidecache_large() { # with a rule for answers that are longer than what is kept
+  sidecache_rules "$1" "$(redis_url)" 64MiB 0s
+  cached large 0s >>"$work/$1.toml"
+  sidecache "$1"
+}
+run_sidecache_streams() { # before the origin that streams.mjs is
+  sidecache_rules "$1" memory: 64MiB 0s
+  sed -i "s|^origin = .*|origin = \"$(url streams "")\"|" "$work/$1.toml"
+  sidecache "$1"
+}
 run_sidecache_other() { # of one fleet with sidecache_redis
   sidecache_rules "$1" "$(redis_url)" 0B 0s
   sed -i 's/^namespace = .*/namespace = "sidecache_redis"/' "$work/$1.toml"
@@ -71,12 +85,39 @@ with_rules() {
 }
 redis_url() { echo "redis://127.0.0.1:${port[redis]}"; }
 
+# caller_rules NAME STORE LOCAL_MAX: what is below /item/ is each caller's own, told by a claim of his token.
+caller_rules() {
+  sidecache_rules "$1" "$2" "$3" 0s "slow varied"
+  cat >>"$work/$1.toml" <<TOML
+[identity]
+token = "header:authorization"
+scheme = "bearer"
+verify = { algorithm = "HS256", secret = "$secret" }
+[[cache]]
+name = "item"
+match = "GET /item/{id}"
+key = "item:{claims.email}:{id}"
+query = []
+ttl = "1h"
+TOML
+}
+
+secret="a secret of more than sixteen characters"
+
+# A caller's token.
+token() {
+  local signed
+  signed=$(base64url <<<'{"alg":"HS256","typ":"JWT"}').$(base64url <<<'{"email":"ada.byron@clinic.example","exp":4294967295}')
+  echo "$signed.$(printf %s "$signed" | openssl dgst -sha256 -hmac "$secret" -binary | base64url)"
+}
+base64url() { base64 -w 0 | tr '+/' '-_' | tr -d =; }
+
 # sidecache NAME [CORE]: with the rules in $work/NAME.toml.
 sidecache() {
   start "$1" "${2:-$server_core}" env SIDECACHE_LOG=warn "$SIDECACHE_BIN" --rules "$work/$1.toml"
 }
 
-# sidecache_rules NAME STORE LOCAL_MAX LOCAL_TTL: everything else is the default, but for more patience with
+# sidecache_rules NAME STORE LOCAL_MAX LOCAL_TTL [RULES]: everything else is the default, but for more patience with
 # Redis, so that a busy machine is not taken for an outage.
 sidecache_rules() {
   port[$1.admin]=$(free_port)
@@ -92,7 +133,7 @@ max = "$3"
 [store]
 url = "$2"
 timeout = "5s"
-$(for name in item slow varied; do cached "$name" "$4"; done)
+$(for name in ${5:-item slow varied}; do cached "$name" "$4"; done)
 [[cache]]
 name = "sized"
 match = "GET /sized/{bytes}/{id}"

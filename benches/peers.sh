@@ -15,8 +15,11 @@ here=$(dirname "${BASH_SOURCE[0]}")
 
 seconds=4
 rounds=2
-rows=(memory redis versions pass miss rules latency rate prefix stampede large tier start commands)
+rows=(memory memory_many redis redis_many versions caller pass miss rules latency rate prefix stampede large
+  streams tier start commands)
 chosen=
+many=1000 # keys that the rows of many ask for
+header=() # what each request says beside the usual, as options of curl and wrk
 
 while [ $# -gt 0 ]; do
   case $1 in
@@ -40,15 +43,33 @@ row_memory() {
   wanted "at most 1.25 × bare hyper, and less than HAProxy and nginx"
 }
 
+row_memory_many() {
+  compare "Hits of a thousand keys from local memory" many /item \
+    constant map sidecache_memory haproxy_cache nginx_cache
+}
+
 row_redis() {
   compare "Hit from Redis, versions asked for each" hit /item/1 \
     get get_by_two sidecache_redis nginx_srcache
   wanted "at most 1.25 × hyper and one GET, and at most 0.65 × srcache"
 }
 
+row_redis_many() {
+  compare "Hits of a thousand keys from Redis, versions asked for each" many /item \
+    get sidecache_redis sidecache_local nginx_srcache
+  wanted "at most 1.25 × hyper and one GET, and at most 0.65 × srcache"
+}
+
 row_versions() {
   compare "Hit with the body in memory, versions asked for each" hit /item/1 sidecache_redis sidecache_local
   wanted "no more than with the body in Redis"
+}
+
+row_caller() {
+  header=(-H "Authorization: Bearer $(token)")
+  compare "A caller's own hit, by a claim of an HS256 token" hit /item/1 \
+    constant get sidecache_memory sidecache_caller_memory sidecache_redis sidecache_caller_redis
+  header=()
 }
 
 row_pass() {
@@ -113,6 +134,11 @@ tabulate() {
 verify() {
   local name=$1 kind=$2 path=$3 before n
   [ "$kind" = hit ] && eventually "$name keeps its answer" is_kind "$name" "$kind" "$path"
+  if [ "$kind" = many ]; then
+    eventually "$name keeps all of them" keeps_many "$name" "$path"
+    verify "$name" hit "$path/$many"
+    return
+  fi
   before=$(asked)
   for n in 1 2 3; do
     [ "$kind" = miss ] && path=$3/$RANDOM$RANDOM
@@ -122,8 +148,17 @@ verify() {
   was_asked "$name" "$kind" "$before" 3
 }
 
+# keeps_many NAME PATH: asks for each once, for which the origin need not be asked.
+keeps_many() {
+  local before n
+  before=$(asked)
+  for n in $(seq "$many"); do printf 'url = "%s"\noutput = /dev/null\n' "$(url "$1" "$2/$n")"; done |
+    curl -s "${header[@]}" -K -
+  [ "$(asked)" = "$before" ]
+}
+
 is_kind() {
-  ask "$1" "$3"
+  ask "$1" "$3" "${header[@]}"
   grep -qi "$(proof "$1" "$2")" "$work/head"
 }
 
@@ -131,7 +166,7 @@ is_kind() {
 was_asked() {
   local times=$(($(asked) - $3))
   case $2 in
-    hit) [ "$times" = 0 ] || fail "$1: the origin was asked $times times during hits" ;;
+    hit | many) [ "$times" = 0 ] || fail "$1: the origin was asked $times times during hits" ;;
     *) [ "$times" -ge "$4" ] || fail "$1: the origin was asked $times times for $4 requests" ;;
   esac
 }
@@ -152,10 +187,11 @@ measure() {
 
 # load NAME KIND PATH SECONDS: prints what wrk.lua says of it.
 load() {
-  local unique=
-  [ "$2" = miss ] && unique=unique
-  taskset -c "$other_core" wrk -t1 -c32 -d"$4"s --timeout 10s -s "$here/wrk.lua" "$(url "$1" "$3")" -- $unique |
-    sed -n 's/^result //p'
+  local paths=()
+  [ "$2" = miss ] && paths=(unique)
+  [ "$2" = many ] && paths=(among "$many")
+  taskset -c "$other_core" wrk -t1 -c32 -d"$4"s --timeout 10s "${header[@]}" -s "$here/wrk.lua" \
+    "$(url "$1" "$3")" -- "${paths[@]}" | sed -n 's/^result //p'
 }
 
 versions() {
@@ -170,7 +206,7 @@ versions() {
   } | paste -sd, | sed 's/,/, /g'
 }
 
-install nginx haproxy varnish redis-server wrk curl libnginx-mod-http-lua libnginx-mod-http-srcache-filter \
+install nginx haproxy varnish redis-server wrk curl openssl libnginx-mod-http-lua libnginx-mod-http-srcache-filter \
   lua-nginx-redis lua-resty-core lua-resty-lrucache
 build_sidecache
 build_reference

@@ -135,7 +135,39 @@ row_large() {
   [ "$(curl -s -X PUT -T "$work/upload" "$(url sidecache_memory /sink)")" = "$gib" ] || fail "the upload was cut"
   grown upload "$before" "$(peak sidecache_memory)"
   stop sidecache_memory
+  run sidecache_large
+  ask sidecache_large /item/1
+  before=$(forget_peak sidecache_large)
+  [ "$(curl -s -D "$work/head" "$(url sidecache_large "/large/$gib")" | wc -c)" = "$gib" ] || fail "the answer was cut"
+  grep -qi '^cache-status: sidecache; fwd=.*miss.*detail=too-large' "$work/head" || fail "no rule was asked: $(cat "$work/head")"
+  grown "answer under a rule, before Redis" "$before" "$(peak sidecache_large)"
+  stop sidecache_large
   wanted "at most 8 MiB more"
+}
+
+row_streams() {
+  if [ ! -x "$(command -v node)" ]; then
+    say "streams is left out: there is no node"
+    return
+  fi
+  port[streams]=$(free_port)
+  start streams "$other_core" node "$here/streams.mjs" origin "${port[streams]}"
+  run sidecache_streams
+  title "Streams that go on"
+  echo "| what | resident before, KiB | most meanwhile, KiB | grown by, MiB |"
+  echo "| --- | --: | --: | --: |"
+  streamed events "two hundred streams of server-sent events, 50 KB a second each, for 18 s"
+  streamed tunnel "a WebSocket, 512 MiB there and back"
+  stop sidecache_streams streams
+}
+
+# streamed MODE WHAT: what streams.mjs reads through the sidecar.
+streamed() {
+  local before bytes
+  before=$(forget_peak sidecache_streams)
+  bytes=$(taskset -c "$other_core" node "$here/streams.mjs" "$1" "${port[sidecache_streams]}")
+  [ "$bytes" -gt $((100 << 20)) ] || fail "of $2 only $bytes bytes came"
+  grown "$2 ($((bytes >> 20)) MiB came)" "$before" "$(peak sidecache_streams)"
 }
 
 grown() { awk -v what="$1" -v a="$2" -v b="$3" 'BEGIN { printf "| %s | %d | %d | %.1f |\n", what, a, b, (b - a) / 1024 }'; }

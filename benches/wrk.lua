@@ -1,8 +1,15 @@
--- For wrk: prints what came of it in one line, times in microseconds. With the argument `unique` each
--- request asks a path of its own.
+-- For wrk: prints what came of it in one line, times in microseconds.
+--
+--   unique         each request asks a path of its own
+--   among COUNT    any of so many below the path, by chance
 
 function init(arguments)
-  if arguments[1] ~= "unique" then return end
+  local mode, count = arguments[1], tonumber(arguments[2])
+  if mode == "among" then
+    math.randomseed(count)
+    request = function() return wrk.format(nil, wrk.path .. "/" .. math.random(count)) end
+  end
+  if mode ~= "unique" then return end
   local stem = string.format("%s/%d-%d-", wrk.path, os.time(), math.floor(os.clock() * 1e6))
   local asked = 0
   request = function()

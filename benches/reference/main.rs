@@ -35,11 +35,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Result<T> = std::result::Result<T, Failure>;
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// How many answers `map` keeps, so that a look-up costs what it does in a cache that is in use.
+/// How many answers `map` and `get` keep, so that a look-up costs what it does in a cache that is in use.
 const KEPT: usize = 10_000;
-
-/// The Redis key that `get` reads.
-const KEY: &str = "reference";
 
 #[derive(Parser)]
 struct Arguments {
@@ -57,7 +54,7 @@ enum Mode {
     Constant { port: u16 },
     /// Looks the path up in a map: `/item/0` and so on are in it
     Map { port: u16 },
-    /// Asks Redis for the answer by one GET
+    /// Asks Redis for the answer by one GET of the path: `/item/0` and so on are there
     Get {
         port: u16,
         redis: u16,
@@ -103,8 +100,7 @@ async fn run(mode: Mode) -> Result<()> {
 }
 
 async fn map(port: u16) -> Result<()> {
-    let path = |number| format!("/item/{number}");
-    let kept: HashMap<_, _> = (0..KEPT).map(|n| (path(n), ANSWER)).collect();
+    let kept: HashMap<_, _> = paths().map(|path| (path, ANSWER)).collect();
     let kept = Arc::new(kept);
     serve(port, move |request| {
         let answer = kept.get(request.uri().path()).cloned();
@@ -113,14 +109,23 @@ async fn map(port: u16) -> Result<()> {
     .await
 }
 
+fn paths() -> impl Iterator<Item = String> {
+    (0..KEPT).map(|number| format!("/item/{number}"))
+}
+
 async fn get(port: u16, redis: u16, connections: usize) -> Result<()> {
     let config = Config::from_url(&format!("redis://127.0.0.1:{redis}"))?;
     let redis = Builder::from_config(config).build_pool(connections)?;
     redis.init().await?;
-    let _: () = redis.set(KEY, ANSWER, None, None, false).await?;
-    serve(port, move |_| {
-        let redis = redis.clone();
-        async move { Ok(json(redis.get::<Bytes, _>(KEY).await?)) }
+    for path in paths() {
+        let _: () = redis.set(path, ANSWER, None, None, false).await?;
+    }
+    serve(port, move |request| {
+        let (redis, path) = (redis.clone(), request.uri().path().to_owned());
+        async move {
+            let answer: Option<Bytes> = redis.get(path).await?;
+            Ok(json(answer.ok_or("this path is not kept")?))
+        }
     })
     .await
 }
