@@ -1,6 +1,6 @@
 //! What a hit is made of, piece by piece and as a whole: time and allocations.
 //!
-//! `cargo bench --bench hot_path`. Counts of allocations are exact on any machine; times are for
+//! `cargo bench --bench hot_path` prints first what `[store] compress` makes of entries, in bytes. Counts of allocations are exact on any machine; times are for
 //! comparing one run with the next on the same one.
 
 use bytes::Bytes;
@@ -36,6 +36,10 @@ const SAMPLES: u32 = 1000;
 
 /// What the origin answers: 2 KB of JSON.
 const ANSWER: &str = include_str!("answer.json");
+
+/// The ways of `[store] compress`, and the bodies that they are judged by.
+const COMPRESS: [Compress; 3] = [Compress::None, Compress::Lz4, Compress::Zstd];
+const BODIES_KB: [usize; 4] = [1, 2, 20, 200];
 
 /// Two kept answers, each asked for by one request.
 const EVERYBODYS: &str = "/api/doctor/42?page=2";
@@ -73,6 +77,7 @@ drop = ["doctors:details:{doctorId}:*"]
 "#;
 
 fn main() {
+    print_sizes();
     let divan = Divan::default().sample_count(SAMPLES);
     divan.config_with_args().main();
 }
@@ -165,6 +170,14 @@ impl World {
             .kept
             .expect("it is kept")
             .entry
+    }
+
+    /// The same with a body of so many KB.
+    fn entry_of(&self, kb: usize) -> Entry {
+        Entry {
+            body: json(kb),
+            ..Entry::clone(&self.entry())
+        }
     }
 }
 
@@ -262,16 +275,76 @@ fn reply_kept(bencher: Bencher) {
     bencher.bench(|| reply::kept(black_box(&entry), 7, &head));
 }
 
-/// To the bytes that stand in Redis.
-#[divan::bench(args = [Compress::None, Compress::Lz4, Compress::Zstd])]
-fn encode(bencher: Bencher, compress: Compress) {
-    let entry = WORLD.entry();
+/// To the bytes that stand in Redis, of a body of so many KB.
+#[divan::bench(args = COMPRESS, consts = BODIES_KB)]
+fn encode<const KB: usize>(bencher: Bencher, compress: Compress) {
+    let entry = WORLD.entry_of(KB);
     bencher.bench(|| black_box(&entry).encode(compress));
 }
 
 /// And back.
-#[divan::bench(args = [Compress::None, Compress::Lz4, Compress::Zstd])]
-fn decode(bencher: Bencher, compress: Compress) {
-    let bytes = Bytes::from(WORLD.entry().encode(compress));
+#[divan::bench(args = COMPRESS, consts = BODIES_KB)]
+fn decode<const KB: usize>(bencher: Bencher, compress: Compress) {
+    let bytes = Bytes::from(WORLD.entry_of(KB).encode(compress));
     bencher.bench(|| Entry::decode(black_box(&bytes)));
 }
+
+/// What each way of `compress` makes of an entry, as Markdown.
+fn print_sizes() {
+    println!("| body, KB | entry in Redis, bytes: none | lz4 | zstd |");
+    println!("| --: | --: | --: | --: |");
+    for kb in BODIES_KB {
+        let entry = WORLD.entry_of(kb);
+        let [none, lz4, zstd] = COMPRESS.map(|compress| entry.encode(compress).len());
+        println!("| {kb} | {none} | {lz4} | {zstd} |");
+    }
+}
+
+/// So many KB of JSON like the clinic's: a list of doctors, in which names of members repeat, and identifiers,
+/// people and figures do not.
+fn json(kb: usize) -> Bytes {
+    let mut dice = 42_u64;
+    let mut roll = |sides: u64| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (dice >> 33) % sides
+    };
+    let mut text = String::from(r#"{"success":true,"message":"Doctors retrieved","data":["#);
+    while text.len() < kb << 10 {
+        let [first, last] = [FIRST_NAMES, LAST_NAMES].map(|names| names[roll(8) as usize]);
+        let (id, tail) = (roll(1 << 31), roll(1 << 31));
+        text += &format!(
+            r#"{{"id":"{id:08x}-{:04x}-4{:03x}-{tail:012x}","name":"{first} {last}","email":"{}.{}@clinic.example","#,
+            roll(1 << 16),
+            roll(1 << 12),
+            first.to_lowercase(),
+            last.to_lowercase(),
+        );
+        text += &format!(
+            r#""gender":"{}","averageRating":{}.{},"appointmentFee":{}0,"specialties":["{}"]}},"#,
+            ["FEMALE", "MALE"][roll(2) as usize],
+            roll(5),
+            roll(10),
+            roll(20) + 5,
+            SPECIALTIES[roll(8) as usize],
+        );
+    }
+    text.truncate(kb << 10);
+    Bytes::from(text)
+}
+
+const FIRST_NAMES: [&str; 8] = [
+    "Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Niklaus", "Radia",
+];
+const LAST_NAMES: [&str; 8] = [
+    "Byron", "Hopper", "Turing", "Dijkstra", "Liskov", "Knuth", "Wirth", "Perlman",
+];
+const SPECIALTIES: [&str; 8] = [
+    "Neurology",
+    "Cardiology",
+    "Dermatology",
+    "Oncology",
+    "Pediatrics",
+    "Psychiatry",
+    "Radiology",
+    "Urology",
+];
