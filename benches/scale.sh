@@ -240,8 +240,8 @@ hits() { metric "$1" 'requests_total{rule="item",outcome="hit"}'; }
 table_looks() {
   local count
   title "Looks at once"
-  echo "| connections | CPU µs per hit, sidecar | Redis | p50 µs | p99 µs |"
-  echo "| --: | --: | --: | --: | --: |"
+  echo "| connections | CPU µs per hit, sidecar | Redis | p50 µs | p99 µs | hits per MGET |"
+  echo "| --: | --: | --: | --: | --: | --: |"
   settings looks "$(redis_url)" 0B
   sidecache looks
   fill looks 1000
@@ -255,13 +255,17 @@ table_looks() {
 # looked COUNT: over so many connections; prints their row.
 looked() {
   local before redis_before requests duration failed p50 p99
+  redis config resetstat >/dev/null
   before=$(ticks "${pid[looks]}") redis_before=$(ticks "${pid[redis]}")
   read -r requests duration failed p50 p99 < <(load looks /item "$seconds" "$1" among 1000)
   [ "$failed" = 0 ] || fail "$failed of $requests requests failed in ${duration} µs"
   awk -v count="$1" -v used=$(($(ticks "${pid[looks]}") - before)) -v redis=$(($(ticks "${pid[redis]}") - redis_before)) \
-    -v us=$((1000000 / ticks_per_second)) -v n="$requests" -v p50="$p50" -v p99="$p99" \
-    'BEGIN { printf "| %d | %.1f | %.1f | %d | %d |\n", count, used * us / n, redis * us / n, p50, p99 }'
+    -v us=$((1000000 / ticks_per_second)) -v n="$requests" -v p50="$p50" -v p99="$p99" -v commands="$(mgets)" \
+    'BEGIN { printf "| %d | %.1f | %.1f | %d | %d | %.1f |\n", count, used * us / n, redis * us / n, p50, p99, n / commands }'
 }
+
+# How many there were since the last reset.
+mgets() { redis info commandstats | tr -d '\r' | awk -F'[=,]' '/^cmdstat_mget:/ { print $2 }'; }
 
 table_sidecars() {
   local count n

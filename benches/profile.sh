@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Counts the instructions that a request takes in user space, by function, with callgrind: the same on every machine,
+# whatever else runs there.
+#
+#   benches/profile.sh hit-memory             and so on, see `subject`: a line each, instructions per request
+#   benches/profile.sh --functions pass miss   and what they are spent in, most first
+#
+# SIDECACHE_BIN and REFERENCE_BIN name finished binaries and skip the build; functions need one with symbols.
+
+here=$(dirname "${BASH_SOURCE[0]}")
+. "$here/lib.sh"
+. "$here/candidates.sh"
+
+seconds=8
+connections=4 # a hundredth of the speed is enough for as many
+functions=
+
+# What runs, the path that it is asked for, and whether each request has a path of its own.
+declare -A subject=(
+  [hit-memory]="sidecache_memory /item/1"
+  [hit-redis]="sidecache_redis /item/1"
+  [pass]="sidecache_memory /pass"
+  [miss]="sidecache_memory /item unique"
+  [miss-redis]="sidecache_redis /item unique"
+  [hyper]="constant /item/1"
+  [hyper-proxy]="proxy /pass"
+)
+
+[ "${1:-}" != --functions ] || { functions=yes && shift; }
+[ $# -gt 0 ] || fail "which? there are: ${!subject[*]}"
+for what in "$@"; do
+  [ -n "${subject[$what]:-}" ] || fail "there is no $what; there are: ${!subject[*]}"
+done
+
+# In place of those of candidates.sh: the same, seen by callgrind.
+sidecache() { watched "$1" "$SIDECACHE_BIN" --rules "$work/$1.toml"; }
+reference() { watched "$1" "$REFERENCE_BIN" "$1" "${port[$1]}" "${@:2}"; }
+watched() {
+  SIDECACHE_LOG=warn start "$1" "$server_core" valgrind --tool=callgrind --callgrind-out-file="$work/callgrind" \
+    --instr-atstart=no "${@:2}"
+}
+
+# count WHAT: starts it, asks it until it is warm, and counts what it does from there on.
+count() {
+  local name path mode requests all
+  read -r name path mode <<<"${subject[$1]}"
+  run "$name"
+  load "$name" "$path" "$mode" >/dev/null
+  callgrind_control -i on "${pid[$name]}" >/dev/null
+  requests=$(load "$name" "$path" "$mode")
+  callgrind_control -i off "${pid[$name]}" >/dev/null
+  stop "$name"
+  [ "$requests" -gt 0 ] || fail "$1: nothing was answered in $seconds seconds"
+  all=$(callgrind_annotate "$work/callgrind" | awk '/PROGRAM TOTALS/ { gsub(",", ""); print $1 }')
+  echo "| $1 | $((all / requests)) | $requests |"
+  [ -z "$functions" ] || callgrind_annotate "$work/callgrind" | sed -n '/^Ir/,/^--.*annotated/p' >&2
+}
+
+# load NAME PATH [unique]: how many requests were answered.
+load() {
+  taskset -c "$other_core" wrk -t1 -c"$connections" -d"$seconds"s --timeout 10s -s "$here/wrk.lua" \
+    "$(url "$1" "$2")" -- ${3:+"$3"} | awk '/^result/ { print $2 }'
+}
+
+if [ -z "${SIDECACHE_BIN:-}" ]; then
+  say "building sidecache with symbols"
+  cargo build --profile profiling --locked --manifest-path "$root/Cargo.toml" >&2
+  SIDECACHE_BIN=${CARGO_TARGET_DIR:-$root/target}/profiling/sidecache
+fi
+install valgrind redis-server wrk curl
+build_reference
+start_origin
+start_redis
+echo "| what | instructions per request | of so many requests |"
+echo "| --- | --: | --: |"
+for what in "$@"; do
+  redis flushall >/dev/null
+  count "$what"
+done
