@@ -108,6 +108,33 @@ impl Asked {
         Ok(asked)
     }
 
+    /// Everything that keeps a request from using its rule, in the order in which [`Asked::of`] comes upon
+    /// it. None: it may. `body` is what could be read of its body, or why it was not.
+    pub fn obstacles(
+        live: &Live,
+        matched: &Matched<Rule>,
+        head: &Head,
+        body: Result<Option<&Bytes>, Detail>,
+    ) -> Vec<Detail> {
+        let (parts, rule) = (&head.parts, matched.what);
+        let query = Query::parse(parts.uri.query()).map_err(|_| Detail::UnkeyedQuery);
+        let is_readable = matched.captures.are_readable();
+        let held = [
+            fit_host(&live.table, &parts.headers).map(drop),
+            refuse_what_no_key_can_carry(head.seen),
+            is_readable.then_some(()).ok_or(Detail::UnkeyedPath),
+            query.and_then(|query| fit_query(rule, &query)),
+            body.and_then(|body| fit_body(rule, &parts.headers, body).map(drop)),
+            identify(rule, live, head).map(drop),
+        ];
+        held.into_iter().filter_map(Result::err).collect()
+    }
+
+    /// The key's segments, in the order of the rule's template.
+    pub fn segments(&self) -> &[String] {
+        self.target.segments()
+    }
+
     /// Holds a request without a body against the rule of its target, which another of the same method had.
     ///
     /// # Errors

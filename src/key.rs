@@ -65,6 +65,11 @@ pub fn render(rule: &Rule, inputs: &Inputs) -> Rendered {
 }
 
 impl Rendered {
+    /// The segments.
+    pub fn segments(&self) -> &[String] {
+        &self.segments
+    }
+
     /// The key of one variant.
     pub fn key(&self, namespace: &str, rule: &Rule, variant: &Variant) -> CacheKey {
         let mut entry = joined(namespace, &self.segments, MARKED);
@@ -152,6 +157,13 @@ pub fn drops_channel(namespace: &str) -> String {
 /// The same for one place: a key without what answers vary by. Digests of variants have no `v`.
 pub fn vary_marker_of(place: &str) -> String {
     format!("{place}#vary")
+}
+
+/// A key or node as a pattern that a person writes: without the namespace, an exact node without its mark.
+pub fn as_pattern<'n>(namespace: &str, name: &'n str) -> &'n str {
+    let rest = name.strip_prefix(namespace);
+    let rest = rest.and_then(|rest| rest.strip_prefix(':'));
+    rest.unwrap_or(name).trim_end_matches('!')
 }
 
 /// `rule#digest`: names a key in logs without showing what is in it.

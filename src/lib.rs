@@ -51,6 +51,8 @@ pub mod claim; // one sidecar fetches for the fleet
 pub mod fill; // one fetch per (key, snapshot)
 pub mod audit; // are public answers the same for everybody?
 pub mod write; // forward, bump, only then answer
+pub mod way; // which way a request goes, by its head alone
+pub mod explain; // what a request comes to, and why
 pub mod reply; // answers made here
 
 // -- doors --

@@ -11,9 +11,9 @@ use crate::key;
 use crate::metrics::{Metrics, RuleMetrics};
 use crate::origin::{Failure, Origin};
 use crate::quarantine::Quarantine;
-use crate::rules::settings::{IdentitySettings, VerifyKey};
+use crate::rules::settings::{IdentitySettings, StoreUrl, VerifyKey};
 use crate::rules::table::{Rule, Table, Ttl};
-use crate::store::{Root, Store};
+use crate::store::{Opening, Root, Store};
 use crate::targets::{Target, Targets};
 use crate::vary::LearntVary;
 use hyper::http::request::Parts;
@@ -96,6 +96,37 @@ impl Live {
             table,
             ground,
         })
+    }
+
+    /// What a table would be carried out with, for a process that serves nobody: nothing is connected to, and
+    /// nothing is kept but in memory.
+    ///
+    /// Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// As for [`Live::new`].
+    pub fn apart(mut table: Table) -> Result<Live, String> {
+        table.store.url = StoreUrl::Memory;
+        let (metrics, clock) = (Arc::new(Metrics::new()), Clock::default());
+        let store = Store::open(Opening {
+            settings: &table.store,
+            local: &table.local,
+            node_ttl: table.longest_ttl(),
+            namespace: &table.namespace,
+            root: root_of(&table),
+            channel: key::drops_channel(&table.namespace),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        });
+        let ground = Ground {
+            store: store.map_err(|error| error.to_string())?,
+            metrics,
+            clock,
+            tasks: TaskTracker::new(),
+            quarantine: Quarantine::default(),
+            issuers: Issuers::default(),
+        };
+        Live::new(table, ground)
     }
 
     /// What was worked out before of the target of a request, if that is a GET.

@@ -51,6 +51,10 @@ enum Command {
         )]
         file: PathBuf,
     },
+    /// Tells what a request would come to, and why: its rule, key, obstacles, and the writes that drop it
+    ///
+    /// Asks nobody and changes nothing; no sidecar need run. Of a write it tells what it drops.
+    Explain(cli::explain::Explain),
 }
 
 #[derive(clap::Args)]
@@ -70,5 +74,6 @@ fn main() -> ExitCode {
     match arguments.command.unwrap_or(Command::Run(arguments.run)) {
         Command::Run(run) => cli::run::run(&run.rules),
         Command::Check { file } => cli::check::check(&file),
+        Command::Explain(explain) => cli::explain::run(&explain),
     }
 }

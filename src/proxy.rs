@@ -14,6 +14,8 @@ use crate::outcome::{Detail, Outcome, Verdict};
 use crate::refuse::{self, Refusal};
 use crate::reply;
 use crate::rules::table::{Rule, Stage};
+use crate::targets::Target;
+use crate::way::{self, Way};
 use crate::write::{self, NoAnswer, Write};
 use bytes::Bytes;
 use hyper::body::Body as _;
@@ -123,34 +125,33 @@ impl Exchange {
     /// Answers what can be answered without waiting.
     fn begin(self) -> Course {
         let (live, head) = (self.live.clone(), self.head.clone());
-        let (path, methods) = (head.parts.uri.path(), head.methods());
-        if head.ends_here {
-            return Course::answered(self.end_here());
-        }
-        if self.may_switch() {
-            return Course::goes(self.forward(None, Verdict::plain(Outcome::Pass)));
-        }
         let has_body = !self.body.is_end_stream();
-        if let Some(target) = live
-            .recall(&head.parts)
-            .filter(|_| methods.len() == 1 && !has_body)
-        {
+        if let Some(target) = self.recalled(has_body) {
             let asked = Asked::again(&live, target.clone(), &head);
             return self.hold(&target.rule, asked);
         }
-        match live.table.read(&head.parts.method, path) {
-            Some(matched) if methods.len() == 1 && !has_body => {
+        match Way::of(&live.table, &head, has_body) {
+            Way::EndsHere => Course::answered(self.end_here()),
+            Way::Read(matched) if !has_body => {
                 let asked = Asked::of(&live, &matched, &head, None);
                 self.hold(matched.what, asked)
             }
-            Some(_) if methods.len() == 1 => Course::goes(self.hold_with_body()),
-            _ if write::concerns(&live.table, methods, path) => {
-                Course::goes(self.write(Outcome::Write))
+            Way::Read(_) => Course::goes(self.hold_with_body()),
+            Way::Write(outcome) => Course::goes(self.write(outcome)),
+            Way::Bypass(rule, detail) => Course::goes(self.bypass(rule.clone(), detail)),
+            Way::Tunnel | Way::Pass => {
+                Course::goes(self.forward(None, Verdict::plain(Outcome::Pass)))
             }
-            Some(matched) => Course::goes(self.bypass(matched.what.clone(), Detail::UnkeyedHeader)),
-            None if write::may_change(methods) => Course::goes(self.write(Outcome::Pass)),
-            None => Course::goes(self.forward(None, Verdict::plain(Outcome::Pass))),
         }
+    }
+
+    /// What was worked out of its target before. Only what a rule is there for was, and with nothing about
+    /// the request that could lead it another way.
+    fn recalled(&self, has_body: bool) -> Option<Arc<Target>> {
+        let head = &self.head;
+        let is_plain = head.methods().len() == 1 && head.offered.is_none();
+        let reads = is_plain && !has_body && !head.ends_here;
+        reads.then(|| self.live.recall(&head.parts)).flatten()
     }
 
     /// Goes by a rule, if the request may use it.
@@ -173,15 +174,6 @@ impl Exchange {
         let asked = body.and_then(|body| Asked::of(&live, &matched, &head, body.as_ref()));
         let course = self.hold(matched.what, asked);
         course.finish().await
-    }
-
-    /// Whether it may become a tunnel: it offers to, and nothing may change by it.
-    fn may_switch(&self) -> bool {
-        let (table, methods) = (&self.live.table, self.head.methods());
-        self.head.offered.is_some()
-            && self.body.is_end_stream()
-            && !write::may_change(methods)
-            && !write::concerns(table, methods, self.head.parts.uri.path())
     }
 
     /// Answers in the origin's place (RFC 9110 §7.6.2). A TRACE is not reflected: it would show what
@@ -250,7 +242,8 @@ impl Exchange {
 
     /// Forwards the client's own request and keeps nothing.
     async fn forward(mut self, rule: Option<Arc<Rule>>, verdict: Verdict) -> Answer {
-        let may_switch = rule.is_none() && self.may_switch();
+        let has_body = !self.body.is_end_stream();
+        let may_switch = rule.is_none() && way::may_switch(&self.live.table, &self.head, has_body);
         let headers = Head::take_corrected(&mut self.head);
         let mut request = self.own_request(headers);
         self.head.forwarding().onto(request.headers_mut());

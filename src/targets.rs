@@ -78,6 +78,11 @@ impl Target {
         placeholders.all(|placeholder| of_target(&placeholder.source))
     }
 
+    /// The key's segments.
+    pub fn segments(&self) -> &[String] {
+        self.rendered.segments()
+    }
+
     /// The key of one variant.
     pub fn key(&self, namespace: &str, variant: &Variant) -> Arc<CacheKey> {
         let make = || Arc::new(self.rendered.key(namespace, &self.rule, variant));

@@ -5,6 +5,7 @@
 //! whole of it is carried out also if its client leaves: that does not cancel the bump.
 
 mod drops; // which nodes it drops
+mod foretold; // which it would drop
 
 use crate::begun::Begun;
 use crate::body::{self, Body, Read};
@@ -21,6 +22,7 @@ use crate::rules::template::Source;
 use crate::store::{Bump, Bumped, Leased};
 use bytes::Bytes;
 use drops::{Drops, Named, Settled, names_a_place};
+pub use foretold::{Cause, Foretold};
 use hyper::body::Body as _;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, header};

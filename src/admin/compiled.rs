@@ -8,9 +8,9 @@ use crate::rules::settings::{
 };
 use crate::rules::table::{Drop, NodeAt, Route, Rule, Set, Shaping, Table, Ttl};
 use crate::rules::template::Template;
+use crate::rules::units::written;
 use hyper::{Response, StatusCode};
 use serde_json::{Value as Json, json};
-use std::time::Duration;
 
 /// What stands for a secret.
 const MASK: &str = "***";
@@ -110,27 +110,6 @@ fn ttl(ttl: Ttl) -> String {
     }
 }
 
-/// A duration as rules files have it, in the largest unit of which it is a whole number.
-fn written(time: Duration) -> String {
-    const UNITS: [(u128, &str); 4] = [
-        (86_400_000, "d"),
-        (3_600_000, "h"),
-        (60_000, "m"),
-        (1000, "s"),
-    ];
-    let milliseconds = time.as_millis();
-    if milliseconds == 0 {
-        return "0s".to_owned();
-    }
-    let whole = UNITS
-        .iter()
-        .find(|(size, _)| milliseconds.is_multiple_of(*size));
-    match whole {
-        Some((size, unit)) => format!("{}{unit}", milliseconds / size),
-        None => format!("{milliseconds}ms"),
-    }
-}
-
 fn store(store: &StoreSettings) -> Json {
     let url = match &store.url {
         StoreUrl::Memory => "memory:".to_owned(),
@@ -180,21 +159,6 @@ fn verify(verify: &VerifySettings) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_written_in_their_largest_whole_unit() {
-        let cases = [
-            (0, "0s"),
-            (1, "1ms"),
-            (1500, "1500ms"),
-            (90_000, "90s"),
-            (300_000, "5m"),
-            (86_400_000, "1d"),
-        ];
-        for (milliseconds, text) in cases {
-            assert_eq!(written(Duration::from_millis(milliseconds)), text);
-        }
-    }
 
     #[test]
     fn a_store_is_shown_without_what_it_is_opened_with() {

@@ -7,6 +7,7 @@
 //! | `GET /metrics` | OpenMetrics text | anybody |
 //! | `GET /api/rules` | the rules in force, without their secrets | `caller` |
 //! | `POST /api/purge` | drops by hand | `caller` |
+//! | `POST /api/explain` | what a request would come to, and why | `caller` |
 //! | `GET /api/audit` | what audits found | `caller` |
 //! | `POST /api/release` | ends a quarantine | `caller` |
 //!
@@ -15,6 +16,7 @@
 
 mod caller; // who may come in
 mod compiled; // GET /api/rules
+mod explain;
 mod failures; // how many wrong tokens came from where
 mod findings;
 mod purge;
@@ -43,8 +45,9 @@ use tokio_util::sync::CancellationToken;
 /// Bytes of a request that the door reads: some thousand patterns.
 const MAX_REQUEST: usize = 256 * 1024;
 
-/// The routes that change something, and those that tell what not everybody is to know.
-const CHANGING: [&str; 2] = ["/api/purge", "/api/release"];
+/// The routes that change something or are asked with a body, and those that tell what not everybody is
+/// to know.
+const CHANGING: [&str; 3] = ["/api/explain", "/api/purge", "/api/release"];
 const TELLING: [&str; 2] = ["/api/audit", "/api/rules"];
 
 /// The routes for everybody.
@@ -164,6 +167,7 @@ impl Door {
     async fn do_as_told(&self, path: &str, body: &[u8]) -> Answer {
         let live = self.live.load_full();
         match path {
+            "/api/explain" => explain::told(&live, body),
             "/api/purge" => purge::purge(&live, body).await,
             "/api/release" => findings::release(&live, body).await,
             "/api/audit" => findings::all(&live).await,

@@ -37,7 +37,10 @@ pub(super) async fn purge(live: &Live, body: &[u8]) -> Answer {
         nodes.extend(nodes_of(&live.table, text)?);
     }
     let nodes: Vec<String> = nodes.into_iter().collect();
-    let mut names: Vec<&str> = nodes.iter().map(|node| shown(&live.table, node)).collect();
+    let mut names: Vec<&str> = nodes
+        .iter()
+        .map(|node| key::as_pattern(&live.table.namespace, node))
+        .collect();
     tracing::info!(nodes = nodes.len(), "purged by hand");
     let bumped = live.ground.store.bump(&nodes).await;
     if bumped == Bumped::Everything {
@@ -85,14 +88,6 @@ fn parse(text: &str) -> Result<Pattern, String> {
         ));
     }
     Ok(Pattern { segments, wildcard })
-}
-
-/// A node's name as a pattern: without the namespace, an exact one without its mark.
-fn shown<'n>(table: &Table, node: &'n str) -> &'n str {
-    let name = node
-        .strip_prefix(table.namespace.as_str())
-        .and_then(|rest| rest.strip_prefix(':'));
-    name.unwrap_or(node).trim_end_matches('!')
 }
 
 fn bad(why: String) -> Denied {

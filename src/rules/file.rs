@@ -16,6 +16,7 @@ mod verify;
 pub use rule::{Draft, UNNAMED};
 pub use set::SetDraft;
 
+use super::lines::Places;
 use super::problem::Problem;
 use super::read::{Env, Reader};
 use super::section::Section;
@@ -53,6 +54,8 @@ pub struct File {
     pub caches: Vec<Draft>,
     /// `[[invalidate]]`
     pub sets: Vec<SetDraft>,
+    /// Where the tables stand of which there is one.
+    pub places: Places,
     /// What is not here is not in the file.
     pub lacks: Lacks,
     /// The syntax is broken somewhere: whatever is not here may be in the file all the same.
@@ -102,6 +105,7 @@ pub fn read(bytes: &[u8], env: Env<'_>, base: &Path) -> (Option<File>, Vec<Probl
 
 fn tables(root: Section<'_>, base: &Path) -> File {
     let namespace = namespace(&root);
+    let places = places(&root);
     let proxy = settings::proxy(root.section("proxy", "[proxy]"));
     let admin = settings::admin(root.section("admin", "[admin]"));
     let local = settings::local(root.section("local", "[local]"));
@@ -137,8 +141,20 @@ fn tables(root: Section<'_>, base: &Path) -> File {
         identity: identity.map(|(settings, _)| settings),
         caches,
         sets,
+        places,
         lacks,
         broken,
+    }
+}
+
+/// Asked for again, and read, by those who know them.
+fn places(root: &Section<'_>) -> Places {
+    let lines = |name| root.lines_of(name);
+    Places {
+        proxy: lines("proxy"),
+        store: lines("store"),
+        identity: lines("identity"),
+        audit: lines("audit"),
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod check; // written → compiled, or all problems
 pub mod file; // the written form: TOML → values with spans
 mod interpolate; // `${VAR:-default}`
+pub mod lines; // where things stand in the file
 pub mod pattern; // `/path/{param}` and what a path holds under it
 pub mod problem; // what is wrong with a file, where, and what to do
 mod read; // strings with their places; collects problems
@@ -12,6 +13,6 @@ mod section; // a TOML table, key by key
 pub mod settings; // the checked form of the tables that are not rules
 pub mod table; // the compiled form: everything a request asks
 pub mod template; // `doctors:details:{doctorId | lower}`
-mod units; // "5m", "64KiB"
+pub mod units; // "5m", "64KiB"
 
 pub use read::Env;

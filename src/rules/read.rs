@@ -18,6 +18,8 @@ pub struct Reader<'e> {
     source: &'e str,
     env: Env<'e>,
     problems: RefCell<Vec<Problem>>,
+    /// Where each line but the first begins.
+    lines: Vec<usize>,
     syntax: Syntax,
     /// The syntax is broken somewhere: what seems to be missing may only be unreadable.
     pub broken: bool,
@@ -118,9 +120,15 @@ impl<'e> Reader<'e> {
             source,
             env,
             problems: RefCell::default(),
+            lines: source.match_indices('\n').map(|(at, _)| at + 1).collect(),
             broken: !syntax.breaks.is_empty(),
             syntax,
         }
+    }
+
+    /// The line of a byte, counted from 1.
+    pub fn line(&self, at: usize) -> usize {
+        self.lines.partition_point(|begins| *begins <= at) + 1
     }
 
     /// Notes a problem.

@@ -1,5 +1,6 @@
 //! One table of the file, read key by key: by hand, so that all problems are found at once.
 
+use super::lines::Lines;
 use super::problem::{Fault, Problem, nearest};
 use super::read::{Reader, Text};
 use super::units;
@@ -74,6 +75,22 @@ impl<'r> Section<'r> {
         self.table
             .get(key)
             .map_or_else(|| self.span.clone(), Spanned::span)
+    }
+
+    /// Where it stands, and its keys.
+    pub fn lines(&self) -> Lines {
+        let line = |at: usize| self.reader.line(at);
+        let keys = self.table.iter();
+        let keys = keys.map(|(key, _)| (key.get_ref().as_ref().into(), line(key.span().start)));
+        Lines::new(line(self.span.start), keys.collect())
+    }
+
+    /// Where the table under a key stands, and its keys; nothing where there is none.
+    pub fn lines_of(&self, key: &str) -> Lines {
+        let value = self.table.get(key);
+        let table = value.and_then(|value| Some((value.span(), value.get_ref().as_table()?)));
+        let section = |(span, table)| Section::new(self.reader, self.title, span, table).lines();
+        table.map(section).unwrap_or_default()
     }
 
     /// Whether a key is written.

@@ -1,5 +1,6 @@
 //! The compiled form: everything a request asks of the rules, answered without parsing.
 
+use super::lines::{Lines, Places};
 use super::pattern::{Captures, Pattern};
 use super::router::{Router, Target, captures};
 use super::settings::{
@@ -184,6 +185,8 @@ pub struct Rule {
     /// Digest of all that decides what an entry of this rule means: entries kept under another
     /// definition are misses.
     pub fingerprint: Digest,
+    /// Where it stands in the file.
+    pub lines: Lines,
 }
 
 /// One template of a set's `drop`.
@@ -236,6 +239,8 @@ pub struct Set {
     pub commits: Commits,
     /// What it drops may be served stale where that is allowed while it is fetched anew.
     pub soft: bool,
+    /// Where it stands in the file.
+    pub lines: Lines,
 }
 
 /// A rule that a request matched.
@@ -276,6 +281,8 @@ pub struct Table {
     /// Digest of all that decides which nodes an entry has and which nodes a write drops: sidecars
     /// with different ones do not know what the other's entries hang on.
     pub layout: Digest,
+    /// Where the tables stand in the file of which there is one.
+    pub places: Places,
     /// What somebody should look at in the file, though it can be used.
     pub warnings: Vec<String>,
     /// The routes of `rules`.

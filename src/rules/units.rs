@@ -81,9 +81,45 @@ fn number_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     )
 }
 
+/// A duration as rules files have it, in the largest unit of which it is a whole number.
+pub fn written(time: Duration) -> String {
+    const UNITS: [(u128, &str); 4] = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1000, "s"),
+    ];
+    let milliseconds = time.as_millis();
+    if milliseconds == 0 {
+        return "0s".to_owned();
+    }
+    let whole = UNITS
+        .iter()
+        .find(|(size, _)| milliseconds.is_multiple_of(*size));
+    match whole {
+        Some((size, unit)) => format!("{}{unit}", milliseconds / size),
+        None => format!("{milliseconds}ms"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_written_in_their_largest_whole_unit() {
+        let cases = [
+            (0, "0s"),
+            (1, "1ms"),
+            (1500, "1500ms"),
+            (90_000, "90s"),
+            (300_000, "5m"),
+            (86_400_000, "1d"),
+        ];
+        for (milliseconds, text) in cases {
+            assert_eq!(written(Duration::from_millis(milliseconds)), text);
+        }
+    }
 
     #[test]
     fn durations_are_read_up_to_ten_years() {

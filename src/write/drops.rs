@@ -145,7 +145,8 @@ impl Drops<'_> {
             .collect()
     }
 
-    fn nodes_of(
+    /// The nodes that one line names.
+    pub(super) fn nodes_of(
         &self,
         drop: &Drop,
         captures: &Captures,

@@ -23,6 +23,7 @@ mod http; // protocols, limits, tunnels, what is said between
 mod fuzz; // damaged bytes from clients and from the origin
 mod door; // the admin door
 mod process; // the command: what it prints, signals, logs
+mod explain; // what is told of a request, and what becomes of it
 mod fleet; // one sidecar fetches for all
 mod chaos; // the promise, under faults, between real processes
 

@@ -9,27 +9,34 @@ use crate::redis::eventually;
 use crate::world::{self, Got};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 /// The command, before it is told anything, in an environment of its own.
-fn command() -> Command {
+pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidecache"));
     command.env_clear().stdin(Stdio::null());
     command
 }
 
 /// Runs the command to its end.
-fn output(command: &mut Command) -> Output {
+pub(crate) fn output(command: &mut Command) -> Output {
     command.output().expect("the command starts")
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn stdout(output: &Output) -> String {
+/// A rules file in a directory.
+pub(crate) fn written(directory: &Path, text: &str) -> PathBuf {
+    let path = directory.join("rules.toml");
+    std::fs::write(&path, text).expect("a rules file");
+    path
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

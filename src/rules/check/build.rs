@@ -24,6 +24,7 @@ pub fn table(file: File) -> Table {
         identity,
         caches,
         sets,
+        places,
         ..
     } = file;
     let keys: Vec<Template> = caches.iter().map(|draft| draft.rule.key.clone()).collect();
@@ -60,7 +61,8 @@ pub fn table(file: File) -> Table {
         sets,
         auto_drops,
         layout: Digest([0; DIGEST_BYTES]), // of all the rest
-        warnings: Vec::new(),              // until all is known to be no worse
+        places,
+        warnings: Vec::new(), // until all is known to be no worse
         readers,
         writers,
     };
@@ -75,6 +77,7 @@ fn set(index: usize, draft: SetDraft, keys: &[Template]) -> Set {
         drops,
         commits,
         soft,
+        lines,
         ..
     } = draft;
     let drops = drops
@@ -89,6 +92,7 @@ fn set(index: usize, draft: SetDraft, keys: &[Template]) -> Set {
         drops,
         commits,
         soft,
+        lines,
     }
 }
 

@@ -39,6 +39,7 @@ pub fn fingerprint(
         stage,
         nodes,
         fingerprint: _,
+        lines: _,
     } = rule;
     let mut digester = Digester::new("rule");
     let mut part = |text: String| {

@@ -27,6 +27,7 @@ pub fn layout(table: &Table) -> Digest {
         sets,
         auto_drops,
         layout: _,
+        places: _,
         warnings: _,
         readers: _,
         writers: _,
@@ -106,6 +107,7 @@ fn of_set(set: &Set) -> String {
         drops,
         commits,
         soft,
+        lines: _,
     } = set;
     let routes: Vec<String> = routes
         .iter()

@@ -4,6 +4,7 @@ use super::kept::{pointer, statuses, strip, vary};
 use super::route::{name, routes, template};
 use super::settings::each;
 use crate::digest::{DIGEST_BYTES, Digest};
+use crate::rules::lines::Lines;
 use crate::rules::problem::Problem;
 use crate::rules::read::Text;
 use crate::rules::section::{Doubts, Section};
@@ -75,6 +76,7 @@ pub fn cache(s: Section<'_>) -> Draft {
     let (body, body_at) = shaping(s.texts("body"));
     let (roles, roles_at) = shaping(s.texts("roles"));
     let (rest, vary_at) = Rest::read(&s, ttl);
+    let lines = s.lines();
     let doubts = s.finish(&LATER_CACHE);
     if doubts.torn {
         routes.clear();
@@ -98,6 +100,7 @@ pub fn cache(s: Section<'_>) -> Draft {
             query,
             body,
             roles,
+            lines,
             ..rule
         },
         name_at,
@@ -193,6 +196,7 @@ impl Rest {
             stage: self.stage,
             nodes: Vec::new(),
             fingerprint: Digest([0; DIGEST_BYTES]),
+            lines: Lines::default(),
         }
     }
 }

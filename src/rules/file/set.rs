@@ -1,6 +1,7 @@
 //! `[[invalidate]]`, for itself.
 
 use super::route::{name, routes, template};
+use crate::rules::lines::Lines;
 use crate::rules::problem::Problem;
 use crate::rules::read::Text;
 use crate::rules::section::{Doubts, Section};
@@ -23,6 +24,8 @@ pub struct SetDraft {
     pub commits: Commits,
     /// Whether its drops are soft.
     pub soft: bool,
+    /// Where it stands.
+    pub lines: Lines,
     /// Which of its values could not be read.
     pub doubts: Doubts,
 }
@@ -34,6 +37,7 @@ pub fn set(s: Section<'_>) -> SetDraft {
     let (mut drops, mut unread) = drops(&s);
     let commits = commits(&s);
     let soft = s.flag("soft", false);
+    let lines = s.lines();
     let doubts = s.finish(&[("warm", "leave it out: the next reader fills")]);
     if doubts.torn {
         routes.clear();
@@ -49,6 +53,7 @@ pub fn set(s: Section<'_>) -> SetDraft {
         unread,
         commits,
         soft,
+        lines,
         doubts,
     }
 }

@@ -1,4 +1,4 @@
-use super::{Process, command, output, rules, stderr, stdout};
+use super::{Process, command, output, rules, stderr, stdout, written};
 use crate::world::{Asked, Origin, Reply};
 use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -6,12 +6,6 @@ use tokio::net::{UnixListener, UnixStream};
 
 async fn hello() -> Origin {
     Origin::start(|_: Asked| async { Reply::json("{}") }).await
-}
-
-fn written(directory: &Path, text: &str) -> std::path::PathBuf {
-    let path = directory.join("rules.toml");
-    std::fs::write(&path, text).expect("a rules file");
-    path
 }
 
 #[tokio::test]

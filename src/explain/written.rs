@@ -1,0 +1,90 @@
+//! What a write drops.
+
+use super::explanation::{Drops, Explanation};
+use super::{Case, near};
+use crate::body::Body;
+use crate::key;
+use crate::rules::table::{Commits, Table};
+use crate::write::{Cause, Foretold, Write};
+
+/// What a request that may change something comes to.
+pub(super) fn told(case: &Case<'_>) -> Explanation {
+    let (head, table) = (case.head, &case.live.table);
+    let mut parts = head.parts.clone();
+    parts.headers = head.corrected();
+    let write = Write {
+        live: case.live.clone(),
+        body: Body::empty(),
+        forwarding: head.forwarding().clone(),
+        methods: head.methods().to_vec(),
+        interim: None,
+        on_behalf: None,
+        parts,
+    };
+    let body = Some(case.body);
+    let body = body.filter(|body| !body.is_empty() && body.len() <= table.proxy.max_keyed_body);
+    let foretold = write.foretold(body);
+    if foretold.is_empty() {
+        return Explanation {
+            notes: near::writes(table, head.methods(), head.parts.uri.path()),
+            ..Explanation::of(
+                "write",
+                "a write that drops nothing: no set names it, and no rule keeps anything for its path",
+            )
+        };
+    }
+    Explanation {
+        notes: notes(&foretold),
+        drops: foretold.iter().map(|one| drops(table, one)).collect(),
+        ..Explanation::of(
+            "write",
+            "a write: what it drops is dropped before its client hears that it is done",
+        )
+    }
+}
+
+fn drops(table: &Table, foretold: &Foretold) -> Drops {
+    let (set, line) = match &foretold.cause {
+        Cause::Set(set) => (Some(set.name.clone()), set.lines.table()),
+        Cause::Path(rule) => (None, rule.lines.table()),
+    };
+    let pattern = |node: &String| key::as_pattern(&table.namespace, node).to_owned();
+    let name = |index: &usize| table.rules[*index].name.clone();
+    Drops {
+        set,
+        line,
+        drop: foretold.template.clone(),
+        nodes: foretold.nodes.iter().map(pattern).collect(),
+        rules: foretold.rules.iter().map(name).collect(),
+    }
+}
+
+fn notes(foretold: &[Foretold]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if foretold
+        .iter()
+        .any(|one| one.template.contains("{response."))
+    {
+        notes.push("what a line takes from the answer is not known yet: it is shown as wide as it can become".to_owned());
+    }
+    for one in foretold {
+        let Cause::Set(set) = &one.cause else {
+            continue;
+        };
+        let soft = set.soft.then(|| {
+            format!(
+                "`{}` drops softly: what it drops may be served stale where a rule allows it",
+                set.name
+            )
+        });
+        notes.extend(soft);
+        if set.commits != Commits::default() {
+            notes.push(format!(
+                "`{}` drops only for the answers that its `commits` lists",
+                set.name
+            ));
+        }
+    }
+    notes.dedup();
+    notes
+}

@@ -1,0 +1,66 @@
+//! What a write would drop, for whoever asks before it is sent.
+
+use super::drops::Drops;
+use super::{Write, is_automatic, parsed};
+use crate::rules::table::{Rule, Set};
+use bytes::Bytes;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Who has something dropped for a write.
+pub enum Cause {
+    /// A set, by one of its lines.
+    Set(Arc<Set>),
+    /// A rule that keeps something for the write's path (RFC 9111 §4.4).
+    Path(Arc<Rule>),
+}
+
+/// What one line drops.
+pub struct Foretold {
+    /// Who wants it.
+    pub cause: Cause,
+    /// The line.
+    pub template: String,
+    /// The store keys of the nodes. They are those that are known before the answer: what a line takes from
+    /// the answer makes it as wide as it would be without.
+    pub nodes: BTreeSet<String>,
+    /// The rules whose answers it can name, by their position.
+    pub rules: Vec<usize>,
+}
+
+impl Write {
+    /// What it would drop if it were answered as done. `body` is its whole body.
+    pub fn foretold(&self, body: Option<&Bytes>) -> Vec<Foretold> {
+        let document = body.and_then(|bytes| parsed(bytes, &self.parts.headers));
+        let claims = self.claims();
+        let drops = Drops {
+            write: self,
+            document: document.as_ref(),
+            claims: claims.as_ref(),
+        };
+        let sets = self.sets();
+        let listed = sets.iter().flat_map(|(set, captures)| {
+            set.drops.iter().map(|drop| Foretold {
+                cause: Cause::Set((*set).clone()),
+                template: drop.template.to_string(),
+                nodes: drops.nodes_of(drop, captures, None),
+                rules: drop.rules.clone(),
+            })
+        });
+        let table = &self.live.table;
+        let kept = match is_automatic(table, &self.methods) {
+            true => table.kept_at(self.parts.uri.path()),
+            false => Vec::new(),
+        };
+        let automatic = kept.iter().map(|matched| {
+            let drop = &table.auto_drops[matched.what.index];
+            Foretold {
+                cause: Cause::Path(matched.what.clone()),
+                template: drop.template.to_string(),
+                nodes: drops.nodes_of(drop, &matched.captures, None),
+                rules: drop.rules.clone(),
+            }
+        });
+        listed.chain(automatic).collect()
+    }
+}
