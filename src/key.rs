@@ -149,6 +149,11 @@ pub fn any_group_node_of(table: &Table) -> Option<String> {
     is_on.then(|| any_group_node(&table.namespace))
 }
 
+/// The store key under which the sidecars of a namespace say what they did.
+pub fn stats(namespace: &str) -> String {
+    format!("{namespace}:!stats")
+}
+
 /// Where the sidecars of a namespace tell each other which nodes they deleted.
 pub fn drops_channel(namespace: &str) -> String {
     format!("{namespace}:!drops")

@@ -13,6 +13,7 @@ use crate::origin::{Failure, Origin};
 use crate::quarantine::Quarantine;
 use crate::rules::settings::{IdentitySettings, StoreUrl, VerifyKey};
 use crate::rules::table::{Rule, Table, Ttl};
+use crate::stats::Stats;
 use crate::store::{Opening, Root, Store};
 use crate::targets::{Target, Targets};
 use crate::vary::LearntVary;
@@ -37,6 +38,8 @@ pub struct Ground {
     pub quarantine: Quarantine,
     /// The keys of those who sign tokens.
     pub issuers: Issuers,
+    /// What it did.
+    pub stats: Stats,
 }
 
 /// The root as entries under these rules see it.
@@ -121,6 +124,7 @@ impl Live {
         let ground = Ground {
             store: store.map_err(|error| error.to_string())?,
             metrics,
+            stats: Stats::new(&clock),
             clock,
             tasks: TaskTracker::new(),
             quarantine: Quarantine::default(),
@@ -144,6 +148,11 @@ impl Live {
     /// Whether a rule is to pass everything.
     pub fn holds(&self, rule: &Rule) -> bool {
         self.is_audited(rule) && self.ground.quarantine.holds(&rule.name)
+    }
+
+    /// Something that the rule at this position may keep is dropped now.
+    pub fn dropped(&self, rule: usize) {
+        self.counted[rule].dropped(self.ground.clock.now_ms());
     }
 
     /// Where what happens by a rule is counted, or what no rule is for.

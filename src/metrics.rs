@@ -7,10 +7,13 @@ mod process;
 mod rules; // what is counted by rule
 mod shards; // counters that threads need not share
 mod store; // commands
+mod tally; // what was counted of a rule
 mod timings; // histograms
 
 pub use rules::RuleMetrics;
 pub use store::Command;
+pub use tally::Tally;
+pub use timings::Times;
 
 use local::Local;
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -26,7 +29,7 @@ use store::Commands;
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The `rule` label where none matched.
-const UNRULED: &str = "-";
+pub const UNRULED: &str = "-";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Set {
@@ -75,6 +78,7 @@ pub struct Metrics {
     write_leases: Family<LeaseResult, Counter>,
     store_errors: Family<Kind, Counter>,
     store_up: Gauge,
+    store_memory: Gauge,
     subscription_up: Gauge,
     local_evictions: Counter,
     fills_in_flight: Gauge,
@@ -108,6 +112,7 @@ impl Metrics {
             write_leases: Family::default(),
             store_errors: Family::default(),
             store_up: Gauge::default(),
+            store_memory: Gauge::default(),
             subscription_up: Gauge::default(),
             local_evictions: Counter::default(),
             fills_in_flight: Gauge::default(),
@@ -156,6 +161,11 @@ impl Metrics {
         );
         names.add("store_errors", "Commands that failed", &self.store_errors);
         names.add("store_up", "Whether the store is used now", &self.store_up);
+        names.add(
+            "store_memory_bytes",
+            "What the store says that it uses; 0 where it does not say",
+            &self.store_memory,
+        );
         names.add(
             "subscription_up",
             "Whether other sidecars are heard now",
@@ -255,6 +265,12 @@ impl Metrics {
         self.store_up.set(i64::from(up));
     }
 
+    /// What the store says that it uses.
+    pub fn store_memory(&self, bytes: Option<u64>) {
+        let bytes = bytes.and_then(|bytes| i64::try_from(bytes).ok());
+        self.store_memory.set(bytes.unwrap_or(0));
+    }
+
     /// Whether other sidecars are heard, so that rules with a `local_ttl` answer from memory.
     pub fn subscription_up(&self, up: bool) {
         self.subscription_up.set(i64::from(up));
@@ -294,6 +310,38 @@ impl Metrics {
     /// A reload was refused and the old rules stay.
     pub fn rules_reload_failed(&self) {
         self.rules_reload_failures.inc();
+    }
+
+    /// What was counted by rule so far, each by its name; what no rule is for by `-`.
+    pub fn tallies(&self) -> Vec<(String, Tally)> {
+        self.rules.sums()
+    }
+
+    /// Commands sent to the store so far.
+    pub fn commands(&self) -> u64 {
+        self.commands.count_all()
+    }
+
+    /// Commands of the store that failed so far, by their kind.
+    pub fn failures(&self, kind: &'static str) -> u64 {
+        let counter = self.store_errors.get(&Kind { kind });
+        counter.map_or(0, |counter| counter.get())
+    }
+
+    /// Writes that `set` dropped for so far.
+    pub fn invalidations(&self, set: &str) -> u64 {
+        let counter = self.invalidations.get(&Set { set: set.into() });
+        counter.map_or(0, |counter| counter.get())
+    }
+
+    /// Reloads refused so far.
+    pub fn reload_failures(&self) -> u64 {
+        self.rules_reload_failures.get()
+    }
+
+    /// Bytes and entries of the memory tier.
+    pub fn local_holds(&self) -> (u64, usize) {
+        self.local.holds()
     }
 
     /// Everything as text of [`CONTENT_TYPE`].

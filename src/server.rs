@@ -25,6 +25,7 @@ use crate::quarantine::Quarantine;
 use crate::rules;
 use crate::rules::settings::{AdminSettings, ClientLimits, VerifyKey};
 use crate::rules::table::Table;
+use crate::stats::{self, Stats};
 use crate::store::{Opening, Store};
 use arc_swap::ArcSwap;
 use gate::{Access, Gate, Listener, Opening as Gateway, bind};
@@ -33,8 +34,9 @@ use hyper::body::Incoming;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use zeroize::Zeroizing;
 
 /// How long the admin door waits for its callers at the end: they ask for little.
@@ -50,6 +52,8 @@ pub struct Server {
     live: Arc<ArcSwap<Live>>,
     proxy: Gate,
     door: Option<Gate>,
+    /// Ends with it.
+    _bookkeeper: AbortOnDropHandle<()>,
 }
 
 /// Reads and compiles a rules file.
@@ -113,6 +117,7 @@ impl Server {
         let ground = Ground {
             store,
             metrics,
+            stats: Stats::new(&clock),
             clock,
             tasks: TaskTracker::new(),
             quarantine: Quarantine::default(),
@@ -135,6 +140,7 @@ impl Server {
             });
         Ok(Server {
             rules: rules.to_owned(),
+            _bookkeeper: AbortOnDropHandle::new(tokio::spawn(keep_books(live.clone()))),
             live,
             proxy,
             door,
@@ -193,6 +199,7 @@ impl Server {
         };
         let patience = live.table.proxy.drain_timeout;
         let finished = tokio::time::timeout(patience, finish).await.is_ok();
+        note_and_tell(&live).await;
         live.ground.store.close().await;
         if let Some(door) = &self.door {
             // Whoever holds a connection to the door open does not hold up the end.
@@ -200,6 +207,27 @@ impl Server {
         }
         finished
     }
+}
+
+/// Notes what was counted, and tells the fleet of it, as long as the process runs.
+async fn keep_books(live: Arc<ArcSwap<Live>>) {
+    let mut steps = tokio::time::interval(stats::STEP);
+    steps.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        steps.tick().await;
+        note_and_tell(&live.load_full()).await;
+    }
+}
+
+async fn note_and_tell(live: &Live) {
+    let Ground {
+        stats,
+        metrics,
+        store,
+        ..
+    } = &live.ground;
+    stats.sample(metrics, &live.table);
+    stats.tell(metrics, store, &live.table.namespace).await;
 }
 
 /// Only the cryptography can say whether a file of keys holds one for the algorithm.

@@ -5,6 +5,7 @@
 //! | `GET /healthz` | alive | anybody |
 //! | `GET /readyz` | ready: rules loaded, listening, not draining; the store's state is reported | anybody |
 //! | `GET /metrics` | OpenMetrics text | anybody |
+//! | `GET /api/stats` | what this process and the fleet did | `caller` |
 //! | `GET /api/rules` | the rules in force, without their secrets | `caller` |
 //! | `POST /api/purge` | drops by hand | `caller` |
 //! | `POST /api/explain` | what a request would come to, and why | `caller` |
@@ -20,11 +21,12 @@ mod explain;
 mod failures; // how many wrong tokens came from where
 mod findings;
 mod purge;
+mod stats;
 
 use crate::body::{self, Body, Read};
 use crate::client::Client;
 use crate::headers::{Peer, Seen};
-use crate::live::Live;
+use crate::live::{Ground, Live};
 use crate::metrics;
 use crate::outcome::Detail;
 use crate::refuse::{self, Refusal};
@@ -48,7 +50,7 @@ const MAX_REQUEST: usize = 256 * 1024;
 /// The routes that change something or are asked with a body, and those that tell what not everybody is
 /// to know.
 const CHANGING: [&str; 3] = ["/api/explain", "/api/purge", "/api/release"];
-const TELLING: [&str; 2] = ["/api/audit", "/api/rules"];
+const TELLING: [&str; 3] = ["/api/audit", "/api/rules", "/api/stats"];
 
 /// The routes for everybody.
 const OPEN: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
@@ -151,7 +153,7 @@ impl Door {
             }
             "/healthz" => Ok(reply::json(StatusCode::OK, &json!({ "status": "ok" }))),
             "/readyz" => Ok(self.ready()),
-            "/metrics" => Ok(self.metrics()),
+            "/metrics" => Ok(self.metrics().await),
             path if CHANGING.contains(&path) || TELLING.contains(&path) => {
                 let body = self.read(peer, request).await?;
                 self.do_as_told(path, &body).await
@@ -170,6 +172,7 @@ impl Door {
             "/api/explain" => explain::told(&live, body),
             "/api/purge" => purge::purge(&live, body).await,
             "/api/release" => findings::release(&live, body).await,
+            "/api/stats" => Ok(stats::told(&live).await),
             "/api/audit" => findings::all(&live).await,
             _ => Ok(compiled::shown(&live.table)),
         }
@@ -189,8 +192,17 @@ impl Door {
         )
     }
 
-    fn metrics(&self) -> Response<Body> {
-        let text = self.live.load().ground.metrics.encode();
+    async fn metrics(&self) -> Response<Body> {
+        let live = self.live.load_full();
+        let Ground {
+            stats,
+            metrics,
+            store,
+            ..
+        } = &live.ground;
+        // Only where somebody wants to know, and seldom then: whoever scrapes need not wait for Redis twice.
+        metrics.store_memory(stats.ask_memory(store).await.used);
+        let text = metrics.encode();
         let mut response = Response::new(Body::full(Bytes::from(text)));
         let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
         response.headers_mut().insert(header::CONTENT_TYPE, kind);

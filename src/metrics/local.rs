@@ -14,6 +14,12 @@ type Holds = Box<dyn Fn() -> (u64, usize) + Send + Sync>;
 pub(super) struct Local(RwLock<Option<Holds>>);
 
 impl Local {
+    /// Bytes and entries; nothing where there is no tier.
+    pub(super) fn holds(&self) -> (u64, usize) {
+        let holds = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        holds.as_ref().map_or((0, 0), |holds| holds())
+    }
+
     /// Asks this one from now on.
     pub(super) fn set(&self, holds: Holds) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(holds);
@@ -28,8 +34,7 @@ impl fmt::Debug for Local {
 
 impl Collector for Local {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let holds = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let (bytes, entries) = holds.as_ref().map_or((0, 0), |holds| holds());
+        let (bytes, entries) = self.holds();
         let mut gauge = |name, help, held: u64| {
             let gauge = ConstGauge::new(i64::try_from(held).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)

@@ -4,7 +4,8 @@
 
 use super::family::{count, family};
 use super::shards::Sharded;
-use super::timings::{Times, Timings};
+use super::tally::Tally;
+use super::timings::Timings;
 use crate::outcome::Outcome;
 use hyper::StatusCode;
 use prometheus_client::collector::Collector;
@@ -17,38 +18,52 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Codes of one class, as 2xx is.
-const CLASS: usize = 100;
+pub(super) const CLASS: usize = 100;
 
 /// A status has three digits, of which the first is not 0 (RFC 9110 §15).
 const CLASSES: usize = 9;
 
 /// How often each status of a class came.
-type Statuses = [AtomicU64; CLASS];
+pub(super) type Statuses = [AtomicU64; CLASS];
 
 /// One thread's. What seldom happens has a place once it does.
 #[derive(Debug, Default)]
-struct Counted {
-    requests: [OnceLock<Box<Timings>>; Outcome::ALL.len()],
-    origin: Timings,
-    statuses: [OnceLock<Box<Statuses>>; CLASSES],
-    failed: AtomicU64,
-    collapsed: AtomicU64,
+pub(super) struct Counted {
+    pub(super) requests: [OnceLock<Box<Timings>>; Outcome::ALL.len()],
+    pub(super) origin: Timings,
+    pub(super) statuses: [OnceLock<Box<Statuses>>; CLASSES],
+    pub(super) failed: AtomicU64,
+    pub(super) collapsed: AtomicU64,
 }
 
 /// The counters of one rule, in all its versions: a reload that keeps the name keeps them.
 #[derive(Debug, Default)]
-pub struct RuleMetrics(Sharded<Counted>);
+pub struct RuleMetrics {
+    counted: Sharded<Counted>,
+    /// Milliseconds of Unix time; 0 for never.
+    dropped_at: AtomicU64,
+}
 
 impl RuleMetrics {
+    /// A write dropped something that the rule may keep, at this Unix time in milliseconds.
+    pub fn dropped(&self, at_ms: u64) {
+        self.dropped_at.fetch_max(at_ms, Ordering::Relaxed);
+    }
+
+    /// When something of the rule was dropped last, by this process.
+    pub fn dropped_at_ms(&self) -> Option<u64> {
+        Some(self.dropped_at.load(Ordering::Relaxed)).filter(|at| *at > 0)
+    }
+
     /// A request was answered, and its answer's head was there after this long.
     pub fn request(&self, outcome: Outcome, took: Duration) {
-        let timings = &self.0.own().requests[outcome as usize];
+        let timings = &self.counted.own().requests[outcome as usize];
         timings.get_or_init(Box::default).observe(took);
     }
 
     /// The origin answered a request made for the rule.
     pub fn origin_answered(&self, status: StatusCode, took: Duration) {
-        let own = self.0.own();
+        let own = self.counted.own();
         let status = usize::from(status.as_u16());
         let statuses = own.statuses[(status / CLASS).clamp(1, CLASSES) - 1]
             .get_or_init(|| Box::new([const { AtomicU64::new(0) }; CLASS]));
@@ -58,71 +73,23 @@ impl RuleMetrics {
 
     /// The origin gave no answer: refused, reset, too slow, or malformed.
     pub fn origin_failed(&self, took: Duration) {
-        let own = self.0.own();
+        let own = self.counted.own();
         own.failed.fetch_add(1, Ordering::Relaxed);
         own.origin.observe(took);
     }
 
     /// A request waited for another's fill and shares its answer.
     pub fn collapsed(&self) {
-        self.0.own().collapsed.fetch_add(1, Ordering::Relaxed);
+        self.counted.own().collapsed.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn sum(&self) -> Sum {
-        let mut sum = Sum::default();
-        for counted in self.0.all() {
+    /// What was counted so far.
+    pub fn sum(&self) -> Tally {
+        let mut sum = Tally::default();
+        for counted in self.counted.all() {
             sum.add(counted);
         }
         sum
-    }
-}
-
-/// What all threads counted of a rule.
-#[derive(Default)]
-struct Sum {
-    requests: [Times; Outcome::ALL.len()],
-    origin: Times,
-    statuses: BTreeMap<usize, u64>,
-    failed: u64,
-    collapsed: u64,
-}
-
-impl Sum {
-    fn add(&mut self, counted: &Counted) {
-        for (sum, timings) in self.requests.iter_mut().zip(&counted.requests) {
-            timings.get().into_iter().for_each(|one| sum.add(one));
-        }
-        self.origin.add(&counted.origin);
-        for (class, statuses) in counted.statuses.iter().enumerate() {
-            for (rest, count) in statuses
-                .get()
-                .into_iter()
-                .flat_map(|all| all.iter().enumerate())
-            {
-                let status = (class + 1) * CLASS + rest;
-                match count.load(Ordering::Relaxed) {
-                    0 => {}
-                    count => *self.statuses.entry(status).or_default() += count,
-                }
-            }
-        }
-        self.failed += counted.failed.load(Ordering::Relaxed);
-        self.collapsed += counted.collapsed.load(Ordering::Relaxed);
-    }
-
-    fn outcomes(&self) -> impl Iterator<Item = (&'static str, &Times)> {
-        let outcomes = Outcome::ALL.into_iter().map(Outcome::word);
-        outcomes
-            .zip(&self.requests)
-            .filter(|(_, times)| times.count() > 0)
-    }
-
-    fn origin_answers(&self) -> impl Iterator<Item = (String, u64)> {
-        let failed = (self.failed > 0).then(|| ("error".to_owned(), self.failed));
-        let statuses = self.statuses.iter();
-        statuses
-            .map(|(status, count)| (status.to_string(), *count))
-            .chain(failed)
     }
 }
 
@@ -137,7 +104,7 @@ impl Rules {
         rules.entry(name.to_owned()).or_default().clone()
     }
 
-    fn sums(&self) -> Vec<(String, Sum)> {
+    pub(super) fn sums(&self) -> Vec<(String, Tally)> {
         let rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         rules
             .iter()
@@ -165,7 +132,7 @@ impl Collector for Rules {
     }
 }
 
-fn requests(sums: &[(String, Sum)], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+fn requests(sums: &[(String, Tally)], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let outcomes = || {
         sums.iter().flat_map(|(rule, sum)| {
             let labels = move |outcome| [("rule", rule.as_str()), ("outcome", outcome)];
@@ -195,7 +162,7 @@ fn requests(sums: &[(String, Sum)], encoder: &mut DescriptorEncoder<'_>) -> fmt:
     )
 }
 
-fn origin(sums: &[(String, Sum)], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+fn origin(sums: &[(String, Tally)], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let statuses: Vec<_> = sums
         .iter()
         .flat_map(|(rule, sum)| {

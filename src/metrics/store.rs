@@ -25,11 +25,14 @@ pub enum Command {
     Subscribe,
     Evalsha,
     Eval,
+    Hset,
+    Hgetall,
+    Info,
 }
 
 impl Command {
     /// All, each at the place of its number.
-    const ALL: [Command; 11] = [
+    const ALL: [Command; 14] = [
         Command::Ping,
         Command::Time,
         Command::Get,
@@ -41,6 +44,9 @@ impl Command {
         Command::Subscribe,
         Command::Evalsha,
         Command::Eval,
+        Command::Hset,
+        Command::Hgetall,
+        Command::Info,
     ];
 
     fn word(self) -> &'static str {
@@ -56,6 +62,9 @@ impl Command {
             Command::Subscribe => "subscribe",
             Command::Evalsha => "evalsha",
             Command::Eval => "eval",
+            Command::Hset => "hset",
+            Command::Hgetall => "hgetall",
+            Command::Info => "info",
         }
     }
 }
@@ -77,6 +86,12 @@ impl Commands {
         let own = self.0.own();
         own.commands[command as usize].fetch_add(1, Ordering::Relaxed);
         own.took.observe(took);
+    }
+
+    /// How many there were.
+    pub(super) fn count_all(&self) -> u64 {
+        let (_, sent) = self.sum();
+        sent.iter().map(|(_, count)| count).sum()
     }
 
     fn sum(&self) -> (Times, Vec<(Command, u64)>) {

@@ -48,8 +48,8 @@ impl Timings {
 }
 
 /// The sum of some [`Timings`], as they were when each was added.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Times {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
     nanos: u64,
     buckets: [u64; BUCKETS],
 }
@@ -64,8 +64,69 @@ impl Times {
     }
 
     /// How many there were.
-    pub(super) fn count(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
+    }
+
+    /// How long they took in all.
+    pub fn seconds(&self) -> f64 {
+        self.nanos as f64 / NANOS_PER_SECOND
+    }
+
+    /// The time in seconds that this share of them did not exceed, from 0 to 1, as near as buckets tell;
+    /// what took longer than the last bound counts as that. `None` where there were none.
+    pub fn quantile(&self, share: f64) -> Option<f64> {
+        let rank = share * self.count() as f64;
+        let mut below = 0.0;
+        for (at, bucket) in self.buckets.iter().enumerate() {
+            let within = *bucket as f64;
+            if within > 0.0 && below + within >= rank {
+                let lower = at.checked_sub(1).map_or(0.0, |before| SECONDS[before]);
+                let upper = SECONDS.get(at).copied().unwrap_or(lower);
+                return Some(lower + (upper - lower) * ((rank - below) / within).max(0.0));
+            }
+            below += within;
+        }
+        None
+    }
+
+    /// These and those.
+    pub fn plus(&self, other: &Times) -> Times {
+        self.with(other, u64::wrapping_add)
+    }
+
+    /// What came since `earlier`.
+    pub fn since(&self, earlier: &Times) -> Times {
+        self.with(earlier, u64::saturating_sub)
+    }
+
+    fn with(&self, other: &Times, of: impl Fn(u64, u64) -> u64) -> Times {
+        let mut times = *self;
+        times.nanos = of(self.nanos, other.nanos);
+        for (one, other) in times.buckets.iter_mut().zip(&other.buckets) {
+            *one = of(*one, *other);
+        }
+        times
+    }
+
+    /// As numbers, to be kept: nanoseconds, then the buckets. Nothing where there were none.
+    pub fn to_numbers(&self) -> Vec<u64> {
+        match self.count() {
+            0 => Vec::new(),
+            _ => std::iter::once(self.nanos).chain(self.buckets).collect(),
+        }
+    }
+
+    /// What [`Times::to_numbers`] made; nothing of anything else.
+    pub fn of_numbers(numbers: &[u64]) -> Times {
+        let mut times = Times::default();
+        if let [nanos, buckets @ ..] = numbers
+            && buckets.len() == BUCKETS
+        {
+            times.nanos = *nanos;
+            times.buckets.copy_from_slice(buckets);
+        }
+        times
     }
 
     /// As a histogram in seconds.
@@ -75,8 +136,7 @@ impl Times {
             let bound = SECONDS.get(at).copied().unwrap_or(f64::INFINITY);
             *bucket = (bound, self.buckets[at]);
         }
-        let seconds = self.nanos as f64 / NANOS_PER_SECOND;
-        encoder.encode_histogram::<NoLabelSet>(seconds, self.count(), &buckets, None)
+        encoder.encode_histogram::<NoLabelSet>(self.seconds(), self.count(), &buckets, None)
     }
 }
 
@@ -92,6 +152,41 @@ mod tests {
         assert_eq!(times.count(), 1);
         let found = times.buckets.iter().position(|count| *count == 1);
         found.expect("counted somewhere")
+    }
+
+    fn times(took: &[u64]) -> Times {
+        let timings = Timings::default();
+        took.iter()
+            .for_each(|millis| timings.observe(Duration::from_millis(*millis)));
+        let mut times = Times::default();
+        times.add(&timings);
+        times
+    }
+
+    #[test]
+    fn a_quantile_lies_in_the_bucket_of_its_rank() {
+        assert_eq!(Times::default().quantile(0.5), None);
+        let mixed = times(&[2, 2, 2, 2, 2, 2, 2, 2, 2, 400]);
+        let median = mixed.quantile(0.5).expect("some");
+        assert!((0.001..=0.0025).contains(&median), "{median}");
+        let last = mixed.quantile(0.99).expect("some");
+        assert!((0.25..=0.5).contains(&last), "{last}");
+        assert_eq!(
+            times(&[3_600_000]).quantile(0.5),
+            Some(30.0),
+            "the last bound"
+        );
+    }
+
+    #[test]
+    fn times_can_be_added_taken_away_and_written_down() {
+        let (early, late) = (times(&[1, 5]), times(&[40]));
+        let both = early.plus(&late);
+        assert_eq!(both.count(), 3);
+        assert_eq!(both.since(&late), early);
+        assert_eq!(Times::of_numbers(&both.to_numbers()), both);
+        assert_eq!(Times::of_numbers(&[1, 2, 3]), Times::default());
+        assert!(Times::default().to_numbers().is_empty());
     }
 
     #[test]

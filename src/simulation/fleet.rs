@@ -16,6 +16,7 @@ use crate::origin;
 use crate::quarantine::Quarantine;
 use crate::rules::check;
 use crate::rules::table::Table;
+use crate::stats::Stats;
 use crate::store::{Opening, Store};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -115,6 +116,7 @@ impl Fleet {
             tasks: TaskTracker::new(),
             quarantine: Quarantine::default(),
             issuers: Issuers::default(),
+            stats: Stats::new(&self.clocks[place].clone().into()),
         };
         let mut live = Live::new(table, ground).expect("nothing to set up");
         live.origin = self.way_to_the_origin(&live.table, &death);

@@ -37,6 +37,18 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All there are.
+    pub const ALL: [Kind; 8] = [
+        Kind::Timeout,
+        Kind::Io,
+        Kind::Quota,
+        Kind::Capacity,
+        Kind::Size,
+        Kind::Readonly,
+        Kind::Protocol,
+        Kind::Other,
+    ];
+
     /// Its label.
     pub fn word(self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@ mod breaker; // whether Redis may be asked, and what it is owed
 mod bump; // what a write drops, for good or softly
 mod channel; // how sidecars tell each other what they deleted
 mod fault; // what can go wrong, as callers and metrics see it
+mod fields; // what each process says of itself
 mod flags; // what stands until somebody takes it away
 mod journal; // those deletions in a file
 mod known; // the versions of nodes that this process need not ask for
@@ -30,6 +31,7 @@ mod warden; // the task that reconnects and pays
 
 pub use bump::Bump;
 pub use fault::{Down, Kind, OpenError};
+pub use fields::StoreMemory;
 pub use locks::{Lock, Locked, Taken, Wanted};
 pub use owed::MAX_OWED;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod address; // where it is
 mod batch; // looks that ask together
+mod fields; // what processes say of themselves
 mod subscription; // hears what others deleted
 mod wire; // what carries commands
 

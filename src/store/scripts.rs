@@ -200,3 +200,14 @@ for i = 1, leased, 2 do
 end
 return everything",
 );
+
+/// Writes a field of a hash and takes others away, whose sum it is: see [`super::Store::fold_fields`].
+///
+/// `KEYS`: the hash; `ARGV`: its lifetime in ms, the field, its value, then the others.
+pub static FOLD: Script = Script::new(
+    "\
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+for i = 4, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 1",
+);

@@ -1,6 +1,7 @@
 //! The store that is Redis, shared by a fleet: the calls of [`super::Store`] in terms of commands,
 //! with the local tier before it.
 
+mod fields; // what processes say of themselves
 mod flags; // what stands until somebody takes it away
 mod locks; // one sidecar fetches for the fleet
 mod look; // an entry and the versions that it depends on

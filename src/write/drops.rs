@@ -81,11 +81,17 @@ impl Drops<'_> {
                     false => named.hard.extend(dropped),
                 }
                 write.live.ground.metrics.invalidated(&set.name);
+                let rules = set.drops.iter().flat_map(|drop| &drop.rules);
+                rules.for_each(|rule| write.live.dropped(*rule));
             }
         }
         if is_automatic(table, &write.methods) {
             named.automatic = self.kept_at(write.parts.uri.path(), |rule| {
-                counts(settled, &automatic_commits(rule))
+                let is_done = counts(settled, &automatic_commits(rule));
+                if is_done {
+                    write.live.dropped(rule.index);
+                }
+                is_done
             });
         }
         if !named.automatic.is_empty() {

@@ -22,6 +22,7 @@ mod raw; // raw bytes: framing, hosts, pipelining
 mod http; // protocols, limits, tunnels, what is said between
 mod fuzz; // damaged bytes from clients and from the origin
 mod door; // the admin door
+mod stats; // what a process and its fleet did
 mod process; // the command: what it prints, signals, logs
 mod explain; // what is told of a request, and what becomes of it
 mod fleet; // one sidecar fetches for all

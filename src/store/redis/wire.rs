@@ -2,8 +2,11 @@
 
 use fred::clients::WithOptions;
 use fred::error::Error;
-use fred::prelude::{Client, ClientLike, Expiration, KeysInterface, LuaInterface, PubsubInterface};
-use fred::types::{ClusterHash, CustomCommand, FromValue, SetOptions};
+use fred::prelude::{
+    Client, ClientLike, Expiration, HashesInterface, KeysInterface, LuaInterface, PubsubInterface,
+};
+use fred::types::{ClusterHash, CustomCommand, FromValue, InfoKind, SetOptions};
+use std::collections::BTreeMap;
 #[cfg(test)]
 use {
     super::simulated::{Line, spoken},
@@ -114,6 +117,32 @@ impl Wire {
             Wire::Fred(client) => client.publish(channel, message).await,
             #[cfg(test)]
             Wire::Simulated(line) => spoken(line, "PUBLISH", [channel, &message], []).await,
+        }
+    }
+
+    /// `HSET`: how many fields are new.
+    pub async fn hset(&self, key: &str, field: &str, value: Bytes) -> Result<i64, Error> {
+        match self {
+            Wire::Fred(client) => client.hset(key, (field, value)).await,
+            #[cfg(test)]
+            Wire::Simulated(line) => spoken(line, "HSET", [key, field], [value]).await,
+        }
+    }
+
+    pub async fn hgetall(&self, key: &str) -> Result<BTreeMap<String, Bytes>, Error> {
+        match self {
+            Wire::Fred(client) => client.hgetall(key).await,
+            #[cfg(test)]
+            Wire::Simulated(line) => spoken(line, "HGETALL", [key], []).await,
+        }
+    }
+
+    /// `INFO memory`
+    pub async fn info_memory(&self) -> Result<String, Error> {
+        match self {
+            Wire::Fred(client) => client.info(Some(InfoKind::Memory)).await,
+            #[cfg(test)]
+            Wire::Simulated(line) => spoken(line, "INFO", ["memory"], []).await,
         }
     }
 

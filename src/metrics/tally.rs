@@ -1,0 +1,95 @@
+//! What was counted of a rule, summed up.
+
+use super::rules::{CLASS, Counted};
+use super::timings::Times;
+use crate::outcome::Outcome;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+/// What all threads counted of a rule.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// By outcome, in the order of [`Outcome::ALL`].
+    pub requests: [Times; Outcome::ALL.len()],
+    /// Requests to the origin.
+    pub origin: Times,
+    pub(super) statuses: BTreeMap<usize, u64>,
+    /// Requests to the origin that it gave no answer to.
+    pub failed: u64,
+    /// Requests that shared a fill.
+    pub collapsed: u64,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, counted: &Counted) {
+        for (sum, timings) in self.requests.iter_mut().zip(&counted.requests) {
+            timings.get().into_iter().for_each(|one| sum.add(one));
+        }
+        self.origin.add(&counted.origin);
+        for (class, statuses) in counted.statuses.iter().enumerate() {
+            for (rest, count) in statuses
+                .get()
+                .into_iter()
+                .flat_map(|all| all.iter().enumerate())
+            {
+                let status = (class + 1) * CLASS + rest;
+                match count.load(Ordering::Relaxed) {
+                    0 => {}
+                    count => *self.statuses.entry(status).or_default() += count,
+                }
+            }
+        }
+        self.failed += counted.failed.load(Ordering::Relaxed);
+        self.collapsed += counted.collapsed.load(Ordering::Relaxed);
+    }
+
+    pub(super) fn outcomes(&self) -> impl Iterator<Item = (&'static str, &Times)> {
+        let outcomes = Outcome::ALL.into_iter().map(Outcome::word);
+        outcomes
+            .zip(&self.requests)
+            .filter(|(_, times)| times.count() > 0)
+    }
+
+    pub(super) fn origin_answers(&self) -> impl Iterator<Item = (String, u64)> {
+        let failed = (self.failed > 0).then(|| ("error".to_owned(), self.failed));
+        let statuses = self.statuses.iter();
+        statuses
+            .map(|(status, count)| (status.to_string(), *count))
+            .chain(failed)
+    }
+
+    /// Requests that ended so.
+    pub fn of(&self, outcome: Outcome) -> &Times {
+        &self.requests[outcome as usize]
+    }
+
+    /// These and those.
+    pub fn plus(&self, other: &Tally) -> Tally {
+        let mut tally = self.clone();
+        for (one, other) in tally.requests.iter_mut().zip(&other.requests) {
+            *one = one.plus(other);
+        }
+        tally.origin = tally.origin.plus(&other.origin);
+        tally.failed += other.failed;
+        tally.collapsed += other.collapsed;
+        tally
+    }
+
+    /// What came since `earlier`. Statuses are left out.
+    pub fn since(&self, earlier: &Tally) -> Tally {
+        let mut tally = Tally::default();
+        for (at, times) in tally.requests.iter_mut().enumerate() {
+            *times = self.requests[at].since(&earlier.requests[at]);
+        }
+        tally.origin = self.origin.since(&earlier.origin);
+        tally.failed = self.failed.saturating_sub(earlier.failed);
+        tally.collapsed = self.collapsed.saturating_sub(earlier.collapsed);
+        tally
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        let requests = self.requests.iter().chain([&self.origin]);
+        requests.map(Times::count).sum::<u64>() + self.failed == 0
+    }
+}

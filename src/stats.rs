@@ -1,0 +1,174 @@
+//! What a process and its fleet did: by rule, over the last hour, and what happened lately.
+//!
+//! Nothing of it is worked out for a request. Every [`STEP`] the counters are read and held against what
+//! they were before, so a request costs what its counters cost; and each process tells the fleet of its own
+//! in one command, if there is any news.
+
+mod day; // commands of a day
+mod fleet; // what processes tell each other
+mod lately; // what happened
+mod series; // the last hour
+mod shown; // as JSON
+
+use crate::clock::Clock;
+use crate::metrics::{Metrics, Tally};
+use crate::rules::table::Table;
+use crate::store::{Store, StoreMemory};
+use day::Day;
+use fleet::{Fleet, Teller};
+use lately::Lately;
+use serde_json::{Value as Json, json};
+use series::Series;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How often the counters are read, and the fleet is told.
+pub const STEP: Duration = Duration::from_secs(10);
+
+/// For how long what the store says of its own memory is believed.
+const MEMORY_LIFE_MS: u64 = 60_000;
+
+/// For how long what the fleet did is believed, so that a page that asks every second costs one command
+/// each [`STEP`].
+const FLEET_LIFE_MS: u64 = STEP.as_millis() as u64;
+
+/// By rule, what was counted.
+type Tallies = BTreeMap<String, Tally>;
+
+/// What is remembered of a process. Clones are the same.
+#[derive(Clone)]
+pub struct Stats {
+    since_ms: u64,
+    clock: Clock,
+    kept: Arc<Mutex<Kept>>,
+    /// Held by who tells the fleet: two at once would tell it twice.
+    teller: Arc<tokio::sync::Mutex<Teller>>,
+}
+
+/// What statistics are told of.
+pub struct Facts<'l> {
+    /// What was counted.
+    pub metrics: &'l Metrics,
+    /// The store.
+    pub store: &'l Store,
+    /// The rules in force.
+    pub table: &'l Table,
+    /// By rule: when something of it was dropped last, in milliseconds of Unix time.
+    pub dropped_at: Vec<Option<u64>>,
+    /// By rule: whether it passes everything.
+    pub is_held: Vec<bool>,
+}
+
+#[derive(Default)]
+struct Kept {
+    series: Series,
+    lately: Lately,
+    day: Day,
+    memory: Option<(u64, StoreMemory)>,
+    fleet: Option<(u64, Fleet)>,
+}
+
+impl Stats {
+    /// Of a process that begins now.
+    pub fn new(clock: &Clock) -> Stats {
+        Stats {
+            since_ms: clock.now_ms(),
+            clock: clock.clone(),
+            kept: Arc::default(),
+            teller: Arc::default(),
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the counters.
+    pub fn sample(&self, metrics: &Metrics, table: &Table) {
+        let now = self.clock.now_ms();
+        let tallies: Tallies = metrics.tallies().into_iter().collect();
+        let mut kept = self.kept();
+        kept.series.sample(now, &tallies);
+        kept.lately.sample(now, &tallies, metrics, table);
+        kept.day.sample(now, self.since_ms, metrics.commands());
+    }
+
+    /// Tells the fleet what this process did, if there is news. One command; the first time perhaps two
+    /// more, which tidy up what processes left that are no more.
+    pub async fn tell(&self, metrics: &Metrics, store: &Store, namespace: &str) {
+        if !store.is_shared() || !store.up() {
+            return;
+        }
+        let now = self.clock.now_ms();
+        let tallies: Tallies = metrics.tallies().into_iter().collect();
+        let day = self.kept().day;
+        let mut teller = self.teller.lock().await;
+        // Told again the next time, where it could not be now.
+        let _ = teller.tell(store, namespace, tallies, (now, day)).await;
+    }
+
+    /// What the store says of its memory, asked unless it was a moment ago; nothing where it does not say.
+    pub async fn ask_memory(&self, store: &Store) -> StoreMemory {
+        let now = self.clock.now_ms();
+        if let Some((at, memory)) = self.kept().memory
+            && now.saturating_sub(at) < MEMORY_LIFE_MS
+        {
+            return memory;
+        }
+        let known = match store.is_shared() {
+            true => store.memory().await.unwrap_or_default(),
+            false => StoreMemory::default(),
+        };
+        self.kept().memory = Some((now, known));
+        known
+    }
+
+    async fn fleet(&self, store: &Store, namespace: &str) -> Option<Fleet> {
+        let now = self.clock.now_ms();
+        if let Some((at, fleet)) = &self.kept().fleet
+            && now.saturating_sub(*at) < FLEET_LIFE_MS
+        {
+            return Some(fleet.clone());
+        }
+        let fleet = fleet::heard(store, namespace, now).await.ok()?;
+        self.kept().fleet = Some((now, fleet.clone()));
+        Some(fleet)
+    }
+
+    /// All of it, as `GET /api/stats` answers: of this process, and of the fleet as far as it can be
+    /// heard. At most two commands, and those seldom.
+    pub async fn told(&self, facts: &Facts<'_>) -> Json {
+        let Facts {
+            metrics,
+            store,
+            table,
+            ..
+        } = *facts;
+        let memory = self.ask_memory(store).await;
+        let tallies: Tallies = metrics.tallies().into_iter().collect();
+        let heard = match store.is_shared() {
+            true => self.fleet(store, &table.namespace).await,
+            false => None,
+        };
+        let now = self.clock.now_ms();
+        let kept = self.kept();
+        let own = Fleet::of_one(&tallies, kept.day, now);
+        let fleet = heard.as_ref().unwrap_or(&own);
+        json!({
+            "at": now,
+            "version": env!("CARGO_PKG_VERSION"),
+            "process": {
+                "since": self.since_ms,
+                "rules": shown::rules(&tallies, facts, &kept.series),
+                "unruled": shown::unruled(&tallies),
+                "total": shown::total(&tallies),
+                "store": shown::store((store, metrics), memory, (kept.day, now)),
+                "series": kept.series.shown(),
+                "writes": kept.lately.writes(),
+                "errors": kept.lately.errors(),
+            },
+            "fleet": fleet.shown(store.is_shared() && heard.is_none()),
+        })
+    }
+}

@@ -1,0 +1,167 @@
+//! Statistics as JSON.
+
+use super::day::Day;
+use super::series::Series;
+use super::{Facts, Tallies};
+use crate::metrics::{Metrics, Tally, Times, UNRULED};
+use crate::outcome::Outcome;
+use crate::rules::table::{Rule, Stage, Ttl};
+use crate::rules::units::written;
+use crate::store::{Kind, Store, StoreMemory};
+use serde_json::{Map, Value as Json, json};
+use std::sync::Arc;
+
+/// Answered from what was kept.
+pub(super) fn hits(tally: &Tally) -> Times {
+    tally.of(Outcome::Hit).plus(tally.of(Outcome::Stale))
+}
+
+/// Answered by a rule, from what was kept or not.
+pub(super) fn served(tally: &Tally) -> u64 {
+    let fetched = [Outcome::Revalidated, Outcome::Miss, Outcome::Collapsed];
+    let fetched = fetched.iter().map(|outcome| tally.of(*outcome).count());
+    hits(tally).count() + fetched.sum::<u64>()
+}
+
+/// Answers for which the origin was not asked.
+pub(super) fn spared(tally: &Tally) -> u64 {
+    hits(tally).count() + tally.of(Outcome::Collapsed).count()
+}
+
+/// How much longer it would have taken without what was kept, by what the origin took otherwise.
+fn saved(tally: &Tally) -> f64 {
+    let asked = tally.origin.count();
+    if asked == 0 {
+        return 0.0;
+    }
+    let usual = tally.origin.seconds() / asked as f64;
+    (usual * hits(tally).count() as f64 - hits(tally).seconds()).max(0.0)
+}
+
+/// In seconds; `null` where there were none.
+pub(super) fn quantiles(times: &Times) -> Json {
+    let at = |share| times.quantile(share);
+    match times.count() {
+        0 => Json::Null,
+        _ => json!({ "p50": at(0.5), "p95": at(0.95), "p99": at(0.99) }),
+    }
+}
+
+/// What was counted of a rule.
+pub(super) fn rule(tally: &Tally) -> Map<String, Json> {
+    let of = |outcome| tally.of(outcome).count();
+    let served = served(tally);
+    let rate = (served > 0).then(|| hits(tally).count() as f64 / served as f64);
+    let document = json!({
+        "requests": tally.requests.iter().map(Times::count).sum::<u64>(),
+        "hits": hits(tally).count(),
+        "stale": of(Outcome::Stale),
+        "revalidated": of(Outcome::Revalidated),
+        "misses": of(Outcome::Miss),
+        "collapsed": of(Outcome::Collapsed),
+        "bypass": of(Outcome::Bypass),
+        "errors": of(Outcome::Error),
+        "would_hit": of(Outcome::WouldHit),
+        "would_miss": of(Outcome::WouldMiss),
+        "hit_rate": rate,
+        "hit_seconds": quantiles(&hits(tally)),
+        "origin_seconds": quantiles(&tally.origin),
+        "origin_requests": tally.origin.count(),
+        "origin_errors": tally.failed,
+        "spared": spared(tally),
+        "seconds_saved": saved(tally),
+    });
+    match document {
+        Json::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+/// Each rule in force, also those that nothing was counted of, with what a person wants to know beside.
+pub(super) fn rules(tallies: &Tallies, facts: &Facts<'_>, series: &Series) -> Json {
+    let none = Tally::default();
+    let shown = |one: &Arc<Rule>| {
+        let tally = tallies.get(&one.name).unwrap_or(&none);
+        let mut members = rule(tally);
+        let beside = [
+            ("hit_rate_hour", json!(series.hour(&one.name, tally))),
+            ("ttl", json!(ttl(one.ttl))),
+            ("stage", json!(stage(one.stage))),
+            ("line", json!(one.lines.table())),
+            ("last_drop", json!(facts.dropped_at[one.index])),
+            ("quarantined", json!(facts.is_held[one.index])),
+        ];
+        members.extend(beside.map(|(name, value)| (name.to_owned(), value)));
+        (one.name.clone(), Json::Object(members))
+    };
+    Json::Object(facts.table.rules.iter().map(shown).collect())
+}
+
+fn ttl(ttl: Ttl) -> String {
+    match ttl {
+        Ttl::Fixed(time) => written(time),
+        Ttl::Origin => "origin".to_owned(),
+    }
+}
+
+fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::On => "on",
+        Stage::Observe => "observe",
+        Stage::Off => "off",
+    }
+}
+
+/// What no rule was for.
+pub(super) fn unruled(tallies: &Tallies) -> Json {
+    let none = Tally::default();
+    let tally = tallies.get(UNRULED).unwrap_or(&none);
+    let of = |outcome| tally.of(outcome).count();
+    json!({
+        "pass": of(Outcome::Pass),
+        "writes": of(Outcome::Write),
+        "errors": of(Outcome::Error),
+        "origin_seconds": quantiles(&tally.origin),
+    })
+}
+
+/// All rules together.
+pub(super) fn total(tallies: &Tallies) -> Json {
+    let ruled = tallies.iter().filter(|(name, _)| *name != UNRULED);
+    let sum = ruled.fold(Tally::default(), |sum, (_, tally)| sum.plus(tally));
+    let mut members = rule(&sum);
+    // Each rule's origin takes its own time: the sum of what each saved, not what the mean would have.
+    let saved = tallies.iter().filter(|(name, _)| *name != UNRULED);
+    let saved: f64 = saved.map(|(_, tally)| self::saved(tally)).sum();
+    members.insert("seconds_saved".to_owned(), json!(saved));
+    Json::Object(members)
+}
+
+/// The store, as this process sees it.
+pub(super) fn store(
+    (store, metrics): (&Store, &Metrics),
+    memory: StoreMemory,
+    (day, now): (Day, u64),
+) -> Json {
+    let (local_bytes, local_entries) = metrics.local_holds();
+    let errors = Kind::ALL
+        .map(Kind::word)
+        .map(|kind| (kind, metrics.failures(kind)));
+    let errors = errors.into_iter().filter(|(_, count)| *count > 0);
+    let errors: Map<String, Json> = errors
+        .map(|(kind, count)| (kind.to_owned(), json!(count)))
+        .collect();
+    json!({
+        "kind": if store.is_shared() { "redis" } else { "memory" },
+        "state": if store.up() { "up" } else { "down" },
+        "owed": store.owed(),
+        "memory_bytes": memory.used,
+        "memory_max_bytes": memory.max,
+        "commands": metrics.commands(),
+        "commands_today": day.commands,
+        "commands_forecast": day.forecast(now),
+        "errors": errors,
+        "local_bytes": local_bytes,
+        "local_entries": local_entries,
+    })
+}
