@@ -50,6 +50,10 @@ impl Issuers {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (source.clone(), algorithm);
         if let Some(published) = known.get(&place).and_then(Weak::upgrade) {
+            // Whoever reloads wants the file as it is now.
+            if let Some(set) = at_hand(source, algorithm)? {
+                published.put(set);
+            }
             return Ok(published);
         }
         let ended = CancellationToken::new();

@@ -6,12 +6,15 @@ mod exchanges; // the requests under way on a connection
 mod gate; // a listener and its connections
 mod parting; // a last answer to who never asked
 mod preface; // HTTP/1 or HTTP/2
+mod reload; // changed rules put in force
 mod room; // how many connections there may be
+mod stamps; // whether files have changed
 mod streams; // HTTP/2's, each in a task
 mod tunnel; // connections that changed their protocol
 mod watched; // HTTP/1 connections whose heads are followed
 
 pub use gate::Bound;
+pub use reload::Reloader;
 
 use crate::admin::Door;
 use crate::body::Body;
@@ -23,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::proxy;
 use crate::quarantine::Quarantine;
 use crate::rules;
+use crate::rules::check::Checked;
 use crate::rules::settings::{AdminSettings, ClientLimits, VerifyKey};
 use crate::rules::table::Table;
 use crate::stats::{self, Stats};
@@ -31,6 +35,7 @@ use arc_swap::ArcSwap;
 use gate::{Access, Gate, Listener, Opening as Gateway, bind};
 use hyper::Request;
 use hyper::body::Incoming;
+use stamps::Stamps;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,8 +53,8 @@ const NODE_MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A running sidecar.
 pub struct Server {
-    rules: PathBuf,
     live: Arc<ArcSwap<Live>>,
+    reloader: Arc<Reloader>,
     proxy: Gate,
     door: Option<Gate>,
     /// Ends with it.
@@ -61,15 +66,36 @@ pub struct Server {
 /// # Errors
 /// All its problems, rendered for a person.
 pub fn load(path: &Path, color: bool) -> Result<(Table, String), String> {
-    let text = std::fs::read(path).map(Zeroizing::new).map_err(|error| {
-        format!(
-            "{} cannot be read: {error}; name a rules file: `sidecache check FILE`, `sidecache --rules FILE`\n",
-            path.display()
-        )
-    })?;
+    load_noting(path, color).0
+}
+
+/// The same, and the files that the rules name, whether or not those can be used.
+fn load_noting(path: &Path, color: bool) -> (Result<(Table, String), String>, Vec<PathBuf>) {
+    let text = match std::fs::read(path).map(Zeroizing::new) {
+        Ok(text) => text,
+        Err(error) => return (Err(unread(path, &error)), Vec::new()),
+    };
     let base = path.parent().unwrap_or(Path::new("."));
-    let checked = rules::check::compile(&text, &|name| std::env::var(name).ok(), base);
-    let shown = checked.render(&path.display().to_string(), &text, color);
+    let mut checked = rules::check::compile(&text, &|name| std::env::var(name).ok(), base);
+    let files = std::mem::take(&mut checked.files);
+    (finished(checked, path, &text, color), files)
+}
+
+/// What is said of a rules file that is not there.
+pub fn unread(path: &Path, error: &std::io::Error) -> String {
+    format!(
+        "{} cannot be read: {error}; name a rules file: `sidecache check FILE`, `sidecache --rules FILE`\n",
+        path.display()
+    )
+}
+
+fn finished(
+    checked: Checked,
+    path: &Path,
+    text: &[u8],
+    color: bool,
+) -> Result<(Table, String), String> {
+    let shown = checked.render(&path.display().to_string(), text, color);
     let table = checked.table.ok_or_else(|| shown.clone())?;
     // Only TLS can say whether certificates and keys that are well-formed fit each other.
     Store::check(&table.store)
@@ -85,7 +111,9 @@ impl Server {
     /// # Errors
     /// What keeps it from starting, and the remedy.
     pub async fn start(rules: &Path) -> Result<Server, String> {
-        let (table, warnings) = load(rules, false)?;
+        let before = Stamps::of(vec![rules.to_owned()]);
+        let (loaded, files) = load_noting(rules, false);
+        let (table, warnings) = loaded?;
         if !warnings.is_empty() {
             tracing::warn!("{warnings}");
         }
@@ -126,22 +154,24 @@ impl Server {
         let admin_settings = table.admin.clone();
         let live = Live::new(table, ground)?;
         let live = Arc::new(ArcSwap::from_pointee(live));
+        let stamps = before.for_files([rules.to_owned()].into_iter().chain(files));
+        let reloader = Arc::new(Reloader::new(rules, live.clone(), stamps));
         let proxy = take_requests(proxy_listener, live.clone());
         let closing = proxy.closing.clone();
         let door = admin_listener
             .zip(admin_settings)
             .map(|(listener, settings)| {
                 let metrics = live.load().ground.metrics.clone();
-                open_door(
-                    listener,
-                    metrics,
-                    Door::new(live.clone(), &settings, closing),
-                )
+                let reloader = reloader.clone();
+                let reload = Box::new(move || reloader.reload());
+                let door = Door::new(live.clone(), &settings, closing, reload);
+                open_door(listener, metrics, door)
             });
         Ok(Server {
             rules: rules.to_owned(),
             _bookkeeper: AbortOnDropHandle::new(tokio::spawn(keep_books(live.clone()))),
             live,
+            reloader,
             proxy,
             door,
         })
@@ -162,29 +192,17 @@ impl Server {
         self.live.load_full()
     }
 
-    /// Reads the rules file again and puts it in force, all of it or nothing.
+    /// What puts a changed rules file in force.
+    pub fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
+    }
+
+    /// See [`Reloader::reload`].
     ///
     /// # Errors
-    /// What is wrong with it; the old rules stay.
+    /// What is wrong with the file; the old rules stay.
     pub fn reload(&self) -> Result<(), String> {
-        let old = self.live.load_full();
-        let renewed = load(&self.rules, false).and_then(|(table, _)| {
-            same_ground(&old.table, &table)?;
-            Live::new(table, old.ground.clone())
-        });
-        match renewed {
-            Ok(live) => {
-                live.ground.store.renew(node_ttl(&live.table));
-                live.ground.store.listen(live.table.answers_from_memory());
-                live.ground.metrics.rules_loaded(live.ground.clock.now_ms());
-                self.live.store(Arc::new(live));
-                Ok(())
-            }
-            Err(error) => {
-                old.ground.metrics.rules_reload_failed();
-                Err(error)
-            }
-        }
+        self.reloader.reload()
     }
 
     /// Takes no more connections, lets those there finish what they began, then the writes and
@@ -279,26 +297,4 @@ fn access(admin: &AdminSettings) -> Access {
 /// life it was kept.
 fn node_ttl(table: &Table) -> Duration {
     table.longest_ttl() + NODE_MARGIN
-}
-
-/// What only a restart can change: requests under way would bump in one store what others keep in
-/// the next.
-fn same_ground(old: &Table, new: &Table) -> Result<(), String> {
-    let changed = [
-        ("namespace", old.namespace != new.namespace),
-        ("[proxy] listen", old.proxy.listen != new.proxy.listen),
-        (
-            "[proxy] max_connections",
-            old.proxy.limits.max_connections != new.proxy.limits.max_connections,
-        ),
-        ("[admin]", old.admin != new.admin),
-        ("[local]", old.local != new.local),
-        ("[store]", old.store != new.store),
-    ];
-    match changed.iter().find(|(_, changed)| *changed) {
-        Some((name, _)) => Err(format!(
-            "{name} has changed, which takes a restart; the old rules stay in force"
-        )),
-        None => Ok(()),
-    }
 }

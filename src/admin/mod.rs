@@ -11,6 +11,7 @@
 //! | `POST /api/explain` | what a request would come to, and why | `caller` |
 //! | `GET /api/audit` | what audits found | `caller` |
 //! | `POST /api/release` | ends a quarantine | `caller` |
+//! | `POST /api/reload` | reads the rules file again | `caller` |
 //!
 //! What anybody may ask holds nothing personal. Nothing changes but by POST, whatever a header or a
 //! field says that the method be.
@@ -22,6 +23,9 @@ mod failures; // how many wrong tokens came from where
 mod findings;
 mod purge;
 mod stats;
+mod reload; // POST /api/reload
+
+pub use reload::Reload;
 
 use crate::body::{self, Body, Read};
 use crate::client::Client;
@@ -49,7 +53,7 @@ const MAX_REQUEST: usize = 256 * 1024;
 
 /// The routes that change something or are asked with a body, and those that tell what not everybody is
 /// to know.
-const CHANGING: [&str; 3] = ["/api/explain", "/api/purge", "/api/release"];
+const CHANGING: [&str; 4] = ["/api/explain", "/api/purge", "/api/release", "/api/reload"];
 const TELLING: [&str; 3] = ["/api/audit", "/api/rules", "/api/stats"];
 
 /// The routes for everybody.
@@ -60,6 +64,7 @@ pub struct Door {
     live: Arc<ArcSwap<Live>>,
     porter: Porter,
     closing: CancellationToken,
+    reload: Arc<Reload>,
 }
 
 /// Why a caller is turned away.
@@ -108,16 +113,19 @@ impl From<Refusal> for Denied {
 }
 
 impl Door {
-    /// A door to the rules in force. `closing` is cancelled when this process drains.
+    /// A door to the rules in force, which `reload` renews. `closing` is cancelled when this process
+    /// drains.
     pub fn new(
         live: Arc<ArcSwap<Live>>,
         settings: &AdminSettings,
         closing: CancellationToken,
+        reload: Reload,
     ) -> Door {
         Door {
             live,
             porter: Porter::new(settings.token.as_ref()),
             closing,
+            reload: Arc::new(reload),
         }
     }
 
@@ -173,6 +181,7 @@ impl Door {
             "/api/purge" => purge::purge(&live, body).await,
             "/api/release" => findings::release(&live, body).await,
             "/api/stats" => Ok(stats::told(&live).await),
+            "/api/reload" => self.reload(body).await,
             "/api/audit" => findings::all(&live).await,
             _ => Ok(compiled::shown(&live.table)),
         }

@@ -1,13 +1,14 @@
 //! `sidecache [run]`: the proxy, until it is told to stop.
 
 use super::discreet;
-use crate::rules::settings::{OriginAddress, StoreUrl};
+use crate::rules::settings::StoreUrl;
 use crate::server::Server;
 use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::task::AbortOnDropHandle;
 
-/// Runs until SIGTERM or SIGINT; SIGHUP reloads the rules. Status 0 after a drain,
+/// Runs until SIGTERM or SIGINT; SIGHUP or a changed file reloads the rules. Status 0 after a drain,
 /// whether or not it had to cut something off.
 pub fn run(rules: &Path) -> ExitCode {
     discreet::begin();
@@ -34,16 +35,18 @@ async fn serve(rules: &Path) -> Result<(), String> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let server = Server::start(rules).await?;
     println!("{}", introduction(&server));
+    let reloader = server.reloader();
+    let watch = AbortOnDropHandle::new(tokio::spawn(reloader.clone().watch()));
     loop {
         tokio::select! {
-            _ = hangup.recv() => match server.reload() {
-                Ok(()) => tracing::info!("the rules were reloaded"),
-                Err(error) => tracing::error!("the rules were not reloaded:\n{error}"),
-            },
+            _ = hangup.recv() => {
+                let _ = reloader.reload_aside().await; // it has logged what came of it
+            }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
     }
+    drop(watch);
     tracing::info!("draining");
     if !server.drain().await {
         tracing::warn!("drain_timeout is over: what was not finished is cut off");
@@ -55,11 +58,7 @@ async fn serve(rules: &Path) -> Result<(), String> {
 fn introduction(server: &Server) -> String {
     let live = server.live();
     let table = &live.table;
-    let origin = match &table.proxy.origin {
-        OriginAddress::Http { host, port } => format!("http://{host}:{port}"),
-        OriginAddress::Https { host, port } => format!("https://{host}:{port}"),
-        OriginAddress::Unix(path) => format!("unix:{}", path.display()),
-    };
+    let origin = &table.proxy.origin;
     let store = match &table.store.url {
         StoreUrl::Memory => "this process's memory",
         StoreUrl::Redis(_) => "Redis",

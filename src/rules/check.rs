@@ -17,7 +17,7 @@ use super::read::Env;
 use super::settings::Listen;
 use super::table::Table;
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What became of a file.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub struct Checked {
     pub table: Option<Table>,
     /// Errors and warnings, in the order of the file.
     pub problems: Vec<Problem>,
+    /// The files that the rules name, whether or not they could be read.
+    pub files: Vec<PathBuf>,
 }
 
 impl Checked {
@@ -43,31 +45,14 @@ impl Checked {
 /// Compiles a rules file. `env` looks variables up; files that it names are looked for in
 /// `base_dir`.
 pub fn compile(text: &[u8], env: Env<'_>, base_dir: &Path) -> Checked {
-    let filled_in = RefCell::default();
-    let noted = |name: &str| noted(&filled_in, name, env);
-    let (file, mut problems) = file::read(text, &noted, base_dir);
-    if let Some(file) = &file {
-        doors(file, &mut problems);
-        routes::check(file, &mut problems);
-        keys::check(file, &mut problems);
-        credentials::check(file, &mut problems);
-        identity::check(file, &mut problems);
-        drops::check(file, &mut problems);
-        soft::check(file, &mut problems);
-    }
-    if file
-        .as_ref()
-        .is_some_and(|file| file.lacks.caches && file.caches.is_empty())
-    {
-        let help = "every request passes; add a [[cache]] table";
-        let problem = Problem::of_file("the file has no cache rule", help);
-        problems.push(Problem {
-            severity: Severity::Warning,
-            ..problem
-        });
-    }
-    let values = filled_in.take();
-    problems.iter_mut().for_each(|one| one.conceal(&values));
+    let (file, mut problems) = noting(env, |env| {
+        let (file, mut problems) = file::read(text, env, base_dir);
+        if let Some(file) = &file {
+            judge(file, &mut problems);
+        }
+        (file, problems)
+    });
+    let files = file.as_ref().map(|file| file.files.clone());
     problems.sort_by_key(|problem| problem.span.as_ref().map(|span| (span.start, span.end)));
     problems.dedup();
     let refused = problems
@@ -78,7 +63,42 @@ pub fn compile(text: &[u8], env: Env<'_>, base_dir: &Path) -> Checked {
     if let Some(table) = &mut table {
         table.warnings = problems.iter().map(ToString::to_string).collect();
     }
-    Checked { table, problems }
+    Checked {
+        table,
+        problems,
+        files: files.unwrap_or_default(),
+    }
+}
+
+/// What is wrong with tables that are each well-formed.
+fn judge(file: &File, problems: &mut Vec<Problem>) {
+    doors(file, problems);
+    routes::check(file, problems);
+    keys::check(file, problems);
+    credentials::check(file, problems);
+    identity::check(file, problems);
+    drops::check(file, problems);
+    soft::check(file, problems);
+    if file.lacks.caches && file.caches.is_empty() {
+        let help = "every request passes; add a [[cache]] table";
+        let problem = Problem::of_file("the file has no cache rule", help);
+        problems.push(Problem {
+            severity: Severity::Warning,
+            ..problem
+        });
+    }
+}
+
+/// Reads something of a file, and sees to it that no problem shows the value of a variable.
+pub(super) fn noting<T>(
+    env: Env<'_>,
+    read: impl FnOnce(Env<'_>) -> (T, Vec<Problem>),
+) -> (T, Vec<Problem>) {
+    let filled_in = RefCell::default();
+    let (read, mut problems) = read(&|name: &str| noted(&filled_in, name, env));
+    let values = filled_in.take();
+    problems.iter_mut().for_each(|one| one.conceal(&values));
+    (read, problems)
 }
 
 /// Looks a variable up and remembers its value, which no problem may show, wherever it was written.

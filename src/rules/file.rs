@@ -1,7 +1,7 @@
 //! The written form: bytes → TOML → tables that are each well-formed. Whether they fit each other
 //! is for `check`.
 
-mod address;
+pub(super) mod address;
 mod kept;
 mod keyfile;
 mod limits;
@@ -9,8 +9,8 @@ mod route;
 mod rule;
 mod seal;
 mod set;
-mod settings;
-mod syntax;
+pub(super) mod settings;
+pub(super) mod syntax;
 mod verify;
 
 pub use rule::{Draft, UNNAMED};
@@ -24,7 +24,7 @@ use super::settings::{
     AdminSettings, AuditSettings, IdentitySettings, LocalSettings, ProxySettings, StoreSettings,
 };
 use super::template::{LITERAL_SIGNS, is_literal_char};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 /// Largest rules file. A thousand rules are far below it.
@@ -56,6 +56,8 @@ pub struct File {
     pub sets: Vec<SetDraft>,
     /// Where the tables stand of which there is one.
     pub places: Places,
+    /// The files that it names: keys, key sets and certificates.
+    pub files: Vec<PathBuf>,
     /// What is not here is not in the file.
     pub lacks: Lacks,
     /// The syntax is broken somewhere: whatever is not here may be in the file all the same.
@@ -97,7 +99,8 @@ pub fn read(bytes: &[u8], env: Env<'_>, base: &Path) -> (Option<File>, Vec<Probl
     let (table, errors) = DeTable::parse_recoverable(text);
     let reader = Reader::new(text, env, syntax::breaks(&errors, table.get_ref()));
     let root = Section::new(&reader, "the file", 0..0, table.get_ref());
-    let file = tables(root, base);
+    let mut file = tables(root, base);
+    file.files = reader.files();
     let read = reader.into_problems();
     let problems = syntax::merge(text, &errors, table.get_ref(), read);
     (Some(file), problems)
@@ -142,6 +145,7 @@ fn tables(root: Section<'_>, base: &Path) -> File {
         caches,
         sets,
         places,
+        files: Vec::new(),
         lacks,
         broken,
     }

@@ -6,6 +6,7 @@ pub mod file; // the written form: TOML → values with spans
 mod interpolate; // `${VAR:-default}`
 pub mod lines; // where things stand in the file
 pub mod pattern; // `/path/{param}` and what a path holds under it
+pub mod places; // where a sidecar can be met, read from a file that may be wrong elsewhere
 pub mod problem; // what is wrong with a file, where, and what to do
 mod read; // strings with their places; collects problems
 pub mod router; // many routes as one trie

@@ -6,6 +6,7 @@ use crate::secret::Secret;
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::DeValue;
 use zeroize::Zeroizing;
@@ -20,6 +21,7 @@ pub struct Reader<'e> {
     problems: RefCell<Vec<Problem>>,
     /// Where each line but the first begins.
     lines: Vec<usize>,
+    files: RefCell<Vec<PathBuf>>,
     syntax: Syntax,
     /// The syntax is broken somewhere: what seems to be missing may only be unreadable.
     pub broken: bool,
@@ -121,6 +123,7 @@ impl<'e> Reader<'e> {
             env,
             problems: RefCell::default(),
             lines: source.match_indices('\n').map(|(at, _)| at + 1).collect(),
+            files: RefCell::default(),
             broken: !syntax.breaks.is_empty(),
             syntax,
         }
@@ -134,6 +137,16 @@ impl<'e> Reader<'e> {
     /// Notes a problem.
     pub fn report(&self, problem: Problem) {
         self.problems.borrow_mut().push(problem);
+    }
+
+    /// Notes that the file names another one.
+    pub fn names_file(&self, path: PathBuf) {
+        self.files.borrow_mut().push(path);
+    }
+
+    /// The files that it names.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.files.borrow().clone()
     }
 
     /// Whether something was wrong within these bytes.

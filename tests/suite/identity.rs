@@ -54,6 +54,25 @@ impl Issuer {
     }
 }
 
+#[tokio::test]
+async fn a_file_of_keys_that_has_changed_is_read_again_at_a_reload() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("keys.json");
+    let publish = |kid: &str| {
+        let keys = json!({ "keys": [published(kid)] });
+        std::fs::write(&file, keys.to_string()).expect("a file");
+    };
+    publish("one");
+    let (origin, sidecar) = clinic(&file.display().to_string()).await;
+    let (one, two) = (token("one", &ann()), token("two", &ann()));
+    assert_eq!(asked_by(&sidecar, &one).await, "miss");
+    publish("two");
+    let text = rules(origin.address, &file.display().to_string());
+    sidecar.reload(&text).expect("sound rules");
+    assert_eq!(asked_by(&sidecar, &one).await, "bypass bad-token");
+    assert_eq!(asked_by(&sidecar, &two).await, "hit");
+}
+
 /// Whom tokens are to be for and from.
 const PARTIES: &str = r#", audience = "clinic", issuer = "https://issuer.example""#;
 

@@ -3,7 +3,10 @@
 mod drain; // SIGTERM and SIGINT
 mod logs; // what stands in them, and what never does
 mod reload; // SIGHUP
+mod replaced; // what a reload closes
+mod restart; // what a reload cannot change
 mod start; // what it says, and why it does not start
+mod watch; // a file that changes
 
 use crate::redis::eventually;
 use crate::world::{self, Got};
@@ -63,10 +66,20 @@ impl Process {
         Process::start_with(rules, &[])
     }
 
-    fn start_with(rules: &str, environment: &[(&str, &str)]) -> Process {
+    pub(crate) fn start_with(rules: &str, environment: &[(&str, &str)]) -> Process {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("rules.toml");
         std::fs::write(&path, rules).expect("a rules file");
+        Process::spawn(path, directory, environment)
+    }
+
+    /// Starts with a file that is there.
+    fn start_at(rules: &Path) -> Process {
+        let directory = tempfile::tempdir().expect("a directory");
+        Process::spawn(rules.to_owned(), directory, &[])
+    }
+
+    fn spawn(path: PathBuf, directory: tempfile::TempDir, environment: &[(&str, &str)]) -> Process {
         let mut child = command()
             .arg("--rules")
             .arg(&path)
@@ -110,7 +123,7 @@ impl Process {
         self.address("admin door: ")
     }
 
-    async fn get(&self, target: &str) -> Got {
+    pub(crate) async fn get(&self, target: &str) -> Got {
         world::ask(self.proxy(), "GET", target, &[], "").await
     }
 
@@ -128,7 +141,7 @@ impl Process {
         eventually(text, async || self.logged().contains(text)).await;
     }
 
-    fn write_rules(&self, text: &str) {
+    pub(crate) fn write_rules(&self, text: &str) {
         std::fs::write(&self.rules, text).expect("a rules file");
     }
 
@@ -160,7 +173,7 @@ impl Process {
 }
 
 /// Reads a stream to its end on a thread of its own: a full pipe would stop the process.
-fn gather(mut stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+pub(crate) fn gather(mut stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
     let gathered: Arc<Mutex<String>> = Arc::default();
     let shared = gathered.clone();
     std::thread::spawn(move || {
@@ -174,7 +187,7 @@ fn gather(mut stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
 }
 
 /// A rules file with one rule, `GET /kept` for `ttl`.
-fn rules(origin: SocketAddr, store: &str, ttl: &str) -> String {
+pub(crate) fn rules(origin: SocketAddr, store: &str, ttl: &str) -> String {
     format!("{}{}", world::head(origin, store), rule(ttl))
 }
 

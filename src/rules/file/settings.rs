@@ -26,10 +26,20 @@ fn any_port() -> Listen {
     tcp(Ipv4Addr::LOCALHOST, 0)
 }
 
+/// `[proxy] listen`, where it is left out.
+pub fn default_listen() -> Listen {
+    tcp(Ipv4Addr::UNSPECIFIED, 8080)
+}
+
+/// `[admin] listen`, where it is left out.
+pub fn default_admin() -> Listen {
+    tcp(Ipv4Addr::LOCALHOST, 9090)
+}
+
 /// What a missing table stands for.
 fn default_proxy() -> ProxySettings {
     ProxySettings {
-        listen: tcp(Ipv4Addr::UNSPECIFIED, 8080),
+        listen: default_listen(),
         origin: OriginAddress::Http {
             host: "127.0.0.1".to_owned(),
             port: 5000,
@@ -183,7 +193,7 @@ pub fn admin(section: Option<Section<'_>>) -> Option<AdminSettings> {
     let default = if s.has("listen") {
         any_port()
     } else {
-        tcp(Ipv4Addr::LOCALHOST, 9090)
+        default_admin()
     };
     s.finish(&[]);
     Some(AdminSettings {
@@ -314,6 +324,7 @@ fn pem_path(
 ) -> Option<PathBuf> {
     let text = s.text(key).filter(|text| !text.value.is_empty())?;
     let path = base.join(text.value.as_str());
+    s.reader.names_file(path.clone());
     let message = match keyfile::read(&path) {
         Ok(pem) => misfit(&pem).map(str::to_owned),
         Err(message) => Some(message),

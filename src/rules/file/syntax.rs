@@ -99,7 +99,8 @@ fn arrays_of(text: &str, table: &DeTable<'_>, arrays: &mut Vec<Range<usize>>) {
     }
 }
 
-fn problem(error: &Error) -> Problem {
+/// An error as it is told.
+pub fn problem(error: &Error) -> Problem {
     let message = error.message();
     let help = match message {
         _ if message.contains("duplicate key") => "keep one of them",

@@ -107,11 +107,11 @@ fn names(s: &Section<'_>, key: &'static str) -> Vec<String> {
 }
 
 fn pem_key(s: &Section<'_>, text: Text, algorithm: Algorithm, base: &Path) -> Option<VerifyKey> {
-    let checked = keyfile::read(&base.join(text.value.as_str())).and_then(|pem| {
-        match keyfile::misfit(&pem, algorithm) {
-            Some(message) => Err(message.to_owned()),
-            None => Ok(pem),
-        }
+    let path = base.join(text.value.as_str());
+    s.reader.names_file(path.clone());
+    let checked = keyfile::read(&path).and_then(|pem| match keyfile::misfit(&pem, algorithm) {
+        Some(message) => Err(message.to_owned()),
+        None => Ok(pem),
     });
     match checked {
         Ok(pem) => Some(VerifyKey::Pem(pem)),
@@ -146,6 +146,9 @@ fn published(s: &Section<'_>, text: &Text, base: &Path) -> Option<VerifyKey> {
             "unprotected",
             help,
         ));
+    }
+    if let KeySource::File(path) = &source {
+        s.reader.names_file(path.clone());
     }
     Some(VerifyKey::Jwks(source))
 }
