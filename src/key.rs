@@ -233,7 +233,8 @@ impl Variant<'_> {
     }
 }
 
-fn binding(entry: &str, nodes: &[String], rule: &Rule, vary: &[HeaderName]) -> Digest {
+/// What an entry under this key, with these nodes, is bound to, where answers vary by these headers.
+pub fn binding(entry: &str, nodes: &[String], rule: &Rule, vary: &[HeaderName]) -> Digest {
     let mut digester = Digester::new("binding");
     digester.part(&rule.fingerprint.0).part(entry.as_bytes());
     digester.part(&(nodes.len() as u64).to_le_bytes());

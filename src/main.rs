@@ -22,12 +22,14 @@ struct Arguments {
 /// What neither a command nor an option of its own says.
 const AFTER_HELP: &str = "\
 Signals:
-  SIGHUP           reads the rules file again; a bad one is reported and the old rules stay
+  SIGHUP           reads the rules file again; a bad one is reported and the old rules stay.
+                   A file that has changed is read again by itself
   SIGTERM, SIGINT  finishes what is under way, then exits with status 0
 
 Environment:
   SIDECACHE_LOG         what is logged to stderr: error, warn, info (default), debug, trace
   SIDECACHE_LOG_FORMAT  json for one JSON object a line; anything else for text
+  SIDECACHE_ADMIN_TOKEN what commands show to the admin door; else [admin] token of the rules file
   Strings of the rules file may hold ${VARIABLE} and ${VARIABLE:-default}.
 
 Exit status:
@@ -55,6 +57,19 @@ enum Command {
     ///
     /// Asks nobody and changes nothing; no sidecar need run. Of a write it tells what it drops.
     Explain(cli::explain::Explain),
+    /// Says whether a running sidecar is ready; exit status 0 or 1
+    ///
+    /// For the health check of a container. Of the rules file only [admin] listen counts: nothing else
+    /// that it names has to be set or right. A store that is down does not make it unhealthy.
+    Health(cli::health::Args),
+    /// Drops what a running sidecar keeps, and prints what was really dropped
+    Purge(cli::purge::Args),
+    /// Shows what is kept under a key, and what that is worth
+    Inspect(cli::inspect::Args),
+    /// Shows what a running sidecar's audits found
+    Audit(cli::audit::Args),
+    /// Has a running sidecar read its rules file again
+    Reload(cli::reload::Args),
 }
 
 #[derive(clap::Args)]
@@ -75,5 +90,10 @@ fn main() -> ExitCode {
         Command::Run(run) => cli::run::run(&run.rules),
         Command::Check { file } => cli::check::check(&file),
         Command::Explain(explain) => cli::explain::run(&explain),
+        Command::Health(args) => cli::health::health(&args),
+        Command::Purge(args) => cli::purge::purge(&args),
+        Command::Inspect(args) => cli::inspect::inspect(&args),
+        Command::Audit(args) => cli::audit::audit(&args),
+        Command::Reload(args) => cli::reload::reload(&args),
     }
 }

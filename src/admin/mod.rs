@@ -12,6 +12,7 @@
 //! | `GET /api/audit` | what audits found | `caller` |
 //! | `POST /api/release` | ends a quarantine | `caller` |
 //! | `POST /api/reload` | reads the rules file again | `caller` |
+//! | `POST /api/inspect` | what is kept under a key | `caller` |
 //!
 //! What anybody may ask holds nothing personal. Nothing changes but by POST, whatever a header or a
 //! field says that the method be.
@@ -21,6 +22,7 @@ mod compiled; // GET /api/rules
 mod explain;
 mod failures; // how many wrong tokens came from where
 mod findings;
+mod inspect; // POST /api/inspect
 mod purge;
 mod stats;
 mod reload; // POST /api/reload
@@ -53,7 +55,13 @@ const MAX_REQUEST: usize = 256 * 1024;
 
 /// The routes that change something or are asked with a body, and those that tell what not everybody is
 /// to know.
-const CHANGING: [&str; 4] = ["/api/explain", "/api/purge", "/api/release", "/api/reload"];
+const CHANGING: [&str; 5] = [
+    "/api/explain",
+    "/api/inspect",
+    "/api/purge",
+    "/api/release",
+    "/api/reload",
+];
 const TELLING: [&str; 3] = ["/api/audit", "/api/rules", "/api/stats"];
 
 /// The routes for everybody.
@@ -182,6 +190,7 @@ impl Door {
             "/api/release" => findings::release(&live, body).await,
             "/api/stats" => Ok(stats::told(&live).await),
             "/api/reload" => self.reload(body).await,
+            "/api/inspect" => inspect::inspect(&live, body).await,
             "/api/audit" => findings::all(&live).await,
             _ => Ok(compiled::shown(&live.table)),
         }

@@ -72,7 +72,7 @@ fn nodes_of(table: &Table, text: &str) -> Result<BTreeSet<String>, Denied> {
 }
 
 /// Reads a pattern as keys are written: escaped, `*` only as the whole last segment.
-fn parse(text: &str) -> Result<Pattern, String> {
+pub(super) fn parse(text: &str) -> Result<Pattern, String> {
     let mut segments: Vec<String> = text.split(':').map(str::to_owned).collect();
     let wildcard = segments.last().is_some_and(|last| last == "*");
     if wildcard {

@@ -1,6 +1,13 @@
 //! What the command does, one file per call.
 
+pub mod audit; // `sidecache audit`
 pub mod check; // `sidecache check`
 mod discreet; // what the process lets out about itself
 pub mod explain; // `sidecache explain`
+mod door; // the client to a running one's admin door
+pub mod health; // `sidecache health`
+pub mod inspect; // `sidecache inspect`
+pub mod purge; // `sidecache purge`
+pub mod reload; // `sidecache reload`
 pub mod run; // `sidecache run`
+mod table; // tables for people

@@ -4,7 +4,7 @@
 
 use super::lifetime::NodeTtl;
 use super::tier::{Held, LINGER, Tier};
-use super::{Bump, Bumped, Lock, Look, Root, Sought, local, node, token};
+use super::{Bump, Bumped, Examined, Lock, Look, Root, Sought, examine, local, node, token};
 use crate::clock::{Clock, Reading};
 use crate::digest::Digest;
 use crate::entry::{Entry, Version};
@@ -169,6 +169,21 @@ impl Memory {
             lock: Lock::Free,
             is_flagged: sought.flag.is_some_and(|flag| self.flag(flag).is_some()),
         }
+    }
+
+    /// See [`super::Store::examine`].
+    pub fn examine(&self, sought: Sought, root: &Root) -> Option<Examined> {
+        let look = self.look(sought, root);
+        let (entry, now) = (look.entry.clone()?, self.clock.reading());
+        let nodes = sought.nodes_of(Some(&entry), |name| name);
+        let values: Vec<_> = nodes.iter().map(|node| self.node(node, &now)).collect();
+        Some(Examined {
+            standings: examine::standings(&nodes, &entry.versions, &values, root),
+            stored_bytes: entry.weight(),
+            is_compressed: false,
+            entry,
+            look,
+        })
     }
 
     /// See [`super::Store::at_once`]. The nodes are looked up once in an era.

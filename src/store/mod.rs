@@ -8,6 +8,7 @@
 mod breaker; // whether Redis may be asked, and what it is owed
 mod bump; // what a write drops, for good or softly
 mod channel; // how sidecars tell each other what they deleted
+mod examine; // what stands under a key, for a person
 mod fault; // what can go wrong, as callers and metrics see it
 mod fields; // what each process says of itself
 mod flags; // what stands until somebody takes it away
@@ -30,6 +31,7 @@ mod tier; // a memory bounded by bytes
 mod warden; // the task that reconnects and pays
 
 pub use bump::Bump;
+pub use examine::{Examined, Standing};
 pub use fault::{Down, Kind, OpenError};
 pub use fields::StoreMemory;
 pub use locks::{Lock, Locked, Taken, Wanted};
@@ -242,6 +244,26 @@ impl Store {
                     ..sought
                 };
                 shared.at_once(&hidden, now, &self.1)
+            }
+        }
+    }
+
+    /// What stands under a key, in the store itself: for a person who wants to know, not for requests.
+    /// One MGET, another where the entry has groups, and a TIME where it was softly dropped. `None` where
+    /// nothing stands there that is an entry.
+    pub async fn examine(&self, sought: Sought<'_>) -> Result<Option<Examined>, Down> {
+        match &self.0.place {
+            Place::Memory(memory) => Ok(memory.examine(sought, &self.1)),
+            Place::Redis(shared) => {
+                let names = &self.0.names;
+                let marker = sought.marker.map(|marker| names.one(marker));
+                let hidden = Sought {
+                    entry: &names.one(sought.entry),
+                    nodes: &names.all(sought.nodes),
+                    marker: marker.as_deref(),
+                    ..sought
+                };
+                shared.examine(hidden, &self.1).await
             }
         }
     }

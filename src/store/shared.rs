@@ -2,6 +2,7 @@
 //! with the local tier before it.
 
 mod fields; // what processes say of themselves
+mod examine; // what stands under a key, for a person
 mod flags; // what stands until somebody takes it away
 mod locks; // one sidecar fetches for the fleet
 mod look; // an entry and the versions that it depends on

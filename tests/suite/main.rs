@@ -25,6 +25,7 @@ mod door; // the admin door
 mod stats; // what a process and its fleet did
 mod process; // the command: what it prints, signals, logs
 mod explain; // what is told of a request, and what becomes of it
+mod commands; // the commands that talk to a running sidecar
 mod fleet; // one sidecar fetches for all
 mod chaos; // the promise, under faults, between real processes
 

@@ -16,16 +16,20 @@ use tokio::time::Instant;
 
 /// How Redis is asked once more within the time that a look has.
 #[derive(Clone, Copy)]
-struct Line<'l> {
+pub(super) struct Line<'l> {
     connection: &'l Arc<Connection>,
-    by: Instant,
+    pub(super) by: Instant,
     /// When it was asked first.
     asked: &'l Reading,
     root: &'l Root,
 }
 
 impl<'l> Line<'l> {
-    fn to(connection: &'l Arc<Connection>, asked: &'l Reading, root: &'l Root) -> Line<'l> {
+    pub(super) fn to(
+        connection: &'l Arc<Connection>,
+        asked: &'l Reading,
+        root: &'l Root,
+    ) -> Line<'l> {
         let by = connection.deadline();
         Line {
             connection,
@@ -43,7 +47,7 @@ struct Values {
 }
 
 /// The versions of nodes by their values, as the layout sees them.
-fn versions_of<'v>(
+pub(super) fn versions_of<'v>(
     root: &Root,
     nodes: &[String],
     values: impl Iterator<Item = Option<&'v Bytes>>,
@@ -126,7 +130,11 @@ impl Shared {
     }
 
     /// The nodes of an entry, by the names that they have in Redis.
-    fn nodes_of<'n>(&self, sought: &'n Sought<'_>, entry: Option<&Entry>) -> Cow<'n, [String]> {
+    pub(super) fn nodes_of<'n>(
+        &self,
+        sought: &'n Sought<'_>,
+        entry: Option<&Entry>,
+    ) -> Cow<'n, [String]> {
         sought.nodes_of(entry, |name| match &self.seal {
             Some(seal) => seal.name(&name),
             None => name,
@@ -209,7 +217,11 @@ impl Shared {
     }
 
     /// The values of nodes that were not known before.
-    async fn values(&self, line: Line<'_>, nodes: &[String]) -> Result<Vec<Option<Bytes>>, Down> {
+    pub(super) async fn values(
+        &self,
+        line: Line<'_>,
+        nodes: &[String],
+    ) -> Result<Vec<Option<Bytes>>, Down> {
         let sight = self.known.sight(nodes, self.clock.reading());
         let keys = nodes.iter().map(|node| Bytes::from(node.clone()));
         let values = line.connection.mget(keys.collect(), line.by).await;
@@ -223,7 +235,11 @@ impl Shared {
     }
 
     /// How long ago a moment was on Redis's clock, at most.
-    async fn passed_ms(&self, line: Line<'_>, since_us: u64) -> Result<Option<u64>, Down> {
+    pub(super) async fn passed_ms(
+        &self,
+        line: Line<'_>,
+        since_us: u64,
+    ) -> Result<Option<u64>, Down> {
         let now_us = line.connection.clock_us(line.asked, line.by).await;
         let now_us = self.breaker.note(line.connection, now_us)?;
         Ok(node::passed_ms(since_us, now_us))
@@ -242,7 +258,7 @@ impl Shared {
     }
 
     /// A value that is not an entry is a miss: another release's, or damaged.
-    fn decoded(&self, key: &str, value: Option<Bytes>) -> Option<Arc<Entry>> {
+    pub(super) fn decoded(&self, key: &str, value: Option<Bytes>) -> Option<Arc<Entry>> {
         match Entry::decode(&self.opened(key, &value?)?) {
             Ok(entry) => Some(Arc::new(entry)),
             Err(undecodable) => {
