@@ -70,6 +70,10 @@ enum Command {
     Audit(cli::audit::Args),
     /// Has a running sidecar read its rules file again
     Reload(cli::reload::Args),
+    /// Asks for each URL or path of a list through the proxy, so that it is kept
+    ///
+    /// It asks without credentials, as the first of [proxy] hosts. Where it is interrupted it says how to go on.
+    Warm(cli::warm::Args),
 }
 
 #[derive(clap::Args)]
@@ -95,5 +99,6 @@ fn main() -> ExitCode {
         Command::Inspect(args) => cli::inspect::inspect(&args),
         Command::Audit(args) => cli::audit::audit(&args),
         Command::Reload(args) => cli::reload::reload(&args),
+        Command::Warm(args) => cli::warm::warm(&args),
     }
 }

@@ -11,3 +11,4 @@ pub mod purge; // `sidecache purge`
 pub mod reload; // `sidecache reload`
 pub mod run; // `sidecache run`
 mod table; // tables for people
+pub mod warm; // `sidecache warm`
