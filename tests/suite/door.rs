@@ -1,6 +1,7 @@
 //! The admin door: what it says to anybody, and what it does for those whom it lets in.
 
 mod callers; // whom it lets in
+mod asked; // what it is asked to do, and how it must not be asked
 mod compiled; // what it says of the rules
 
 use crate::raw::talk;

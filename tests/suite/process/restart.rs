@@ -1,6 +1,6 @@
 //! What a reload cannot change is named, and nothing else is refused.
 
-use super::rules;
+use super::{Process, rules};
 use crate::world::{Asked, Origin, Reply, Sidecar};
 
 async fn hello() -> Origin {
@@ -85,4 +85,25 @@ async fn a_door_that_comes_or_goes_takes_a_restart() {
         refused.starts_with("[admin] has changed (the whole table is new)"),
         "{refused}"
     );
+}
+
+/// Whoever renews certificates is to know that they are not in use yet.
+#[tokio::test]
+async fn certificates_of_the_store_that_change_are_said_to_take_a_restart() {
+    let origin = hello().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("ca.pem");
+    let renew = || {
+        let made = rcgen::generate_simple_self_signed(["redis.test".to_owned()]).expect("made");
+        std::fs::write(&file, made.cert.pem()).expect("a file");
+    };
+    renew();
+    let ca = format!("[store]\nca = \"{}\"", file.display());
+    let text = rules(origin.address, "memory:", "5m").replacen("[store]", &ca, 1);
+    let process = Process::start(&text);
+    renew();
+    process
+        .logs("ca, cert or key have changed, which takes a restart")
+        .await;
+    process.logs("the rules were reloaded").await;
 }
