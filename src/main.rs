@@ -59,7 +59,7 @@ enum Command {
     Explain(cli::explain::Explain),
     /// Says whether a running sidecar is ready; exit status 0 or 1
     ///
-    /// For the health check of a container. Of the rules file only [admin] listen counts: nothing else
+    /// For the health check of a container. Of the rules file only `[admin] listen` counts: nothing else
     /// that it names has to be set or right. A store that is down does not make it unhealthy.
     Health(cli::health::Args),
     /// Drops what a running sidecar keeps, and prints what was really dropped
@@ -72,7 +72,7 @@ enum Command {
     Reload(cli::reload::Args),
     /// Asks for each URL or path of a list through the proxy, so that it is kept
     ///
-    /// It asks without credentials, as the first of [proxy] hosts. Where it is interrupted it says how to go on.
+    /// It asks without credentials, as the first of `[proxy] hosts`. Where it is interrupted it says how to go on.
     Warm(cli::warm::Args),
 }
 

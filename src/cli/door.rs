@@ -38,7 +38,7 @@ const TOKEN: &str = "SIDECACHE_ADMIN_TOKEN";
 pub struct Way {
     /// The admin door: http://127.0.0.1:9090, https://host or unix:/path
     ///
-    /// Left out: [admin] listen of the rules file. The token is read from SIDECACHE_ADMIN_TOKEN; where that
+    /// Left out: `[admin] listen` of the rules file. The token is read from SIDECACHE_ADMIN_TOKEN; where that
     /// is not set, from the rules file, for a door of this machine. It is sent over http:// to no other machine.
     #[arg(long, value_name = "URL")]
     admin: Option<String>,

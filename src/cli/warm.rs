@@ -32,10 +32,10 @@ pub struct Args {
     /// URLs or paths, one a line; empty lines and those that begin with # count for nothing
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The proxy; left out: [proxy] listen of the rules file
+    /// The proxy; left out: `[proxy] listen` of the rules file
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
-    /// The Host to ask as; left out: the first of [proxy] hosts, else that of each URL
+    /// The Host to ask as; left out: the first of `[proxy] hosts`, else that of each URL
     #[arg(long, value_name = "NAME")]
     host: Option<String>,
     /// The rules file of the sidecar
