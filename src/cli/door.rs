@@ -149,6 +149,7 @@ impl Way {
             return Ok(None);
         }
         places(&self.rules, |places| places.token())
+            .map_err(|error| format!("{error}{TOKEN} with the door's token does as well"))
     }
 }
 

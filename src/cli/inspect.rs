@@ -68,7 +68,7 @@ fn lines(kept: &Json) -> Vec<String> {
         format!("state     {}", meaning(&text("state"))),
         format!("variant   {}", variant(kept)),
         format!(
-            "kept at   {}, {} s ago with its age",
+            "kept at   {}, age {} s",
             date(number("kept_at_ms")),
             number("age_s")
         ),

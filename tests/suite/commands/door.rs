@@ -106,6 +106,12 @@ async fn a_file_that_does_not_say_where_the_door_is_says_so() {
     )
     .await;
     told("[admin]\nlisten = \"here\"", "rules.toml:2:11").await;
+    let unset = "[admin]\nlisten = \"127.0.0.1:1\"\ntoken = \"${UNSET}\"";
+    told(
+        unset,
+        "SIDECACHE_ADMIN_TOKEN with the door's token does as well",
+    )
+    .await;
     run_with(&PURGE, &[])
         .await
         .fails("rules.toml cannot be read");
