@@ -56,7 +56,7 @@ enum Command {
     /// Tells what a request would come to, and why: its rule, key, obstacles, and the writes that drop it
     ///
     /// Asks nobody and changes nothing; no sidecar need run. Of a write it tells what it drops.
-    Explain(cli::explain::Explain),
+    Explain(cli::explain::Args),
     /// Says whether a running sidecar is ready; exit status 0 or 1
     ///
     /// For the health check of a container. Of the rules file only `[admin] listen` counts: nothing else
@@ -66,6 +66,8 @@ enum Command {
     Purge(cli::purge::Args),
     /// Shows what is kept under a key, and what that is worth
     Inspect(cli::inspect::Args),
+    /// Shows what the rules did: of all sidecars that share a Redis, or of one
+    Stats(cli::stats::Args),
     /// Shows what a running sidecar's audits found
     Audit(cli::audit::Args),
     /// Has a running sidecar read its rules file again
@@ -93,7 +95,8 @@ fn main() -> ExitCode {
     match arguments.command.unwrap_or(Command::Run(arguments.run)) {
         Command::Run(run) => cli::run::run(&run.rules),
         Command::Check { file } => cli::check::check(&file),
-        Command::Explain(explain) => cli::explain::run(&explain),
+        Command::Explain(args) => cli::explain::explain(&args),
+        Command::Stats(args) => cli::stats::stats(&args),
         Command::Health(args) => cli::health::health(&args),
         Command::Purge(args) => cli::purge::purge(&args),
         Command::Inspect(args) => cli::inspect::inspect(&args),

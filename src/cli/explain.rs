@@ -1,19 +1,17 @@
 //! `sidecache explain METHOD URL`: what a request would come to, and why.
 
-use super::discreet;
-use crate::explain::{Question, explain};
+use super::door::{Failed, run, say};
+use crate::explain::{self, Question};
 use crate::live::Live;
 use crate::server;
 use bytes::Bytes;
-use clap::Args;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// What the command is told.
-#[derive(Args)]
-pub struct Explain {
+/// `sidecache explain`
+#[derive(clap::Args)]
+pub struct Args {
     /// GET, POST, …
     method: String,
     /// A path with its query, or a whole URL; in single quotes, for the shell's sake
@@ -38,40 +36,24 @@ pub struct Explain {
 }
 
 /// Prints what the request would come to under the rules of the file. Asks nobody and changes nothing.
-pub fn run(arguments: &Explain) -> ExitCode {
-    discreet::begin();
-    match told(arguments) {
-        // Whoever reads no further than he wants to is no error.
-        Ok(text) => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{}", error.trim_end());
-            ExitCode::FAILURE
-        }
-    }
+pub fn explain(args: &Args) -> ExitCode {
+    run(async || {
+        say(told(args)?.trim_end());
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
-fn told(arguments: &Explain) -> Result<String, String> {
-    let (table, _) = server::load(&arguments.rules, false)?;
-    let headers = arguments.headers.iter().map(|line| pair(line));
+fn told(args: &Args) -> Result<String, Failed> {
+    let (table, _) = server::load(&args.rules, false)?;
+    let headers = args.headers.iter().map(|line| pair(line));
     let headers = headers.collect::<Result<Vec<_>, _>>()?;
-    let body = body(arguments.data.as_deref())?;
-    let question = Question::new(&table, &arguments.method, &arguments.url, &headers, body)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
-    let told = runtime
-        .block_on(async { Live::apart(table).map(|live| explain(&Arc::new(live), question)) })?;
-    match arguments.json {
-        true => serde_json::to_string_pretty(&told)
-            .map(|text| text + "\n")
-            .map_err(|error| error.to_string()),
-        false => Ok(told
-            .shown(&arguments.rules.display().to_string())
-            .to_string()),
+    let body = body(args.data.as_deref())?;
+    let question = Question::new(&table, &args.method, &args.url, &headers, body)?;
+    let live = Arc::new(Live::apart(table)?);
+    let told = explain::explain(&live, question);
+    match args.json {
+        true => serde_json::to_string_pretty(&told).map_err(|error| error.to_string()),
+        false => Ok(told.shown(&args.rules.display().to_string()).to_string()),
     }
 }
 

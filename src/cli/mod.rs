@@ -10,5 +10,6 @@ pub mod inspect; // `sidecache inspect`
 pub mod purge; // `sidecache purge`
 pub mod reload; // `sidecache reload`
 pub mod run; // `sidecache run`
+pub mod stats; // `sidecache stats`
 mod table; // tables for people
 pub mod warm; // `sidecache warm`

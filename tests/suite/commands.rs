@@ -6,6 +6,7 @@ mod health;
 mod inspect;
 mod purge;
 mod reload;
+mod stats;
 mod warm;
 
 use crate::process::{command, stderr, stdout};
