@@ -168,7 +168,6 @@ impl Server {
                 open_door(listener, metrics, door)
             });
         Ok(Server {
-            rules: rules.to_owned(),
             _bookkeeper: AbortOnDropHandle::new(tokio::spawn(keep_books(live.clone()))),
             live,
             reloader,

@@ -24,8 +24,8 @@ mod failures; // how many wrong tokens came from where
 mod findings;
 mod inspect; // POST /api/inspect
 mod purge;
-mod stats;
 mod reload; // POST /api/reload
+mod stats;
 
 pub use reload::Reload;
 

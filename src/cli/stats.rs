@@ -219,9 +219,13 @@ mod tests {
             ("87.6 %", "-")
         );
         let times = [(0.00025, "250 µs"), (0.0123, "12.3 ms"), (2.0, "2.0 s")];
-        times.map(|(time, text)| assert_eq!(seconds(Some(time)), text));
+        for (time, text) in times {
+            assert_eq!(seconds(Some(time)), text);
+        }
         let spans = [(9.4, "9 s"), (180.0, "3 min"), (36_000.0, "10 h")];
-        spans.map(|(time, text)| assert_eq!(span(time), text));
+        for (time, text) in spans {
+            assert_eq!(span(time), text);
+        }
         assert_eq!(size(3 << 20), "3.0 MiB");
     }
 

@@ -34,7 +34,7 @@ impl Display for Shown<'_> {
         )?;
         self.key(f)?;
         if let Some(fill) = &told.fill {
-            lines(f, "asks", &[fill.request.clone()])?;
+            lines(f, "asks", std::slice::from_ref(&fill.request))?;
             lines(f, "  sends", &[fill.headers.join(", ")])?;
             lines(f, "  not", &[fill.withheld.join(", ")])?;
         }
