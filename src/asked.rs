@@ -108,8 +108,8 @@ impl Asked {
         Ok(asked)
     }
 
-    /// Everything that keeps a request from using its rule, in the order in which [`Asked::of`] comes upon
-    /// it. None: it may. `body` is what could be read of its body, or why it was not.
+    /// Everything that keeps a request from using its rule. None: it may. `body` is what could be read of its
+    /// body, or why it was not; where it was, the first is the one that [`Asked::of`] comes upon.
     pub fn obstacles(
         live: &Live,
         matched: &Matched<Rule>,

@@ -1,6 +1,7 @@
 //! What a request comes to, and why, told without sending it: by the same code that would answer it.
 //!
-//! Nothing is asked and nothing is changed, in the store or at the origin.
+//! Nothing is asked and nothing is changed, in the store or at the origin. A token signed with a key that is
+//! not known yet may have its issuer's keys read again, as in a request.
 
 mod dropped; // which writes end an entry
 mod explanation; // what is told
@@ -19,7 +20,7 @@ pub use question::Question;
 use crate::asked::Asked;
 use crate::body::Body;
 use crate::head::Head;
-use crate::headers::Seen;
+use crate::headers::{Peer, Seen};
 use crate::live::Live;
 use crate::outcome::Detail;
 use crate::refuse::{self, Standing};
@@ -27,7 +28,7 @@ use crate::rules::table::{Matched, Route, Rule, Stage};
 use crate::way::Way;
 use crate::write::is_safe;
 use bytes::Bytes;
-use hyper::Request;
+use hyper::{Method, Request};
 use reasons::Context;
 use std::sync::Arc;
 
@@ -64,13 +65,16 @@ fn admitted(live: &Live, question: Question) -> Result<Head, String> {
     *request.uri_mut() = question.target;
     *request.headers_mut() = question.headers;
     let (proxy, identity) = (&live.table.proxy, live.table.identity.as_ref());
+    // What it says of its way is believed, as it would be of a trusted proxy, if there is any.
+    let peer = proxy.trusted_proxies.first();
+    let peer = peer.map(|network| Peer::at(network.addr()));
     let admitted = refuse::admit(request, seen, Standing::Plain, proxy.limits.max_body);
     let request = admitted
         .map_err(|refusal| format!("refused with {}: {}", refusal.status.as_u16(), refusal.why))?;
     Ok(Head::of(
         request.into_parts().0,
         seen,
-        None,
+        peer,
         proxy,
         identity,
     ))
@@ -80,9 +84,12 @@ impl Case<'_> {
     fn told(&self) -> Explanation {
         let table = &self.live.table;
         match Way::of(table, self.head, !self.body.is_empty()) {
+            Way::EndsHere if self.head.parts.method == Method::TRACE => {
+                Explanation::of("refused", "refused with 501: TRACE is not answered here")
+            }
             Way::EndsHere => Explanation::of(
-                "refused",
-                "answered here in the origin's place: `Max-Forwards` is 0, or it is a TRACE",
+                "pass",
+                "answered here in the origin's place: `Max-Forwards` is 0",
             ),
             Way::Tunnel => Explanation::of(
                 "pass",

@@ -312,9 +312,11 @@ impl Metrics {
         self.rules_reload_failures.inc();
     }
 
-    /// What was counted by rule so far, each by its name; what no rule is for by `-`.
+    /// What was counted by rule so far, each by its name; what no rule is for by `-`. Of what nobody asked for
+    /// nothing.
     pub fn tallies(&self) -> Vec<(String, Tally)> {
-        self.rules.sums()
+        let all = self.rules.sums().into_iter();
+        all.filter(|(_, tally)| !tally.is_empty()).collect()
     }
 
     /// Commands sent to the store so far.

@@ -216,7 +216,8 @@ impl Server {
         };
         let patience = live.table.proxy.drain_timeout;
         let finished = tokio::time::timeout(patience, finish).await.is_ok();
-        note_and_tell(&live).await;
+        // What is not told in time was counted for nobody: the end does not wait for it.
+        let _ = tokio::time::timeout(DOOR_PATIENCE, note_and_tell(&live)).await;
         live.ground.store.close().await;
         if let Some(door) = &self.door {
             // Whoever holds a connection to the door open does not hold up the end.
@@ -243,8 +244,7 @@ async fn note_and_tell(live: &Live) {
         store,
         ..
     } = &live.ground;
-    stats.sample(metrics, &live.table);
-    stats.tell(metrics, store, &live.table.namespace).await;
+    stats.note_and_tell(metrics, store, &live.table).await;
 }
 
 /// Only the cryptography can say whether a file of keys holds one for the algorithm.

@@ -13,7 +13,7 @@ mod shown; // as JSON
 use crate::clock::Clock;
 use crate::metrics::{Metrics, Tally};
 use crate::rules::table::Table;
-use crate::store::{Store, StoreMemory};
+use crate::store::{Down, Store, StoreMemory};
 use day::Day;
 use fleet::{Fleet, Teller};
 use lately::Lately;
@@ -21,17 +21,16 @@ use serde_json::{Value as Json, json};
 use series::Series;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the counters are read, and the fleet is told.
 pub const STEP: Duration = Duration::from_secs(10);
 
 /// For how long what the store says of its own memory is believed.
-const MEMORY_LIFE_MS: u64 = 60_000;
+const MEMORY_LIFE: Duration = Duration::from_secs(60);
 
-/// For how long what the fleet did is believed, so that a page that asks every second costs one command
-/// each [`STEP`].
-const FLEET_LIFE_MS: u64 = STEP.as_millis() as u64;
+/// For how long a store that does not say is not asked again: some do not know how, some may not.
+const REFUSED_LIFE: Duration = Duration::from_secs(10 * 60);
 
 /// By rule, what was counted.
 type Tallies = BTreeMap<String, Tally>;
@@ -44,6 +43,8 @@ pub struct Stats {
     kept: Arc<Mutex<Kept>>,
     /// Held by who tells the fleet: two at once would tell it twice.
     teller: Arc<tokio::sync::Mutex<Teller>>,
+    /// Held by who asks the store, so that many who want to know at once ask once.
+    asking: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What statistics are told of.
@@ -65,8 +66,10 @@ struct Kept {
     series: Series,
     lately: Lately,
     day: Day,
-    memory: Option<(u64, StoreMemory)>,
-    fleet: Option<(u64, Fleet)>,
+    /// Believed until then, as the next one.
+    memory: Option<(Instant, StoreMemory)>,
+    /// So that a page that asks every second costs one command each [`STEP`].
+    fleet: Option<(Instant, Option<Fleet>)>,
 }
 
 impl Stats {
@@ -77,6 +80,7 @@ impl Stats {
             clock: clock.clone(),
             kept: Arc::default(),
             teller: Arc::default(),
+            asking: Arc::default(),
         }
     }
 
@@ -84,56 +88,58 @@ impl Stats {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the counters.
-    pub fn sample(&self, metrics: &Metrics, table: &Table) {
+    /// Reads the counters, and tells the fleet what this process did, if there is news: one command, and every
+    /// hour one or two more, which tidy up what processes left that are no more.
+    pub async fn note_and_tell(&self, metrics: &Metrics, store: &Store, table: &Table) {
         let now = self.clock.now_ms();
         let tallies: Tallies = metrics.tallies().into_iter().collect();
-        let mut kept = self.kept();
-        kept.series.sample(now, &tallies);
-        kept.lately.sample(now, &tallies, metrics, table);
-        kept.day.sample(now, self.since_ms, metrics.commands());
-    }
-
-    /// Tells the fleet what this process did, if there is news. One command; the first time perhaps two
-    /// more, which tidy up what processes left that are no more.
-    pub async fn tell(&self, metrics: &Metrics, store: &Store, namespace: &str) {
-        if !store.is_shared() || !store.up() {
-            return;
+        let day = {
+            let mut kept = self.kept();
+            kept.series.sample(now, &tallies);
+            kept.lately.sample(now, &tallies, metrics, table);
+            kept.day.sample(now, self.since_ms, metrics.commands());
+            kept.day
+        };
+        if store.is_shared() && store.up() {
+            let mut teller = self.teller.lock().await;
+            teller
+                .tell(store, &table.namespace, &tallies, (now, day))
+                .await;
         }
-        let now = self.clock.now_ms();
-        let tallies: Tallies = metrics.tallies().into_iter().collect();
-        let day = self.kept().day;
-        let mut teller = self.teller.lock().await;
-        // Told again the next time, where it could not be now.
-        let _ = teller.tell(store, namespace, tallies, (now, day)).await;
     }
 
     /// What the store says of its memory, asked unless it was a moment ago; nothing where it does not say.
     pub async fn ask_memory(&self, store: &Store) -> StoreMemory {
-        let now = self.clock.now_ms();
-        if let Some((at, memory)) = self.kept().memory
-            && now.saturating_sub(at) < MEMORY_LIFE_MS
+        if !store.is_shared() {
+            return StoreMemory::default();
+        }
+        let _alone = self.asking.lock().await;
+        if let Some((until, memory)) = self.kept().memory
+            && Instant::now() < until
         {
             return memory;
         }
-        let known = match store.is_shared() {
-            true => store.memory().await.unwrap_or_default(),
-            false => StoreMemory::default(),
+        let (life, memory) = match store.memory().await {
+            Ok(memory) => (MEMORY_LIFE, memory),
+            Err(Down) => (REFUSED_LIFE, StoreMemory::default()),
         };
-        self.kept().memory = Some((now, known));
-        known
+        self.kept().memory = Some((Instant::now() + life, memory));
+        memory
     }
 
+    /// What the fleet told, as it was a moment ago; nothing where it cannot be heard.
     async fn fleet(&self, store: &Store, namespace: &str) -> Option<Fleet> {
-        let now = self.clock.now_ms();
-        if let Some((at, fleet)) = &self.kept().fleet
-            && now.saturating_sub(*at) < FLEET_LIFE_MS
+        let _alone = self.asking.lock().await;
+        if let Some((until, fleet)) = &self.kept().fleet
+            && Instant::now() < *until
         {
-            return Some(fleet.clone());
+            return fleet.clone();
         }
-        let fleet = fleet::heard(store, namespace, now).await.ok()?;
-        self.kept().fleet = Some((now, fleet.clone()));
-        Some(fleet)
+        let fleet = fleet::heard(store, namespace, self.clock.now_ms())
+            .await
+            .ok();
+        self.kept().fleet = Some((Instant::now() + STEP, fleet.clone()));
+        fleet
     }
 
     /// All of it, as `GET /api/stats` answers: of this process, and of the fleet as far as it can be

@@ -5,6 +5,7 @@ use super::reasons::listed;
 use super::{Case, shown_route};
 use crate::asked::Asked;
 use crate::headers;
+use crate::identity;
 use crate::inputs::Query;
 use crate::key;
 use crate::rules::table::{Rule, Shaping, Ttl};
@@ -67,7 +68,10 @@ fn variants(case: &Case<'_>, asked: &Asked, vary: &[HeaderName]) -> Vec<String> 
         .is_secure()
         .then(|| "TLS, as a trusted proxy says".to_owned());
     let role = (asked.rule.roles.len() > 1).then(|| "the role, unless the key says it".to_owned());
+    let identity = case.live.table.identity.as_ref();
+    let secret = identity::carrier_names(identity);
     let fields = vary.iter().map(|name| match head.varying(name) {
+        Some(_) if secret.contains(name) => format!("{name}: (what it says is not shown)"),
         Some(value) => format!("{name}: {}", String::from_utf8_lossy(&value)),
         None => format!("{name}: (absent)"),
     });
@@ -149,6 +153,23 @@ pub(super) fn notes(case: &Case<'_>, asked: &Asked) -> Vec<String> {
     let range = asked
         .wants_part
         .then(|| "it asks for a range: answered from the whole if that is kept".to_owned());
+    let demand = &asked.demand;
+    let demands = [
+        (
+            demand.only_if_cached,
+            "it wants a kept answer or none (only-if-cached): 504 where nothing is kept",
+        ),
+        (
+            demand.no_store,
+            "it says no-store: an answer that is fetched for it is not kept",
+        ),
+        (
+            asked.is_conditional(),
+            "it is conditional: where nothing is kept, the answer to its conditions is for nobody else",
+        ),
+    ];
+    let demands = demands.into_iter().filter(|(holds, _)| *holds);
+    let demands = demands.map(|(_, text)| text.to_owned());
     let other = rule.routes.len() > 1;
     let routes = other.then(|| {
         let routes: Vec<String> = rule.routes.iter().map(shown_route).collect();
@@ -162,6 +183,7 @@ pub(super) fn notes(case: &Case<'_>, asked: &Asked) -> Vec<String> {
         .chain(ignored(case, rule))
         .chain(local)
         .chain(range)
+        .chain(demands)
         .chain(routes)
         .collect()
 }

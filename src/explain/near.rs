@@ -7,10 +7,14 @@ use crate::rules::settings::Routing;
 use crate::rules::table::{Route, Rule, Stage, Table};
 use hyper::Method;
 
+/// Rules that are named at most: more help nobody.
+const MAX_NAMED: usize = 10;
+
 /// What would have to be otherwise for some rule to match, or the rule that is spelt most like it.
 pub(super) fn misses(table: &Table, method: &Method, path: &str) -> Vec<String> {
     let each = |rule| missed(table, rule, method, path);
-    let found: Vec<String> = table.rules.iter().filter_map(|rule| each(rule)).collect();
+    let found = table.rules.iter().filter_map(|rule| each(rule));
+    let found: Vec<String> = found.take(MAX_NAMED).collect();
     match found.is_empty() {
         true => alike(table, path).into_iter().collect(),
         false => found,
@@ -32,7 +36,7 @@ pub(super) fn writes(table: &Table, methods: &[Method], path: &str) -> Vec<Strin
             set.name, route.method
         ))
     });
-    missed.collect()
+    missed.take(MAX_NAMED).collect()
 }
 
 fn missed(table: &Table, rule: &Rule, method: &Method, path: &str) -> Option<String> {
@@ -65,7 +69,13 @@ fn missed(table: &Table, rule: &Rule, method: &Method, path: &str) -> Option<Str
     ))
 }
 
+/// Longer paths are not compared: that takes time by the product of lengths, for each route.
+const MAX_COMPARED: usize = 256;
+
 fn alike(table: &Table, path: &str) -> Option<String> {
+    if path.len() > MAX_COMPARED {
+        return None;
+    }
     let routes = || {
         table
             .rules

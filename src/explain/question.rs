@@ -5,6 +5,9 @@ use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Uri};
 
+/// Headers of a question. The proxy itself takes a hundred.
+const MAX_HEADERS: usize = 256;
+
 /// A request to be explained.
 #[derive(Debug)]
 pub struct Question {
@@ -94,6 +97,11 @@ fn target(url: &str) -> Result<(Option<HeaderValue>, Uri), String> {
 }
 
 fn read_headers(pairs: &[(String, String)]) -> Result<HeaderMap, String> {
+    if pairs.len() > MAX_HEADERS {
+        return Err(format!(
+            "at most {MAX_HEADERS} headers: no server here takes more"
+        ));
+    }
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
         let named = HeaderName::from_bytes(name.trim().as_bytes());

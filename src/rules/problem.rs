@@ -164,10 +164,9 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
         0 | 1 => 1.0,
         _ => strsim::jaro_winkler(&written, &name.to_lowercase()),
     };
-    let best = known
-        .into_iter()
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(best) >= LIKE).then_some(best)
+    let known = known.into_iter().map(|name| (likeness(name), name));
+    let (like, best) = known.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    (like >= LIKE).then_some(best)
 }
 
 /// All problems as text for a person: line, caret, cause, remedy, in the order given.

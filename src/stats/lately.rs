@@ -46,17 +46,13 @@ pub(super) struct Lately {
 impl Lately {
     /// Takes over what was counted so far.
     pub(super) fn sample(&mut self, at: u64, tallies: &Tallies, metrics: &Metrics, table: &Table) {
-        let named = table.sets.iter().map(|set| {
-            let drops = set.drops.iter().map(|drop| drop.template.to_string());
-            (set.name.as_str(), drops.collect())
-        });
-        let all: Vec<(&str, Vec<String>)> = named
-            .chain(WITHOUT_SET.map(|label| (label, Vec::new())))
-            .collect();
-        for (set, drops) in all {
-            let count = self.came(format!("set {set}"), metrics.invalidations(set));
+        let named = table.sets.iter().map(|set| (set.name.as_str(), Some(set)));
+        for (name, set) in named.chain(WITHOUT_SET.map(|label| (label, None))) {
+            let count = self.came(format!("set {name}"), metrics.invalidations(name));
             if count > 0 {
-                let set = set.to_owned();
+                let drops = set.into_iter().flat_map(|set| &set.drops);
+                let drops = drops.map(|drop| drop.template.to_string()).collect();
+                let set = name.to_owned();
                 push(
                     &mut self.writes,
                     Wrote {

@@ -14,14 +14,13 @@ impl Store {
         matches!(self.0.place, Place::Redis(_))
     }
 
-    /// Writes a field; true if there was none of this name. One command. Where nobody else could read it,
-    /// nothing is written.
+    /// Writes a field. One command. Where nobody else could read it, nothing is written.
     ///
     /// # Errors
     /// The store cannot be told.
-    pub async fn put_field(&self, name: &str, field: &str, value: Bytes) -> Result<bool, Down> {
+    pub async fn put_field(&self, name: &str, field: &str, value: Bytes) -> Result<(), Down> {
         match &self.0.place {
-            Place::Memory(_) => Ok(false),
+            Place::Memory(_) => Ok(()),
             Place::Redis(shared) => {
                 let name = self.0.names.one(name);
                 shared.put_field(&name, field, value).await
@@ -29,19 +28,31 @@ impl Store {
         }
     }
 
-    /// All fields; those that cannot be read are left out. One command.
+    /// All fields. One command.
     ///
     /// # Errors
     /// The store cannot be asked.
-    pub async fn fields(&self, name: &str) -> Result<Vec<(String, Bytes)>, Down> {
+    pub async fn fields(&self, name: &str) -> Result<Vec<Field>, Down> {
         match &self.0.place {
             Place::Memory(_) => Ok(Vec::new()),
             Place::Redis(shared) => shared.fields(&self.0.names.one(name)).await,
         }
     }
 
-    /// Puts `value` into one field and takes away others, whose sum it is, in one step; and has all of them
-    /// stand for another while. One script. Two processes that do so at once do it as if one did.
+    /// Has all fields stand for another while. One command.
+    ///
+    /// # Errors
+    /// The store cannot be told.
+    pub async fn renew_fields(&self, name: &str) -> Result<(), Down> {
+        match &self.0.place {
+            Place::Memory(_) => Ok(()),
+            Place::Redis(shared) => shared.renew_fields(&self.0.names.one(name)).await,
+        }
+    }
+
+    /// Puts `value` into one field and takes away others, whose sum it is together with what that field held,
+    /// in one step; nothing, if any of them was written since it was read. Has all fields stand for another
+    /// while. One script.
     ///
     /// # Errors
     /// The store cannot be told.
@@ -50,13 +61,13 @@ impl Store {
         name: &str,
         into: &str,
         value: Bytes,
-        others: &[String],
+        read: &[Field],
     ) -> Result<(), Down> {
         match &self.0.place {
             Place::Memory(_) => Ok(()),
             Place::Redis(shared) => {
                 let name = self.0.names.one(name);
-                shared.fold_fields(&name, into, value, others).await
+                shared.fold_fields(&name, into, value, read).await
             }
         }
     }
@@ -71,6 +82,17 @@ impl Store {
             Place::Redis(shared) => shared.memory().await,
         }
     }
+}
+
+/// A field as it was read.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// As it stands in the store.
+    pub(super) raw: Bytes,
+    /// What it says; `None` where it is sealed with a key that is not known here.
+    pub value: Option<Bytes>,
 }
 
 /// What a store says of its own memory, in bytes.

@@ -33,7 +33,7 @@ mod warden; // the task that reconnects and pays
 pub use bump::Bump;
 pub use examine::{Examined, Standing};
 pub use fault::{Down, Kind, OpenError};
-pub use fields::StoreMemory;
+pub use fields::{Field, StoreMemory};
 pub use locks::{Lock, Locked, Taken, Wanted};
 pub use owed::MAX_OWED;
 #[cfg(test)]

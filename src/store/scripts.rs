@@ -201,13 +201,19 @@ end
 return everything",
 );
 
-/// Writes a field of a hash and takes others away, whose sum it is: see [`super::Store::fold_fields`].
+/// Writes a field of a hash and takes others away, whose sum it is, unless one of them is not as it was
+/// read: see [`super::Store::fold_fields`].
 ///
-/// `KEYS`: the hash; `ARGV`: its lifetime in ms, the field, its value, then the others.
+/// `KEYS`: the hash; `ARGV`: its lifetime in ms, the field, what it held (empty: nothing), what it is to hold,
+/// then each other with what it held.
 pub static FOLD: Script = Script::new(
     "\
-redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
-for i = 4, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
+if (redis.call('HGET', KEYS[1], ARGV[2]) or '') ~= ARGV[3] then return 0 end
+for i = 5, #ARGV, 2 do
+  if redis.call('HGET', KEYS[1], ARGV[i]) ~= ARGV[i + 1] then return 0 end
+end
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[4])
+for i = 5, #ARGV, 2 do redis.call('HDEL', KEYS[1], ARGV[i]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 1",
 );

@@ -30,6 +30,14 @@ ttl = "5m"
 public = true
 
 [[cache]]
+name = "varied"
+match = "GET /varied"
+key = "varied"
+query = []
+ttl = "5m"
+public = true
+
+[[cache]]
 name = "plain"
 match = "GET /plain"
 key = "plain"
@@ -89,7 +97,14 @@ drop = ["item:{body.id}"]
 "#;
 
 async fn origin() -> Origin {
-    Origin::start(|_: Asked| async { Reply::json(r#"{"data": [1]}"#) }).await
+    Origin::start(|asked: Asked| async move {
+        let reply = Reply::json(r#"{"data": [1]}"#);
+        match asked.target.starts_with("/varied") {
+            true => reply.header("vary", "Cookie, Accept-Language"),
+            false => reply,
+        }
+    })
+    .await
 }
 
 fn file(origin: SocketAddr) -> String {
@@ -208,6 +223,7 @@ fn cases() -> Vec<Case> {
         case("DELETE", "/off"),
         case("OPTIONS", "/list"),
         case("TRACE", "/list").with("max-forwards", "0"),
+        case("OPTIONS", "/list").with("max-forwards", "0"),
     ]
 }
 
@@ -449,4 +465,38 @@ fn the_command_explains_without_a_running_sidecar() {
         assert_eq!(told.status.code(), Some(1), "{arguments:?}");
         assert!(stderr(&told).contains(part), "{}", stderr(&told));
     }
+}
+
+#[tokio::test]
+async fn what_answers_vary_by_is_told_but_for_credentials() {
+    let origin = origin().await;
+    let sidecar = Sidecar::with_file(&file(origin.address)).await;
+    let varied = || {
+        case("GET", "/varied")
+            .with("cookie", "accessToken=s3cret-of-ann")
+            .with("accept-language", "de")
+    };
+    varied().sent(&sidecar).await;
+    let told = varied().told(&sidecar).await;
+    let variants = told["key"]["variants"].to_string();
+    assert!(variants.contains("accept-language: de"), "{told:#}");
+    assert!(
+        variants.contains("cookie: (what it says is not shown)"),
+        "{told:#}"
+    );
+    assert!(!told.to_string().contains("s3cret"), "{told:#}");
+}
+
+#[tokio::test]
+async fn more_headers_than_any_server_takes_are_no_question() {
+    let origin = origin().await;
+    let sidecar = Sidecar::with_file(&file(origin.address)).await;
+    let headers: serde_json::Map<String, Value> = (0..25_000)
+        .map(|n| (format!("{n:x}"), Value::from("")))
+        .collect();
+    let question = json!({ "url": "/list", "headers": headers }).to_string();
+    assert!(question.len() < 256 * 1024, "the door reads it");
+    let told = sidecar.door("POST", "/api/explain", &question).await;
+    assert_eq!(told.status, 400);
+    assert!(told.text().contains("headers"), "{}", told.text());
 }

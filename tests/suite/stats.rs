@@ -41,7 +41,7 @@ async fn started(origin: &Origin, store: &str) -> Sidecar {
     Sidecar::with_file(&(head(origin.address, store) + RULES)).await
 }
 
-async fn told(sidecar: &Sidecar) -> Value {
+async fn told_of(sidecar: &Sidecar) -> Value {
     let told = sidecar.door("GET", "/api/stats", "").await;
     assert_eq!(told.status, 200, "{}", told.text());
     serde_json::from_slice(&told.body).expect("JSON")
@@ -57,7 +57,7 @@ async fn a_process_tells_what_its_rules_did_and_what_they_spared() {
     sidecar.get("/elsewhere").await;
     let write = sidecar.ask("POST", "/change", &[], "").await;
     assert_eq!(write.outcome(), "write");
-    let told = told(&sidecar).await;
+    let told = told_of(&sidecar).await;
     let list = &told["process"]["rules"]["list"];
     assert_eq!(
         (&list["hits"], &list["misses"], &list["requests"]),
@@ -112,7 +112,7 @@ async fn the_counts_of_a_fleet_are_summed_and_outlive_its_processes() {
     two.get("/list/1").await;
     assert!(two.server.drain().await);
     let three = started(&origin, &redis.url()).await;
-    let told = told(&three).await;
+    let told = told_of(&three).await;
     assert_eq!(told["process"]["rules"]["list"]["requests"], 0);
     let list = &told["fleet"]["rules"]["list"];
     assert_eq!(
@@ -166,10 +166,85 @@ async fn a_fleet_that_cannot_be_heard_is_told_apart_from_a_fleet_of_one() {
     redis.kill();
     eventually("the store is down", async || {
         sidecar.get("/list/1").await;
-        told(&sidecar).await["process"]["store"]["state"] == "down"
+        told_of(&sidecar).await["process"]["store"]["state"] == "down"
     })
     .await;
-    let told = told(&sidecar).await;
+    let told = told_of(&sidecar).await;
     assert_eq!(told["fleet"]["only_this_process"], true, "{told:#}");
     assert!(told["process"]["rules"]["list"]["requests"].as_u64() >= Some(1));
+}
+
+const HASH: &[u8] = b"test:!stats";
+
+/// The fields of the fleet, each with what it says.
+fn fields(redis: &Redis) -> Vec<(String, Value)> {
+    let text = redis.ask(&[b"HGETALL", HASH]);
+    let mut lines = text.lines();
+    let mut fields = Vec::new();
+    while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
+        fields.push((
+            name.to_owned(),
+            serde_json::from_str(value).unwrap_or(Value::Null),
+        ));
+    }
+    fields
+}
+
+/// Asks a sidecar of its own for one answer, and lets it end.
+async fn a_process_comes_and_goes(origin: &Origin, redis: &Redis) {
+    let sidecar = started(origin, &redis.url()).await;
+    sidecar.get("/list/1").await;
+    assert!(sidecar.server.drain().await);
+}
+
+#[tokio::test]
+async fn what_silent_processes_told_is_folded_and_nothing_is_lost() {
+    let redis = Redis::start();
+    let origin = origin().await;
+    for _ in 0..3 {
+        a_process_comes_and_goes(&origin, &redis).await;
+    }
+    let told = fields(&redis);
+    assert_eq!(told.len(), 3, "{told:#?}");
+    // As if the first two had fallen silent long ago.
+    for (name, value) in &told[..2] {
+        let mut value = value.clone();
+        value["at"] = 1.into();
+        redis.ask(&[b"HSET", HASH, name.as_bytes(), value.to_string().as_bytes()]);
+    }
+    a_process_comes_and_goes(&origin, &redis).await;
+    let left = fields(&redis);
+    let names: Vec<&str> = left.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(
+        names.contains(&"past") && names.contains(&told[2].0.as_str()),
+        "{names:?}"
+    );
+    assert_eq!(
+        left.len(),
+        3,
+        "the past, one of before, and the last: {names:?}"
+    );
+    let ttl = redis.ask(&[b"PTTL", HASH]);
+    assert!(!ttl.contains("-1"), "it ends some day: {ttl}");
+    let sidecar = started(&origin, &redis.url()).await;
+    let list = &told_of(&sidecar).await["fleet"]["rules"]["list"];
+    assert_eq!((&list["requests"], &list["hits"]), (&4.into(), &3.into()));
+}
+
+#[tokio::test]
+async fn a_past_that_cannot_be_read_is_left_to_those_who_can() {
+    let redis = Redis::start();
+    let origin = origin().await;
+    a_process_comes_and_goes(&origin, &redis).await;
+    let (name, mut value) = fields(&redis).remove(0);
+    value["at"] = 1.into();
+    redis.ask(&[b"HSET", HASH, name.as_bytes(), value.to_string().as_bytes()]);
+    redis.ask(&[b"HSET", HASH, b"past", b"of another release"]);
+    a_process_comes_and_goes(&origin, &redis).await;
+    assert!(
+        redis
+            .ask(&[b"HGET", HASH, b"past"])
+            .contains("of another release")
+    );
+    assert_eq!(fields(&redis).len(), 3, "nothing was folded into it");
 }

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Connection {
-    /// `HSET`: whether the field is new.
-    pub async fn put_field(&self, key: &str, field: &str, value: Bytes) -> Result<bool, Fault> {
+    /// `HSET` of one field.
+    pub async fn put_field(&self, key: &str, field: &str, value: Bytes) -> Result<(), Fault> {
         let put = self.client.hset(key, field, value);
-        let new: i64 = self.call(Command::Hset, self.deadline(), put).await?;
-        Ok(new > 0)
+        let _new: i64 = self.call(Command::Hset, self.deadline(), put).await?;
+        Ok(())
     }
 
     /// `HGETALL`.
@@ -22,26 +22,21 @@ impl Connection {
         self.call(Command::Hgetall, self.deadline(), fields).await
     }
 
-    /// See [`crate::store::Store::fold_fields`].
+    /// See [`crate::store::Store::fold_fields`]. `into` is the field with what it held, empty if it was not
+    /// there, and is to hold; `others` what they held.
     pub async fn fold_fields(
         &self,
         key: &str,
-        into: &str,
-        value: Bytes,
-        others: &[String],
+        (into, before, value): (&str, Bytes, Bytes),
+        others: &[(String, Bytes)],
         ttl: Duration,
     ) -> Result<(), Fault> {
-        let mut args = vec![
-            number(milliseconds(ttl)),
-            Bytes::copy_from_slice(into.as_bytes()),
-            value,
-        ];
-        args.extend(
-            others
-                .iter()
-                .map(|field| Bytes::copy_from_slice(field.as_bytes())),
-        );
-        let _: i64 = self.run(&scripts::FOLD, vec![key.to_owned()], args).await?;
+        let ttl = number(milliseconds(ttl));
+        let mut args = vec![ttl, Bytes::copy_from_slice(into.as_bytes()), before, value];
+        for (field, held) in others {
+            args.extend([Bytes::copy_from_slice(field.as_bytes()), held.clone()]);
+        }
+        let _folded: i64 = self.run(&scripts::FOLD, vec![key.to_owned()], args).await?;
         Ok(())
     }
 
