@@ -1,12 +1,14 @@
-//! `POST /api/purge {"drop": ["doctors:list:*"]}`: drops by hand.
+//! `POST /api/purge {"drop": ["doctors:list:*"]}`: drops by hand. With `"dry_run": true` it only says what
+//! would be dropped.
 
 use super::{Answer, Denied};
+use crate::body::Body;
 use crate::key::{self, Pattern};
 use crate::live::Live;
 use crate::reply;
 use crate::rules::table::Table;
 use crate::store::Bumped;
-use hyper::StatusCode;
+use hyper::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -18,6 +20,8 @@ const MAX_PATTERNS: usize = 1000;
 #[serde(deny_unknown_fields)]
 struct Purge {
     drop: Vec<String>,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// Drops what the patterns name and answers with the nodes really bumped: a pattern deeper than any
@@ -41,6 +45,9 @@ pub(super) async fn purge(live: &Live, body: &[u8]) -> Answer {
         .iter()
         .map(|node| key::as_pattern(&live.table.namespace, node))
         .collect();
+    if wanted.dry_run {
+        return Ok(would_drop(live, names).await);
+    }
     tracing::info!(nodes = nodes.len(), "purged by hand");
     let bumped = live.ground.store.bump(&nodes).await;
     if bumped == Bumped::Everything {
@@ -58,6 +65,16 @@ pub(super) async fn purge(live: &Live, body: &[u8]) -> Answer {
             ))
         }
     }
+}
+
+/// What a purge would name, were it done now. Where the store cannot be asked it would be owed, and whether
+/// everything falls is found out when it is paid.
+async fn would_drop(live: &Live, mut names: Vec<&str>) -> Response<Body> {
+    let falls = !names.is_empty() && !names.contains(&"*");
+    if falls && live.ground.store.holds_other_layouts().await == Ok(true) {
+        names.push("*");
+    }
+    reply::json(StatusCode::OK, &json!({ "would_drop": names }))
 }
 
 fn nodes_of(table: &Table, text: &str) -> Result<BTreeSet<String>, Denied> {

@@ -280,8 +280,7 @@ impl Memory {
         let now = self.clock.reading();
         bump.hard.iter().for_each(|node| self.items.remove(node));
         bump.soft.iter().for_each(|node| self.soften(node, &now));
-        let register = self.node(root.name(), &now);
-        let bumped = match register.is_some_and(|value| root.is_shared(&value)) {
+        let bumped = match self.is_shared(root, &now) {
             true => {
                 self.items.remove(root.name());
                 Bumped::Everything
@@ -290,6 +289,16 @@ impl Memory {
         };
         self.era.fetch_add(1, SeqCst);
         bumped
+    }
+
+    /// See [`super::Store::holds_other_layouts`].
+    pub fn holds_other_layouts(&self, root: &Root) -> bool {
+        self.is_shared(root, &self.clock.reading())
+    }
+
+    fn is_shared(&self, root: &Root, now: &Reading) -> bool {
+        let register = self.node(root.name(), now);
+        register.is_some_and(|value| root.is_shared(&value))
     }
 
     fn soften(&self, name: &str, now: &Reading) {

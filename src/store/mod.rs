@@ -317,6 +317,17 @@ impl Store {
         }
     }
 
+    /// Whether entries of other layouts live, so that any bump would drop everything. One command.
+    ///
+    /// # Errors
+    /// Redis cannot be asked, or did not say.
+    pub async fn holds_other_layouts(&self) -> Result<bool, Down> {
+        match &self.0.place {
+            Place::Memory(memory) => Ok(memory.holds_other_layouts(&self.1)),
+            Place::Redis(shared) => shared.holds_other_layouts(&self.1).await,
+        }
+    }
+
     /// Drops everything where entries of other layouts live; else nothing. For a write that the own
     /// rules do not name: others' may. One command where it drops nothing. Where Redis cannot be asked
     /// nothing is owed: everything would be, for a write that most likely nothing hangs on.

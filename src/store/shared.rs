@@ -273,13 +273,16 @@ impl Shared {
         }
     }
 
+    /// See [`super::Store::holds_other_layouts`].
+    pub async fn holds_other_layouts(&self, root: &Root) -> Result<bool, Down> {
+        let connection = self.breaker.connection()?;
+        let shared = root.is_shared_in(&connection).await;
+        self.breaker.note(&connection, shared)
+    }
+
     /// See [`super::Store::bump_others`].
     pub async fn bump_others(&self, root: &Root) -> Bumped {
-        let Ok(connection) = self.breaker.connection() else {
-            return Bumped::Done;
-        };
-        let shared = root.is_shared_in(&connection).await;
-        match self.breaker.note(&connection, shared) {
+        match self.holds_other_layouts(root).await {
             Ok(true) => match self.bump(&[root.name().to_owned()], root).await {
                 Bumped::Done => Bumped::Everything,
                 owed => owed,
