@@ -2,6 +2,7 @@
 //!
 //! | route | does | who may |
 //! | --- | --- | --- |
+//! | `GET /` | the dashboard, a page that holds no data | anybody |
 //! | `GET /healthz` | alive | anybody |
 //! | `GET /readyz` | ready: rules loaded, listening, not draining; the store's state is reported | anybody |
 //! | `GET /metrics` | OpenMetrics text | anybody |
@@ -19,6 +20,7 @@
 
 mod caller; // who may come in
 mod compiled; // GET /api/rules
+mod dashboard; // GET /
 mod explain;
 mod failures; // how many wrong tokens came from where
 mod findings;
@@ -65,7 +67,7 @@ const CHANGING: [&str; 5] = [
 const TELLING: [&str; 3] = ["/api/audit", "/api/rules", "/api/stats"];
 
 /// The routes for everybody.
-const OPEN: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+const OPEN: [&str; 4] = ["/", "/healthz", "/readyz", "/metrics"];
 
 /// What stands behind the door.
 pub struct Door {
@@ -167,6 +169,7 @@ impl Door {
             path if CHANGING.contains(&path) && request.method() != Method::POST => {
                 Err(Denied::new(StatusCode::METHOD_NOT_ALLOWED, "only POST"))
             }
+            "/" => Ok(dashboard::page()),
             "/healthz" => Ok(reply::json(StatusCode::OK, &json!({ "status": "ok" }))),
             "/readyz" => Ok(self.ready()),
             "/metrics" => Ok(self.metrics().await),

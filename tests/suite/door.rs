@@ -3,6 +3,7 @@
 mod callers; // whom it lets in
 mod asked; // what it is asked to do, and how it must not be asked
 mod compiled; // what it says of the rules
+mod dashboard; // its page
 mod purge; // what a purge would drop
 
 use crate::raw::talk;

@@ -1,0 +1,97 @@
+
+// What happened lately, what audits found, and which alerts are on.
+
+const codes = (texts) => texts.map((textContent) => make("code", { textContent }));
+const cells = (...all) => make("tr", {}, ...all.map((one) => (Array.isArray(one) ? make("td", {}, ...one) : make("td", { textContent: one }))));
+const BY_NO_SET = { auto: "its own path", groups: "groups of the answer", rollout: "sidecars with other rules" };
+const FAILED = { store: "store", origin: "origin failed", answer: "answered an error", rules: "rules not loaded" };
+
+function rowsOf(body, all, shown, nothing) {
+  const text = JSON.stringify(all);
+  if (body.dataset.shown === text && body.rows.length > 0) return;
+  body.dataset.shown = text;
+  const rows = all.map(shown);
+  if (rows.length === 0) {
+    const cell = make("td", { colSpan: 4, textContent: nothing });
+    rows.push(make("tr", {}, cell));
+  }
+  body.replaceChildren(...rows);
+}
+
+function stamp(at) {
+  return [make("time", { dateTime: new Date(at).toISOString(), title: full(at), textContent: clock(at) })];
+}
+
+function showLately({ process }) {
+  rowsOf(byId("writes"), process.writes, ({ at, set, count: times, drops }) => {
+    const tr = cells(stamp(at), BY_NO_SET[set] ?? set, count(times), codes(drops));
+    tr.cells[2].className = "num";
+    return tr;
+  }, "No write has dropped anything since this process began.");
+  rowsOf(byId("errors"), process.errors, ({ at, what, of, count: times }) => {
+    const tr = cells(stamp(at), FAILED[what] ?? what, of === "-" ? "no rule" : of, count(times));
+    tr.cells[3].className = "num";
+    return tr;
+  }, "None since this process began.");
+}
+
+function facts(one, skipped) {
+  const said = Object.entries(one).filter(([name, value]) => value !== null && !skipped.includes(name));
+  return said.map(([name, value]) => `${name} ${name === "at" && isNumber(value) ? clock(value) : Array.isArray(value) ? value.join(" and ") : typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
+}
+
+function showAlerts({ process }) {
+  const all = Array.isArray(process.alerts) ? process.alerts : [];
+  byId("alerts").hidden = all.length === 0;
+  const items = all.map((alert) => make("li", {}, make("b", { textContent: `${alert.rule ?? ""} ${alert.kind ?? ""}`.trim() }), ` ${facts(alert, ["rule", "kind"])}`));
+  byId("alert-list").replaceChildren(...items);
+}
+
+// Audits are asked for seldom, or when a rule's quarantine has begun or ended: each time costs the store
+// a command for each rule.
+const AUDIT_EVERY_MS = 60_000;
+let auditedAt = 0;
+let auditedHeld = "";
+let shownFindings = "";
+
+async function askAudit(isNow) {
+  const held = Object.entries(latest?.process.rules ?? {}).flatMap(([name, rule]) => (rule.quarantined ? [name] : [])).join("\n");
+  if (!isNow && held === auditedHeld && Date.now() - auditedAt < AUDIT_EVERY_MS) return;
+  [auditedAt, auditedHeld] = [Date.now(), held];
+  try {
+    const { findings } = await ask("GET", "api/audit");
+    showFindings(findings);
+    if (byId("finding-said").className.includes("bad")) tell(byId("finding-said"), "");
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    tell(byId("finding-said"), `Audits could not be asked: ${error.message}`, true);
+  }
+}
+
+function showFindings(findings) {
+  const list = byId("finding-list");
+  const text = JSON.stringify(findings);
+  if (text === shownFindings && list.childElementCount > 0) return;
+  shownFindings = text;
+  const items = findings.map((finding) => {
+    const button = make("button", { type: "button", textContent: "End the quarantine" });
+    button.addEventListener("click", () => release(button, finding.rule));
+    return make("li", {},
+      make("p", {}, make("span", { className: "tag held", textContent: finding.kind }), " ", make("b", { textContent: finding.rule }), ` ${facts(finding.evidence ?? {}, [])}`),
+      make("p", { textContent: finding.advice }),
+      button);
+  });
+  list.replaceChildren(...(items.length > 0 ? items : [make("li", { className: "dim", textContent: "Nothing found: no rule is in quarantine." })]));
+}
+
+async function release(button, rule) {
+  const text = "In the whole fleet, answers of this rule are kept and shared again. If they still differ by who asks, somebody gets somebody else's until an audit finds it again.";
+  if (!(await confirmed(`End the quarantine of ${rule}?`, text, [rule], "End it"))) return;
+  await attempt(button, byId("finding-said"), async () => {
+    const { released } = await ask("POST", "api/release", { rule });
+    tell(byId("finding-said"), released ? `${rule} is in use again.` : `${rule} was in no quarantine any more.`);
+    await askAudit(true);
+    byId("finding-list").focus();
+    await poll();
+  });
+}
