@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The one test command. On a fresh Debian machine with cargo and node it installs what the tests
 # need and runs everything: format, lints, documentation, unit and integration tests, the clinic's
-# own tests. Extra arguments go to the Rust test runner.
+# own tests, the dashboard in a browser. Extra arguments go to the Rust test runner.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,8 +28,12 @@ done
 need redis-server redis-server
 need cc gcc libc6-dev # gcc only recommends the headers
 
-step "the clinic's packages"
-(cd tests/clinic && npm ci --no-audit --no-fund --loglevel=error)
+[ -x "${CHROMIUM:-}" ] || need chromium chromium
+
+step "the clinic's packages and the browser test's"
+for folder in tests/clinic tests/browser; do
+  (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error)
+done
 
 step "format"
 cargo fmt --all -- --check
@@ -49,3 +53,7 @@ if cargo nextest --version >/dev/null 2>&1; then
 else
   cargo test --locked --no-fail-fast "$@"
 fi
+
+step "the dashboard in a browser"
+cargo build --locked --bin sidecache
+SIDECACHE_BIN="${CARGO_TARGET_DIR:-target}/debug/sidecache" node --test tests/browser/dashboard.test.mjs
