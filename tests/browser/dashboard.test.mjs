@@ -53,7 +53,8 @@ test("the page draws itself, asks nobody but the door, and its policy has nothin
   assert.equal(await cell("list", "TTL"), "5m");
   assert.match(await cell("unasked", "Stage"), /never asked/);
   assert.match(await cell("tried", "Stage"), /observe/);
-  assert.equal(await cell("tried", "Hit rate"), "would be 75.0 %");
+  assert.equal(await cell("tried", "Hit rate"), "(75.0 %)");
+  assert.match(await page.locator("#unruled").textContent(), /observed rule would have done/);
   assert.equal(await figure("store.state"), "up");
   assert.equal(await figure("store.owed"), "0");
   assert.match(await figure("hit.p50"), /µs|ms/);
@@ -96,6 +97,9 @@ test("figures follow the traffic without a reload", LIMIT, async () => {
   await eventually("the chart has the hits", async () => (await chart.locator("rect.hits").count()) > 0);
   assert.match(await chart.getAttribute("aria-valuetext"), /^\d\d:\d\d: hits /);
   assert.equal(asks("/"), 1);
+  await page.getByLabel("the fleet").check();
+  assert.equal(await cell("list", "Requests"), "4", "it is a fleet of one");
+  assert.equal(await figure("rate.fleet"), await figure("rate.all"));
   await context.close();
 });
 
@@ -327,7 +331,7 @@ test("a page that nobody sees asks nothing, and one that gets no answers says ho
     return /cannot be reached/.test(await alert.innerText());
   });
   await page.clock.runFor(20_000);
-  assert.match(await page.locator("#updated").textContent(), /^Stale: updated \d\d:\d\d:\d\d, \d+ s ago/);
+  assert.match(await page.locator("#updated").textContent(), /^Stale: updated \d\d:\d\d:\d\d, \d+ (s|min) ago/);
   await context.close();
 });
 

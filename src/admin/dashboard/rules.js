@@ -4,23 +4,23 @@
 const byNumber = (of) => (one) => of(one) ?? -Infinity;
 const STAGES = ["on", "observe", "off"];
 
-// A rule that is only observed counts what it would have done.
+// A rule that is only observed counts what it would have done; that stands in brackets.
 const would = (rule) => rate(rule.would_hit, rule.would_hit + rule.would_miss);
 const isObserved = (one) => one.stage === "observe";
 const hitRate = (one) => (isObserved(one) ? would(one.counts) : one.counts.hit_rate);
 
 function hitRateText(one) {
   const text = percent(hitRate(one));
-  return isObserved(one) && hitRate(one) !== null ? `would be ${text}` : text;
+  return isObserved(one) && hitRate(one) !== null ? `(${text})` : text;
 }
 
 function hitsText({ counts, ...one }) {
-  return isObserved(one) ? `would be ${count(counts.would_hit)}` : count(counts.hits);
+  return isObserved(one) ? `(${count(counts.would_hit)})` : count(counts.hits);
 }
 
 // What an observed rule would have saved is what its would-be hits took at the origin.
 const savedSeconds = (one) => (isObserved(one) ? one.counts.would_hit * (one.counts.origin_seconds?.p50 ?? 0) : one.counts.seconds_saved);
-const savedText = (one) => `${isObserved(one) && savedSeconds(one) > 0 ? "would be " : ""}${seconds(savedSeconds(one))}`;
+const savedText = (one) => (isObserved(one) ? `(${seconds(savedSeconds(one))})` : seconds(savedSeconds(one)));
 
 function ttlSeconds({ ttl }) {
   const parts = /^(\d+)(ms|s|m|h|d)$/.exec(ttl ?? "");
@@ -112,7 +112,8 @@ function showRules(stats) {
   if (order.length !== body.rows.length || order.some((tr, index) => body.rows[index] !== tr)) body.replaceChildren(...order);
   rowsByName = next;
   const { unruled } = stats.process;
-  say(byId("unruled"), `Without a rule: ${count(unruled.pass)} passed, ${plural(unruled.writes, "write", "writes")}, ${plural(unruled.errors, "error", "errors")}. Stage, TTL, last hour, last drop and quarantine are as this process has them.`);
+  const observed = rows.some(isObserved) ? " In brackets: what an observed rule would have done." : "";
+  say(byId("unruled"), `Without a rule: ${count(unruled.pass)} passed, ${plural(unruled.writes, "write", "writes")}, ${plural(unruled.errors, "error", "errors")}. Stage, TTL, last hour, last drop and quarantine are as this process has them.${observed}`);
   say(byId("fleet-size"), `${plural(stats.fleet.processes, "process", "processes")} now; the fleet's counts outlive them`);
 }
 
