@@ -47,7 +47,7 @@ impl Timings {
     }
 }
 
-/// The sum of some [`Timings`], as they were when each was added.
+/// The sum of what some threads timed, as it was when each was added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
     nanos: u64,
