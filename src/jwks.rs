@@ -4,6 +4,7 @@
 use crate::body::{Body, Read, read_in_time};
 use crate::identity::{KeySet, Published};
 use crate::origin::{Origin, Patience};
+use crate::rules::disk;
 use crate::rules::settings::{Algorithm, KeySource, OriginAddress};
 use hyper::header::{ACCEPT, HOST};
 use hyper::{Request, StatusCode};
@@ -83,7 +84,7 @@ pub fn at_hand(source: &KeySource, algorithm: Algorithm) -> Result<Option<KeySet
     let KeySource::File(path) = source else {
         return Ok(None);
     };
-    let json = std::fs::read(path).map_err(|error| format!("it cannot be read: {error}"));
+    let json = disk::read(path, MAX_BYTES).map_err(|error| format!("it cannot be read: {error}"));
     json.and_then(|json| KeySet::parse(&json, algorithm))
         .and_then(|set| match set.is_empty() {
             true => Err(format!("none of its keys is for {algorithm:?}")),
@@ -220,8 +221,10 @@ impl Way {
 }
 
 async fn file(path: &Path) -> Result<Vec<u8>, String> {
-    let json = tokio::fs::read(path).await;
-    json.map_err(|error| format!("it cannot be read: {error}"))
+    let path = path.to_owned();
+    let json = tokio::task::spawn_blocking(move || disk::read(&path, MAX_BYTES)).await;
+    json.unwrap_or_else(|_| Err(std::io::Error::other("the reading was ended")))
+        .map_err(|error| format!("it cannot be read: {error}"))
 }
 
 /// Where they are, for a person.

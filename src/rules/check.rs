@@ -28,6 +28,8 @@ pub struct Checked {
     pub problems: Vec<Problem>,
     /// The files that the rules name, whether or not they could be read.
     pub files: Vec<PathBuf>,
+    /// One of them could not be, which another time it may be.
+    pub unread: bool,
 }
 
 impl Checked {
@@ -52,6 +54,7 @@ pub fn compile(text: &[u8], env: Env<'_>, base_dir: &Path) -> Checked {
         }
         (file, problems)
     });
+    let unread = file.as_ref().is_some_and(|file| file.unread);
     let files = file.as_ref().map(|file| file.files.clone());
     problems.sort_by_key(|problem| problem.span.as_ref().map(|span| (span.start, span.end)));
     problems.dedup();
@@ -67,6 +70,7 @@ pub fn compile(text: &[u8], env: Env<'_>, base_dir: &Path) -> Checked {
         table,
         problems,
         files: files.unwrap_or_default(),
+        unread,
     }
 }
 

@@ -3,7 +3,7 @@
 
 pub(super) mod address;
 mod kept;
-mod keyfile;
+pub(super) mod keyfile;
 mod limits;
 mod route;
 mod rule;
@@ -58,6 +58,8 @@ pub struct File {
     pub places: Places,
     /// The files that it names: keys, key sets and certificates.
     pub files: Vec<PathBuf>,
+    /// One of them could not be read, which another time it may be.
+    pub unread: bool,
     /// What is not here is not in the file.
     pub lacks: Lacks,
     /// The syntax is broken somewhere: whatever is not here may be in the file all the same.
@@ -100,7 +102,7 @@ pub fn read(bytes: &[u8], env: Env<'_>, base: &Path) -> (Option<File>, Vec<Probl
     let reader = Reader::new(text, env, syntax::breaks(&errors, table.get_ref()));
     let root = Section::new(&reader, "the file", 0..0, table.get_ref());
     let mut file = tables(root, base);
-    file.files = reader.files();
+    (file.files, file.unread) = (reader.files(), reader.unread());
     let read = reader.into_problems();
     let problems = syntax::merge(text, &errors, table.get_ref(), read);
     (Some(file), problems)
@@ -146,6 +148,7 @@ fn tables(root: Section<'_>, base: &Path) -> File {
         sets,
         places,
         files: Vec::new(),
+        unread: false,
         lacks,
         broken,
     }

@@ -2,6 +2,7 @@
 //! the compiled form that a request meets (`table`).
 
 pub mod check; // written → compiled, or all problems
+pub mod disk; // files as they are read from the disk
 pub mod file; // the written form: TOML → values with spans
 mod interpolate; // `${VAR:-default}`
 pub mod lines; // where things stand in the file

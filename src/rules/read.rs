@@ -1,9 +1,10 @@
 //! Collects the problems of one file while its values are read, each where it is.
 
+use super::file::keyfile::{self, NoPem};
 use super::interpolate::interpolate;
 use super::problem::{Fault, Problem};
 use crate::secret::Secret;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ pub struct Reader<'e> {
     /// Where each line but the first begins.
     lines: Vec<usize>,
     files: RefCell<Vec<PathBuf>>,
+    /// One of them could not be read.
+    unread: Cell<bool>,
     syntax: Syntax,
     /// The syntax is broken somewhere: what seems to be missing may only be unreadable.
     pub broken: bool,
@@ -124,6 +127,7 @@ impl<'e> Reader<'e> {
             problems: RefCell::default(),
             lines: source.match_indices('\n').map(|(at, _)| at + 1).collect(),
             files: RefCell::default(),
+            unread: Cell::new(false),
             broken: !syntax.breaks.is_empty(),
             syntax,
         }
@@ -142,6 +146,24 @@ impl<'e> Reader<'e> {
     /// Notes that the file names another one.
     pub fn names_file(&self, path: PathBuf) {
         self.files.borrow_mut().push(path);
+    }
+
+    /// A PEM file that it names; on failure what is wrong with it, for a person.
+    pub fn pem(&self, path: PathBuf) -> Result<String, String> {
+        let read = keyfile::read(&path);
+        self.names_file(path);
+        read.map_err(|error| match error {
+            NoPem::Unread(why) => {
+                self.unread.set(true);
+                why
+            }
+            NoPem::Other(why) => why,
+        })
+    }
+
+    /// Whether a file that it names could not be read, which another time it may be.
+    pub fn unread(&self) -> bool {
+        self.unread.get()
     }
 
     /// The files that it names.

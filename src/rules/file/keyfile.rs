@@ -1,5 +1,6 @@
 //! PEM files: whether a public key fits the algorithm it is named for.
 
+use crate::rules::disk;
 use crate::rules::settings::Algorithm;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
@@ -14,15 +15,24 @@ const ED25519: &[u8] = &[6, 3, 0x2b, 0x65, 0x70];
 /// The identifiers stand within so many bytes; behind them is the key itself.
 const HEADER: usize = 40;
 
-/// Reads a PEM file; on failure what is wrong, for a person.
-pub fn read(path: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
-    if text.contains("-----BEGIN ") {
-        Ok(text)
-    } else {
-        Err(format!("`{}` is not a PEM file", path.display()))
-    }
+/// Why there is no PEM text, for a person.
+pub enum NoPem {
+    /// The file cannot be read, now.
+    Unread(String),
+    /// It can, and is something else.
+    Other(String),
+}
+
+/// Reads a PEM file.
+///
+/// # Errors
+/// [`NoPem`]
+pub fn read(path: &Path) -> Result<String, NoPem> {
+    let bytes = disk::read(path, disk::MAX_NAMED)
+        .map_err(|error| NoPem::Unread(format!("`{}` cannot be read: {error}", path.display())))?;
+    let text = String::from_utf8(bytes).ok();
+    let text = text.filter(|text| text.contains("-----BEGIN "));
+    text.ok_or_else(|| NoPem::Other(format!("`{}` is not a PEM file", path.display())))
 }
 
 /// What is wrong with a PEM text as a list of certificates.

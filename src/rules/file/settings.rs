@@ -324,8 +324,7 @@ fn pem_path(
 ) -> Option<PathBuf> {
     let text = s.text(key).filter(|text| !text.value.is_empty())?;
     let path = base.join(text.value.as_str());
-    s.reader.names_file(path.clone());
-    let message = match keyfile::read(&path) {
+    let message = match s.reader.pem(path.clone()) {
         Ok(pem) => misfit(&pem).map(str::to_owned),
         Err(message) => Some(message),
     };

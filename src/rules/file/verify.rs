@@ -108,8 +108,8 @@ fn names(s: &Section<'_>, key: &'static str) -> Vec<String> {
 
 fn pem_key(s: &Section<'_>, text: Text, algorithm: Algorithm, base: &Path) -> Option<VerifyKey> {
     let path = base.join(text.value.as_str());
-    s.reader.names_file(path.clone());
-    let checked = keyfile::read(&path).and_then(|pem| match keyfile::misfit(&pem, algorithm) {
+    let checked = s.reader.pem(path);
+    let checked = checked.and_then(|pem| match keyfile::misfit(&pem, algorithm) {
         Some(message) => Err(message.to_owned()),
         None => Ok(pem),
     });
