@@ -27,6 +27,8 @@ use crate::proxy;
 use crate::quarantine::Quarantine;
 use crate::rules;
 use crate::rules::check::Checked;
+use crate::rules::disk;
+use crate::rules::file::MAX_FILE;
 use crate::rules::settings::{AdminSettings, ClientLimits, VerifyKey};
 use crate::rules::table::Table;
 use crate::stats::{self, Stats};
@@ -66,14 +68,33 @@ pub struct Server {
 /// # Errors
 /// All its problems, rendered for a person.
 pub fn load(path: &Path, color: bool) -> Result<(Table, String), String> {
-    load_noting(path, color).0
+    load_noting(path, color).0.map_err(NotLoaded::told)
 }
 
+/// Why there are no rules, for a person.
+enum NotLoaded {
+    /// A file could not be read, or not to its end; another time it may be.
+    Unread(String),
+    /// What is in it cannot be used.
+    Wrong(String),
+}
+
+impl NotLoaded {
+    fn told(self) -> String {
+        match self {
+            NotLoaded::Unread(why) | NotLoaded::Wrong(why) => why,
+        }
+    }
+}
+
+/// A table and what is to be said of it.
+type Loaded = Result<(Table, String), NotLoaded>;
+
 /// The same, and the files that the rules name, whether or not those can be used.
-fn load_noting(path: &Path, color: bool) -> (Result<(Table, String), String>, Vec<PathBuf>) {
-    let text = match std::fs::read(path).map(Zeroizing::new) {
+fn load_noting(path: &Path, color: bool) -> (Loaded, Vec<PathBuf>) {
+    let text = match disk::read(path, MAX_FILE).map(Zeroizing::new) {
         Ok(text) => text,
-        Err(error) => return (Err(unread(path, &error)), Vec::new()),
+        Err(error) => return (Err(NotLoaded::Unread(unread(path, &error))), Vec::new()),
     };
     let base = path.parent().unwrap_or(Path::new("."));
     let mut checked = rules::check::compile(&text, &|name| std::env::var(name).ok(), base);
@@ -89,19 +110,21 @@ pub fn unread(path: &Path, error: &std::io::Error) -> String {
     )
 }
 
-fn finished(
-    checked: Checked,
-    path: &Path,
-    text: &[u8],
-    color: bool,
-) -> Result<(Table, String), String> {
+fn finished(checked: Checked, path: &Path, text: &[u8], color: bool) -> Loaded {
     let shown = checked.render(&path.display().to_string(), text, color);
-    let table = checked.table.ok_or_else(|| shown.clone())?;
+    let why = match checked.unread {
+        true => NotLoaded::Unread,
+        false => NotLoaded::Wrong,
+    };
+    let table = checked.table.ok_or_else(|| why(shown.clone()))?;
+    // What is said of other files may be another thing the next time, whatever it is: they are read here.
+    let of_others =
+        |error: String| NotLoaded::Unread(format!("{shown}error: {}: {error}\n", path.display()));
     // Only TLS can say whether certificates and keys that are well-formed fit each other.
     Store::check(&table.store)
         .map_err(|error| error.to_string())
         .and_then(|()| issuer_is_readable(&table))
-        .map_err(|error| format!("{shown}error: {}: {error}\n", path.display()))?;
+        .map_err(of_others)?;
     Ok((table, shown))
 }
 
@@ -111,9 +134,8 @@ impl Server {
     /// # Errors
     /// What keeps it from starting, and the remedy.
     pub async fn start(rules: &Path) -> Result<Server, String> {
-        let before = Stamps::of(vec![rules.to_owned()]);
-        let (loaded, files) = load_noting(rules, false);
-        let (table, warnings) = loaded?;
+        let (loaded, stamps) = reload::load_still(rules, &Stamps::default());
+        let (table, warnings) = loaded.map_err(NotLoaded::told)?;
         if !warnings.is_empty() {
             tracing::warn!("{warnings}");
         }
@@ -154,7 +176,6 @@ impl Server {
         let admin_settings = table.admin.clone();
         let live = Live::new(table, ground)?;
         let live = Arc::new(ArcSwap::from_pointee(live));
-        let stamps = before.for_files([rules.to_owned()].into_iter().chain(files));
         let reloader = Arc::new(Reloader::new(rules, live.clone(), stamps));
         let proxy = take_requests(proxy_listener, live.clone());
         let closing = proxy.closing.clone();

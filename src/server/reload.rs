@@ -3,7 +3,7 @@
 //! do not try again.
 
 use super::stamps::Stamps;
-use super::{load_noting, node_ttl};
+use super::{Loaded, NotLoaded, load_noting, node_ttl};
 use crate::live::Live;
 use crate::rules::settings::StoreSettings;
 use crate::rules::table::Table;
@@ -26,12 +26,27 @@ pub struct Reloader {
     tried: Mutex<Tried>,
 }
 
+/// How often the files are read in a row where they change meanwhile. The second time is needed where the
+/// rules name files that were not known before, the third where one of them is just being replaced.
+const MAX_LOADS: usize = 3;
+
 /// What was tried last, whether or not it could be used.
 struct Tried {
     /// The rules file, and the files that it names.
     stamps: Stamps,
     /// The files that connections to the store are made with.
     of_store: Stamps,
+    /// Why it was not put in force, where it was not: said once.
+    failure: Option<String>,
+}
+
+/// Who wants the rules read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// A person, who knows what is in the file.
+    Asked,
+    /// The watch, which cannot tell a file that is meant from one that was cut off.
+    Seen,
 }
 
 impl Reloader {
@@ -41,6 +56,7 @@ impl Reloader {
         let tried = Tried {
             stamps,
             of_store: Stamps::of(of_store),
+            failure: None,
         };
         Reloader {
             rules: rules.to_owned(),
@@ -55,19 +71,30 @@ impl Reloader {
     /// What is wrong with it, for a person; the old rules stay.
     pub fn reload(&self) -> Result<(), String> {
         let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        // Before they are read: what changes meanwhile is tried again.
-        let before = Stamps::of(tried.stamps.files().cloned().collect());
+        self.try_again(&mut tried, Wish::Asked)
+    }
+
+    fn try_again(&self, tried: &mut Tried, wish: Wish) -> Result<(), String> {
         let old = self.live.load_full();
-        let (loaded, files) = load_noting(&self.rules, false);
-        tried.stamps = before.for_files([self.rules.clone()].into_iter().chain(files));
+        let (loaded, stamps) = load_still(&self.rules, &tried.stamps);
+        // What could not be read, for want of file descriptors or by a fault of the disk, is still to be tried.
+        let is_unread = matches!(loaded, Err(NotLoaded::Unread(_)));
+        if !is_unread {
+            tried.stamps = stamps;
+        }
+        let loaded = loaded.map_err(NotLoaded::told);
         let renewed = loaded.and_then(|(table, warnings)| {
             same_ground(&old.table, &table)?;
+            if wish == Wish::Seen {
+                nothing_lost(&old.table, &table)?;
+            }
             Ok((Live::new(table, old.ground.clone())?, warnings))
         });
         match renewed {
             Ok((live, warnings)) => {
                 put_in_force(&self.live, live);
                 tell_of_store(&mut tried.of_store);
+                tried.failure = None;
                 match warnings.is_empty() {
                     true => tracing::info!("the rules were reloaded"),
                     false => tracing::warn!("the rules were reloaded:\n{warnings}"),
@@ -75,8 +102,13 @@ impl Reloader {
                 Ok(())
             }
             Err(error) => {
-                old.ground.metrics.rules_reload_failed();
-                tracing::error!("the rules were not reloaded:\n{error}");
+                // Who asks is told each time. The watch, which tries for as long as it takes, does not repeat itself.
+                let is_known = is_unread && tried.failure.as_ref() == Some(&error);
+                if wish == Wish::Asked || !is_known {
+                    old.ground.metrics.rules_reload_failed();
+                    tracing::error!("the rules were not reloaded:\n{error}");
+                }
+                tried.failure = Some(error.clone());
                 Err(error)
             }
         }
@@ -98,27 +130,80 @@ impl Reloader {
         loop {
             sleep(LOOK_EVERY).await;
             let reloader = self.clone();
-            let Ok(Some(changed)) = tokio::task::spawn_blocking(move || reloader.changed()).await
-            else {
-                seen = None;
-                continue;
-            };
-            if seen.as_ref() == Some(&changed) {
-                seen = None;
-                let _ = self.reload_aside().await; // it has logged what came of it
-            } else {
-                seen = Some(changed);
-            }
+            let looked = tokio::task::spawn_blocking(move || reloader.look(seen)).await;
+            seen = looked.unwrap_or_default();
         }
+    }
+
+    /// One look at the files, after one at which they were as `seen`, changed. Tries them if they still are so,
+    /// and says how they are if they are still to be tried.
+    fn look(&self, seen: Option<Stamps>) -> Option<Stamps> {
+        let changed = self.changed()?;
+        if seen.as_ref() != Some(&changed) {
+            return Some(changed);
+        }
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        // Others may have tried them meanwhile.
+        if tried.stamps.now() == changed && tried.stamps != changed {
+            let _ = self.try_again(&mut tried, Wish::Seen); // it has logged what came of it
+        }
+        None
     }
 
     /// How the files are, if that is not how they were when they were tried.
     fn changed(&self) -> Option<Stamps> {
         let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        let tried = tried.stamps.clone(); // not held while the disk is asked
-        let now = Stamps::of(tried.files().cloned().collect());
-        (now != tried).then_some(now)
+        let stamps = tried.stamps.clone();
+        drop(tried); // not held while the disk is asked
+        let now = stamps.now();
+        (now != stamps).then_some(now)
     }
+}
+
+/// Loads a rules file that stands still, with all that it names: how they were is seen before they are read
+/// and is the same afterwards. What is copied over in place is valid at the end of nearly every line, and half
+/// of it may be the half without the sets. `known` are the files that it is expected to name.
+pub(super) fn load_still(rules: &Path, known: &Stamps) -> (Loaded, Stamps) {
+    still(rules, known, || load_noting(rules, false))
+}
+
+fn still(
+    rules: &Path,
+    known: &Stamps,
+    mut load: impl FnMut() -> (Loaded, Vec<PathBuf>),
+) -> (Loaded, Stamps) {
+    let expected = known.files().cloned().chain([rules.to_owned()]);
+    let mut before = Stamps::of(expected.collect());
+    for _ in 0..MAX_LOADS {
+        let (loaded, mut files) = load();
+        files.push(rules.to_owned());
+        let is_still = before.are_of(&files) && before.now() == before;
+        if is_still || matches!(loaded, Err(NotLoaded::Unread(_))) {
+            return (loaded, before.only(&files));
+        }
+        before = Stamps::of(files);
+    }
+    let why = format!(
+        "{} or a file that it names changes while it is read: write another file and rename it to that name\n",
+        rules.display()
+    );
+    (Err(NotLoaded::Unread(why)), before)
+}
+
+/// What only a person is believed: without its last set a table forgets what writes drop, and a file that is cut
+/// off looks just so.
+fn nothing_lost(old: &Table, new: &Table) -> Result<(), String> {
+    let lost = [
+        ("[[cache]]", old.rules.len(), new.rules.len()),
+        ("[[invalidate]]", old.sets.len(), new.sets.len()),
+    ];
+    let lost = lost.iter().find(|(_, old, new)| *old > 0 && *new == 0);
+    lost.map_or(Ok(()), |(table, count, _)| {
+        Err(format!(
+            "the file has no {table} table any more, where there were {count}: it may have been cut off. \
+             The old rules stay in force; if it is meant, say so with `sidecache reload` or SIGHUP\n"
+        ))
+    })
 }
 
 fn put_in_force(place: &ArcSwap<Live>, live: Live) {
@@ -138,7 +223,7 @@ fn files_of_store(store: &StoreSettings) -> Vec<PathBuf> {
 /// The store goes on with the certificates that it was opened with, which nobody is to find out when
 /// they expire.
 fn tell_of_store(before: &mut Stamps) {
-    let now = Stamps::of(before.files().cloned().collect());
+    let now = before.now();
     if now != *before {
         tracing::warn!(
             "the files of [store] ca, cert or key have changed, which takes a restart: \
@@ -221,3 +306,6 @@ fn names<const N: usize>(changes: [(&'static str, bool); N]) -> Vec<&'static str
     let changed = changes.into_iter().filter(|(_, has_changed)| *has_changed);
     changed.map(|(name, _)| name).collect()
 }
+
+#[cfg(test)]
+mod tests;

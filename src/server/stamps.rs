@@ -35,20 +35,26 @@ impl Stamps {
         self.0.keys()
     }
 
-    /// The same of other files: as before where it is known, else as they are now.
-    pub fn for_files(&self, files: impl Iterator<Item = PathBuf>) -> Stamps {
-        let stamped = files.map(|file| {
-            let known = self.0.get(&file).copied();
-            let stamp = known.unwrap_or_else(|| Stamp::of(&file));
-            (file, stamp)
-        });
-        Stamps(stamped.collect())
+    /// The same files, now.
+    pub fn now(&self) -> Stamps {
+        Stamps::of(self.files().cloned().collect())
+    }
+
+    /// Those of these files alone.
+    pub fn only(mut self, files: &[PathBuf]) -> Stamps {
+        self.0.retain(|file, _| files.contains(file));
+        self
+    }
+
+    /// Whether these are of all those files.
+    pub fn are_of(&self, files: &[PathBuf]) -> bool {
+        files.iter().all(|file| self.0.contains_key(file))
     }
 }
 
 impl Stamp {
     fn of(file: &Path) -> Option<Stamp> {
-        // A pipe changes as it is read, and has nothing more to say.
+        // Nothing else is read.
         let metadata = std::fs::metadata(file).ok().filter(Metadata::is_file)?;
         Some(Stamp {
             device: metadata.dev(),
