@@ -19,7 +19,10 @@ pub fn run(rules: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve(rules)) {
+    let ended = runtime.block_on(serve(rules));
+    // What hangs at a disk by now is nothing that anybody waits for: all work was drained.
+    runtime.shutdown_background();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sidecache: {error}");
@@ -37,16 +40,18 @@ async fn serve(rules: &Path) -> Result<(), String> {
     println!("{}", introduction(&server));
     let reloader = server.reloader();
     let watch = AbortOnDropHandle::new(tokio::spawn(reloader.clone().watch()));
-    loop {
-        tokio::select! {
-            _ = hangup.recv() => {
-                let _ = reloader.reload_aside().await; // it has logged what came of it
-            }
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+    let reloader = reloader.clone();
+    // Beside the rest: a disk that hangs is not to keep this from being ended.
+    let hangups = AbortOnDropHandle::new(tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let _ = reloader.reload_aside().await; // it has logged what came of it
         }
+    }));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
-    drop(watch);
+    drop((watch, hangups));
     tracing::info!("draining");
     if !server.drain().await {
         tracing::warn!("drain_timeout is over: what was not finished is cut off");

@@ -52,7 +52,7 @@ async fn a_changed_file_is_in_force_without_a_signal() {
 }
 
 #[tokio::test]
-async fn a_bad_file_is_told_once_and_leaves_the_old_rules() {
+async fn a_bad_file_is_told_and_leaves_the_old_rules() {
     let origin = hello().await;
     let text = rules(origin.address, "memory:", "5m");
     let process = Process::start(&text);
@@ -61,7 +61,6 @@ async fn a_bad_file_is_told_once_and_leaves_the_old_rules() {
     becomes(&process, 0, 1).await;
     assert!(process.metrics().await.contains(&format!("{FAILURES} 1")));
     assert_eq!(process.get("/kept").await.outcome(), "hit");
-    // What was told is not told again: the next thing that is said is of the next file.
     process.write_rules(&with_more(&text));
     becomes(&process, 1, 1).await;
     std::fs::remove_file(&process.rules).expect("it was there");
@@ -116,14 +115,18 @@ async fn a_key_that_the_rules_name_is_read_again_when_it_changes() {
 }
 
 #[tokio::test]
-async fn a_signal_and_the_watch_do_not_try_the_same_file_twice() {
+async fn a_pipe_in_the_place_of_the_file_is_not_waited_for_and_the_process_can_be_ended() {
     let origin = hello().await;
-    let text = rules(origin.address, "memory:", "5m");
-    let process = Process::start(&text);
-    process.write_rules(&with_more(&text));
+    let mut process = Process::start(&rules(origin.address, "memory:", "5m"));
+    std::fs::remove_file(&process.rules).expect("it was there");
+    let made = std::process::Command::new("mkfifo")
+        .arg(&process.rules)
+        .status();
+    assert!(made.expect("mkfifo is there").success());
+    becomes(&process, 0, 1).await;
+    assert!(process.logged().contains("no regular file"));
     process.signal("-HUP");
-    becomes(&process, 1, 0).await;
-    // The watch has seen this one and not the one before, or else it had counted that as well.
-    process.write_rules(&text);
-    becomes(&process, 2, 0).await;
+    becomes(&process, 0, 2).await;
+    process.signal("-TERM");
+    assert!(process.ended().await.success());
 }
