@@ -34,6 +34,11 @@ impl Porter {
         }
     }
 
+    /// Whether all who come in have shown a token.
+    pub(super) fn wants_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Whether a request of this caller's may go on, at `now` in milliseconds of Unix time.
     ///
     /// # Errors

@@ -29,12 +29,17 @@ struct Wanted {
 }
 
 /// One look at the store for each rule that can make such a key, which is one but for odd rules files. A
-/// rule whose entry it is is told from others by what the entry is bound to.
-pub(super) async fn inspect(live: &Live, body: &[u8]) -> Answer {
+/// rule whose entry it is is told from others by what the entry is bound to. Bodies are shown by a door that
+/// `knows_callers`: without a token anybody on this machine comes in, and they may be anybody's answers.
+pub(super) async fn inspect(live: &Live, knows_callers: bool, body: &[u8]) -> Answer {
     let wanted: Wanted = serde_json::from_slice(body).map_err(|error| {
         bad(format!(
             "the body is to be {{\"key\": \"a:b\", \"body\": false}}: {error}"
         ))
+    if wanted.body && !knows_callers {
+        let why = "a door without a token shows no bodies, since anybody on this machine comes in: set [admin] token";
+        return Err(Denied::new(StatusCode::FORBIDDEN, why));
+    }
     })?;
     let (place, variant) = match wanted.key.split_once('#') {
         Some((place, variant)) => (place, Some(variant)),

@@ -193,7 +193,7 @@ impl Door {
             "/api/release" => findings::release(&live, body).await,
             "/api/stats" => Ok(stats::told(&live).await),
             "/api/reload" => self.reload(body).await,
-            "/api/inspect" => inspect::inspect(&live, body).await,
+            "/api/inspect" => inspect::inspect(&live, self.porter.wants_token(), body).await,
             "/api/audit" => findings::all(&live).await,
             _ => Ok(compiled::shown(&live.table)),
         }
