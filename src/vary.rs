@@ -99,6 +99,16 @@ impl LearntVary {
 }
 
 impl Vary {
+    /// The names that a request goes by which finds this marker in the store: it is asked for only while nothing
+    /// was seen, and teaches nothing where that would be too much.
+    pub fn with_marker(&self, marker: Option<&[u8]>) -> Arc<[HeaderName]> {
+        let marked = marker.filter(|_| !self.seen).map(from_marker);
+        let names = marked.map(|marked| union(&self.names, &marked));
+        names
+            .filter(|names| names.len() <= MAX_VARY_NAMES)
+            .unwrap_or_else(|| self.names.clone())
+    }
+
     /// As the store remembers it for other sidecars and for after a restart.
     pub fn to_marker(&self) -> Bytes {
         let names: Vec<&str> = self.names.iter().map(HeaderName::as_str).collect();
@@ -141,6 +151,23 @@ mod tests {
         assert_eq!(from_marker(&known.to_marker()), known.names.to_vec());
         assert_eq!(from_marker(b""), Vec::<HeaderName>::new());
         assert_eq!(from_marker(b"\xff\x00, ,origin"), vec![ORIGIN]);
+    }
+
+    #[test]
+    fn a_marker_counts_only_while_nothing_was_seen_and_never_for_too_much() {
+        let unseen = Vary {
+            names: [ORIGIN].into(),
+            seen: false,
+        };
+        let with = |vary: &Vary, marker: &[u8]| vary.with_marker(Some(marker)).to_vec();
+        assert_eq!(with(&unseen, b"accept-language"), [ACCEPT_LANGUAGE, ORIGIN]);
+        assert_eq!(with(&unseen, b"a,b,c,d,e,f,g,h"), [ORIGIN]);
+        assert_eq!(unseen.with_marker(None).to_vec(), [ORIGIN]);
+        let seen = Vary {
+            seen: true,
+            ..unseen
+        };
+        assert_eq!(with(&seen, b"accept-language"), [ORIGIN]);
     }
 
     #[test]

@@ -8,9 +8,8 @@ use crate::key;
 use crate::live::Live;
 use crate::part;
 use crate::reply;
-use crate::rules::table::{Rule, Ttl};
+use crate::rules::table::{Rule, Stage, Ttl};
 use crate::store::{Down, Examined, Sought, Standing};
-use crate::vary;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
@@ -36,11 +35,11 @@ pub(super) async fn inspect(live: &Live, knows_callers: bool, body: &[u8]) -> An
         bad(format!(
             "the body is to be {{\"key\": \"a:b\", \"body\": false}}: {error}"
         ))
+    })?;
     if wanted.body && !knows_callers {
         let why = "a door without a token shows no bodies, since anybody on this machine comes in: set [admin] token";
         return Err(Denied::new(StatusCode::FORBIDDEN, why));
     }
-    })?;
     let (place, variant) = match wanted.key.split_once('#') {
         Some((place, variant)) => (place, Some(variant)),
         None => (wanted.key.as_str(), None),
@@ -104,10 +103,7 @@ impl<'l> Found<'l> {
             .map(|at| key::node_name(namespace, segments, *at))
             .collect();
         let marker = match rule.ttl {
-            Ttl::Origin => {
-                let place = stored.split('#').next().unwrap_or_default();
-                key::vary_marker_of(place)
-            }
+            Ttl::Origin => key::vary_marker_of(place_of(&stored)),
             Ttl::Fixed(_) => key::vary_marker(namespace, rule),
         };
         let sought = Sought {
@@ -120,15 +116,13 @@ impl<'l> Found<'l> {
         let Some(examined) = live.ground.store.examine(sought).await? else {
             return Ok(None);
         };
-        let learnt = live.vary[rule.index].known(&stored).names.to_vec();
-        let marked = examined.look.marker.as_deref().map(vary::from_marker);
+        // As a request does, whose key hangs on what is known in this process now.
+        let known = live.vary[rule.index].known(place_of(&stored));
+        let names = known.with_marker(examined.look.marker.as_deref());
         let entry = examined.entry.clone();
-        let is_bound = |names: &Vec<HeaderName>| {
-            let whole = key::binding(&stored, &nodes, rule, names);
-            entry.binding == whole || entry.binding == part::binding(whole)
-        };
-        let mut sets = [Some(learnt), marked, Some(rule.vary.clone())].into_iter();
-        let vary = sets.find_map(|names| names.filter(is_bound));
+        let whole = key::binding(&stored, &nodes, rule, &names);
+        let is_bound = entry.binding == whole || entry.binding == part::binding(whole);
+        let vary = is_bound.then(|| names.to_vec());
         let (look, now) = (&examined.look, live.ground.clock.now_ms());
         let served = match &vary {
             None => Served::Gone(Gone::Binding),
@@ -176,6 +170,7 @@ impl<'l> Found<'l> {
         let mut shown = json!({
             "rule": self.rule.name,
             "state": self.state(),
+            "notes": self.notes(),
             "variant": variant,
             "vary": vary,
             "status": entry.status.as_u16(),
@@ -208,6 +203,22 @@ impl<'l> Found<'l> {
         shown
     }
 
+    /// Why requests may not be answered from it whatever its state.
+    fn notes(&self) -> Vec<&'static str> {
+        let stage = match self.rule.stage {
+            Stage::On => None,
+            Stage::Observe => Some("its rule has stage = \"observe\": nothing is answered from it"),
+            Stage::Off => Some("its rule has stage = \"off\": nothing is answered from it"),
+        };
+        let held = self.live.holds(self.rule).then_some(
+            "its rule is in quarantine: nothing is answered from it; see `sidecache audit`",
+        );
+        let part = self.entry.is_part().then_some(
+            "it is a part of an answer: only requests for ranges within it are answered from it",
+        );
+        stage.into_iter().chain(held).chain(part).collect()
+    }
+
     /// Whether each of its nodes is what it was before the fill; those of groups have no names here.
     fn nodes_shown(&self) -> Vec<Json> {
         let namespace = format!("{}:", self.live.table.namespace);
@@ -226,6 +237,11 @@ impl<'l> Found<'l> {
         });
         nodes.collect()
     }
+}
+
+/// A stored key without what stands for a variant.
+fn place_of(stored: &str) -> &str {
+    stored.split('#').next().unwrap_or_default()
 }
 
 /// Kept under other rules, or by what the origin said its answers vary by at another time.

@@ -77,6 +77,9 @@ fn lines(kept: &Json) -> Vec<String> {
         format!("took      {} ms at the origin", number("took_ms")),
         format!("size      {}", size(kept)),
     ];
+    let notes = kept["notes"].as_array().into_iter().flatten();
+    let notes = notes.filter_map(Json::as_str);
+    lines.extend(notes.map(|note| format!("but       {note}")));
     let nodes = kept["nodes"].as_array().into_iter().flatten();
     lines.extend(nodes.map(|node| {
         let part = |name: &str| node[name].as_str().unwrap_or("-").to_owned();
@@ -98,12 +101,16 @@ fn lines(kept: &Json) -> Vec<String> {
 /// What a state means for the next request.
 fn meaning(state: &str) -> String {
     let meaning = match state {
-        "fresh" => "the next request is answered from it",
+        "fresh" => {
+            "the next request that has this key here and takes a kept answer is answered from it"
+        }
         "stale" => "its time is over: it is validated, or served within its stale windows",
         "softly-dropped" => "served while it is fetched anew",
         "dropped" => "a write or purge has dropped it, or its node was evicted: it is a miss",
         "expired" => "its time is over, stale windows too: it is a miss",
-        "other-rules" => "kept under other rules, or another Vary, than are in force: it is a miss",
+        "other-rules" => {
+            "kept under other rules, or another Vary, than are known here now: it is a miss"
+        }
         "from-the-future" => "kept by a clock that is ahead of this one: it is a miss",
         _ => "",
     };

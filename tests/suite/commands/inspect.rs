@@ -1,5 +1,6 @@
-use super::{RULES, World};
+use super::{RULES, TOKEN, World, run_with};
 use crate::redis::RedisServer;
+use crate::world::{Asked, Origin, Reply, Sidecar, head};
 use serde_json::{Value as Json, json};
 
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -179,4 +180,57 @@ async fn a_key_that_no_rule_makes_is_refused_with_what_to_write() {
     down.run(&["inspect", "kept:a"])
         .await
         .fails("the store cannot be asked now");
+}
+
+/// A request goes by what is known to vary now, not by what was when the answer was kept.
+#[tokio::test]
+async fn an_answer_from_before_the_vary_was_learnt_is_no_fresh_one() {
+    let origin = Origin::start(|asked: Asked| async move {
+        match asked.target.ends_with("/b") {
+            true => Reply::json("{}").header("vary", "x-ward"),
+            false => Reply::json("{}"),
+        }
+    })
+    .await;
+    let token = format!("[admin]\ntoken = \"{TOKEN}\"");
+    let file = head(origin.address, "memory:").replacen("[admin]", &token, 1) + RULES;
+    let world = World {
+        sidecar: Sidecar::with_file(&file).await,
+        _origin: origin,
+    };
+    world.sidecar.get("/kept/a").await;
+    assert_eq!(inspected(&world, "kept:a").await["state"], "fresh");
+    world.sidecar.get("/kept/b").await;
+    let kept = inspected(&world, "kept:a").await;
+    assert_eq!(kept["state"], "other-rules", "{kept}");
+    assert_eq!(world.sidecar.get("/kept/a").await.outcome(), "miss");
+}
+
+#[tokio::test]
+async fn what_keeps_requests_from_a_fresh_answer_is_said() {
+    let redis = RedisServer::start();
+    let world = World::on(&redis.url(), RULES).await;
+    world.sidecar.get("/kept/a").await;
+    let kept = inspected(&world, "kept:a").await;
+    assert_eq!(kept["notes"], json!([]), "{kept}");
+    for stage in ["observe", "off"] {
+        let staged = format!("public = true\nstage = \"{stage}\"");
+        let rules = RULES.replace("public = true", &staged);
+        let other = World::on(&redis.url(), &rules).await;
+        let shown = other.run(&["inspect", "kept:a"]).await.succeeds().out;
+        let said = format!("but       its rule has stage = \"{stage}\"");
+        assert!(shown.contains(&said), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_door_without_a_token_shows_no_bodies() {
+    let origin = Origin::start(|_: Asked| async { Reply::json("{}") }).await;
+    let sidecar = Sidecar::with_file(&(head(origin.address, "memory:") + RULES)).await;
+    sidecar.get("/kept/a").await;
+    let door = format!("http://{}", sidecar.admin());
+    let inspect = ["inspect", "kept:a", "--admin", &door];
+    run_with(&inspect, &[]).await.succeeds();
+    let with_body = [&inspect[..], &["--body"]].concat();
+    run_with(&with_body, &[]).await.fails("set [admin] token");
 }
