@@ -91,9 +91,11 @@ pub fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", text_only(line));
 }
 
-/// Without what a terminal would take for an order to it.
-fn text_only(text: &str) -> String {
-    let is_text = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+/// Without what a terminal would take for an order to it, or would show other text than it is: the marks that
+/// turn the direction of writing (Unicode Annex 9).
+pub fn text_only(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_text = |c: &char| !c.is_control() && !turns(*c) || matches!(c, '\n' | '\t');
     text.chars().filter(is_text).collect()
 }
 

@@ -1,10 +1,10 @@
 //! `sidecache inspect KEY`: what is kept under a key, and what that is worth.
 
-use super::door::{Failed, Way, complain, run, say};
+use super::door::{Failed, Way, complain, run, say, text_only};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -167,7 +167,7 @@ fn date(unix_ms: u64) -> String {
     at.map_or_else(|| unix_ms.to_string(), httpdate::fmt_http_date)
 }
 
-/// Byte for byte, as it was kept.
+/// Byte for byte, as it was kept; to a terminal as text, since anybody may have written what stands in it.
 fn print_body(kept: &Json) -> Result<(), Failed> {
     let bytes = match (kept["body"].as_str(), kept["body_base64"].as_str()) {
         (Some(text), _) => text.as_bytes().to_vec(),
@@ -177,6 +177,10 @@ fn print_body(kept: &Json) -> Result<(), Failed> {
         (None, None) => return Ok(()),
     };
     let mut out = std::io::stdout();
+    let bytes = match out.is_terminal() {
+        true => text_only(&String::from_utf8_lossy(&bytes)).into_bytes(),
+        false => bytes,
+    };
     let _ = writeln!(out).and_then(|()| out.write_all(&bytes));
     let _ = out.flush();
     Ok(())
