@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use zeroize::Zeroizing;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// For a connection, and for the head of an answer. A reload of a large file takes a tenth of a second; who
 /// asks for a container's health is told to be quicker than ten times this.
@@ -83,7 +84,17 @@ where
 
 /// A line for whoever reads what the command prints; nobody has to.
 pub fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{}", text_only(line));
+    if writeln!(std::io::stdout(), "{}", text_only(line)).is_err() {
+        UNHEARD.store(true, Relaxed);
+    }
+}
+
+/// Whether somebody may still read what is said: not where the reader of a pipe has gone.
+pub fn is_heard() -> bool {
+    !UNHEARD.load(Relaxed)
+/// Nobody reads any more what the command prints.
+static UNHEARD: AtomicBool = AtomicBool::new(false);
+
 }
 
 /// A line about what did not go well.

@@ -1,6 +1,6 @@
 //! `sidecache stats`: what the rules did, as a table.
 
-use super::door::{Failed, Way, run, say};
+use super::door::{Failed, Way, is_heard, run, say};
 use super::table;
 use serde_json::Value as Json;
 use std::io::IsTerminal;
@@ -40,7 +40,7 @@ pub fn stats(args: &Args) -> ExitCode {
                 print!("{CLEARED}");
             }
             show(args, &told)?;
-            if !args.watch {
+            if !args.watch || !is_heard() {
                 return Ok(ExitCode::SUCCESS);
             }
             tokio::time::sleep(EVERY).await;

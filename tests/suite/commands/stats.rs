@@ -1,5 +1,9 @@
-use super::World;
+use super::{TOKEN, World};
+use crate::process::command;
+use crate::redis::eventually;
 use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 const RULES: &str = r#"
 [[cache]]
@@ -96,4 +100,25 @@ async fn a_watch_goes_on_until_it_is_ended() {
     child.wait().expect("it ends");
     let at = |line: &String| serde_json::from_str::<Value>(line).expect("JSON")["at"].as_u64();
     assert!(at(&lines[0]) < at(&lines[1]), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_watch_that_nobody_reads_any_more_ends() {
+    let world = world().await;
+    let mut watch = command()
+        .args(["stats", "--watch", "--json", "--admin", &world.door()])
+        .env("SIDECACHE_ADMIN_TOKEN", TOKEN)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let out = watch.stdout.take().expect("piped");
+    let first = tokio::task::spawn_blocking(|| BufReader::new(out).lines().next()).await;
+    assert!(first.expect("no panic").is_some_and(|line| line.is_ok()));
+    let mut status = None;
+    eventually("it ends", async || {
+        status = watch.try_wait().expect("it is ours");
+        status.is_some()
+    })
+    .await;
+    assert!(status.expect("just seen").success());
 }
