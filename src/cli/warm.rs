@@ -26,6 +26,9 @@ const JOBS: u16 = 4;
 /// Most requests at a time: more would be a load test.
 const MAX_JOBS: i64 = 256;
 
+/// Lines begun in a second, at most: a clock that is asked that often is as good as none.
+const MAX_RATE: i64 = 1_000_000;
+
 /// `sidecache warm`
 #[derive(clap::Args)]
 pub struct Args {
@@ -54,14 +57,15 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = JOBS, value_parser = clap::value_parser!(u16).range(1..=MAX_JOBS))]
     jobs: u16,
     /// Lines begun in a second, at most
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_RATE))]
     rate: Option<u32>,
     /// Begins behind so many lines of the file: an interrupted run says how many it has done
     #[arg(long, value_name = "LINES", default_value_t = 0)]
     skip: usize,
 }
 
-/// Asks for all lines and tells what became of them. Status 1 where one failed, or not all were asked for.
+/// Asks for all lines and tells what became of them. Status 1 where one failed, where not all were asked for, and
+/// where none is kept in the end.
 pub fn warm(args: &Args) -> ExitCode {
     run(async || {
         let lines = list::read(&args.file, args.skip)?;
@@ -134,6 +138,9 @@ enum Ended {
 }
 
 const PATIENCE: &str = "interrupted: what was begun is waited for; once more ends it at once";
+
+const NOTHING: &str = "nothing is kept of all that: is this the sidecar's proxy, has it rules for these paths, \
+                       and is its store up (sidecache health)?";
 
 /// What became of the lines.
 #[derive(Default)]
@@ -236,6 +243,7 @@ impl Work {
         let (file, settled) = (args.file.display(), self.settled());
         let again = format!("go on with: sidecache warm {file} --skip {settled}");
         match ended {
+            Ended::All if self.tally.hits + self.tally.stored == 0 => Err(NOTHING.to_owned()),
             Ended::All if self.tally.failed == 0 => Ok(ExitCode::SUCCESS),
             Ended::All => Ok(ExitCode::FAILURE),
             Ended::Interrupted => Err(format!("interrupted; {again}")),

@@ -18,6 +18,9 @@ const PATIENCE: Patience = Patience {
     idle: Duration::from_secs(30),
 };
 
+/// For all of an answer's body. What is kept is there sooner; a stream of events never ends, however lively.
+const WHOLE: Duration = Duration::from_secs(300);
+
 /// Between two pieces of an answer.
 const STALL: Duration = Duration::from_secs(60);
 
@@ -154,7 +157,17 @@ fn field(text: &str) -> Result<(HeaderName, HeaderValue), Failed> {
     Ok((name, value))
 }
 
-async fn read_to_end(mut body: Body) -> Result<(), String> {
+async fn read_to_end(body: Body) -> Result<(), String> {
+    let read = timeout(WHOLE, read_on(body)).await;
+    read.unwrap_or_else(|_| {
+        Err(format!(
+            "the answer did not end within {} s",
+            WHOLE.as_secs()
+        ))
+    })
+}
+
+async fn read_on(mut body: Body) -> Result<(), String> {
     loop {
         match timeout(STALL, body.frame()).await {
             Ok(None) => return Ok(()),
@@ -225,6 +238,7 @@ impl<'m> Member<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hyper::body::Frame;
 
     fn by(status: u16, cache_status: &str) -> Asked {
         let answer = Response::builder().status(status);
@@ -283,6 +297,19 @@ mod tests {
         for (status, text, became) in rows {
             assert_eq!(by(status, text), became, "{status} {text}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_never_ends_is_given_up_however_lively_it_is() {
+        let (sender, body) = Body::channel(None);
+        let events = async {
+            while sender.send(Frame::data("tick\n".into())).await.is_ok() {
+                tokio::time::sleep(STALL / 2).await;
+            }
+        };
+        let (told, ()) = tokio::join!(read_to_end(body), events);
+        let told = told.expect_err("it never ended");
+        assert!(told.contains("did not end within 300 s"), "{told}");
     }
 
     #[test]

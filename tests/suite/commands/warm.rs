@@ -114,12 +114,13 @@ async fn each_line_is_asked_for_and_told_by_what_became_of_it() {
 async fn it_asks_as_the_first_host_and_with_the_headers_that_are_named() {
     let world = World::start().await;
     world.list("https://other.example/nobody?a=1\n");
-    world.run(&["-H", "Accept-Language: de"]).await.succeeds();
+    let ended = world.run(&["-H", "Accept-Language: de"]).await;
+    ended.fails("nothing is kept of all that");
     let asked = world.origin.last();
     assert_eq!(asked.target, "/nobody?a=1");
     assert_eq!(asked.header("host"), Some("api.test"));
     assert_eq!(asked.header("accept-language"), Some("de"));
-    world.run(&["--host", "else.test"]).await.succeeds();
+    world.run(&["--host", "else.test"]).await;
     assert_eq!(world.origin.last().header("host"), Some("else.test"));
     world
         .run(&["-H", "Cookie: a=b"])
@@ -134,6 +135,8 @@ async fn a_line_that_fails_is_told_and_the_others_are_asked_for_all_the_same() {
     let ended = world.run(&["--jobs", "1", "--rate", "1000"]).await;
     ended.fails("line 2: no path: this is no URL and no path");
     ended.fails("line 3: /kept/gone: 404 Not Found (status)");
+    let refused = world.run(&["--rate", "4294967295"]).await;
+    assert_eq!(refused.status, Some(2), "{}", refused.err);
     assert!(
         ended
             .out
