@@ -7,6 +7,8 @@
 use super::discreet;
 use crate::body::{Body, Read, read_in_time};
 use crate::origin::{FailureKind, Origin, Patience};
+use crate::rules::disk;
+use crate::rules::file::MAX_FILE;
 use crate::rules::places::Places;
 use crate::rules::settings::{Listen, OriginAddress};
 use crate::secret::Secret;
@@ -17,9 +19,9 @@ use serde_json::Value as Json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use zeroize::Zeroizing;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// For a connection, and for the head of an answer. A reload of a large file takes a tenth of a second; who
 /// asks for a container's health is told to be quicker than ten times this.
@@ -40,7 +42,8 @@ pub struct Way {
     /// The admin door: http://127.0.0.1:9090, https://host or unix:/path
     ///
     /// Left out: `[admin] listen` of the rules file. The token is read from SIDECACHE_ADMIN_TOKEN; where that
-    /// is not set, from the rules file, for a door of this machine. It is sent over http:// to no other machine.
+    /// is not set, from the rules file, for the very door that the file names. Over http:// nothing but loopback
+    /// is spoken to.
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
     /// The rules file of the sidecar
@@ -82,6 +85,9 @@ where
     })
 }
 
+/// Nobody reads any more what the command prints.
+static UNHEARD: AtomicBool = AtomicBool::new(false);
+
 /// A line for whoever reads what the command prints; nobody has to.
 pub fn say(line: &str) {
     if writeln!(std::io::stdout(), "{}", text_only(line)).is_err() {
@@ -92,9 +98,6 @@ pub fn say(line: &str) {
 /// Whether somebody may still read what is said: not where the reader of a pipe has gone.
 pub fn is_heard() -> bool {
     !UNHEARD.load(Relaxed)
-/// Nobody reads any more what the command prints.
-static UNHEARD: AtomicBool = AtomicBool::new(false);
-
 }
 
 /// A line about what did not go well.
@@ -118,24 +121,38 @@ impl Way {
     pub fn door(&self) -> Result<Door, Failed> {
         let address = self.address()?;
         let token = match set_token() {
-            None if !matches!(address, OriginAddress::Https { .. }) => self.written_token()?,
+            None if self.is_own(&address) => self.written_token()?,
             set => set,
         };
         Door::new(address, token)
     }
 
-    /// The door, for what it tells everybody. Of the rules file nothing counts but where it is, so
-    /// that no secret has to be set.
+    /// The door, for what it tells everybody, at each address that it may be reached by, of which there is one
+    /// at least. Of the rules file nothing counts but where it is, so that no secret has to be set.
     ///
     /// # Errors
     /// As above.
-    pub fn open_door(&self) -> Result<Door, Failed> {
-        Door::new(self.address()?, None)
+    pub fn open_doors(&self) -> Result<Vec<Door>, Failed> {
+        let addresses = match &self.admin {
+            Some(_) => vec![self.address()?],
+            None => self.written_addresses()?,
+        };
+        let doors = addresses
+            .into_iter()
+            .map(|address| Door::new(address, None));
+        doors.collect()
+    }
+
+    /// Whether this is the door of the rules file, whose token nobody else is to be sent: whoever listens at
+    /// another address would have it.
+    fn is_own(&self, address: &OriginAddress) -> bool {
+        let is_own = |own: Vec<OriginAddress>| own.contains(address);
+        self.admin.is_none() || self.written_addresses().is_ok_and(is_own)
     }
 
     fn address(&self) -> Result<OriginAddress, Failed> {
         let Some(url) = &self.admin else {
-            return self.written_address();
+            return self.written_addresses().map(|mut all| all.swap_remove(0));
         };
         OriginAddress::parse(url.trim_end_matches('/')).ok_or_else(|| {
             "--admin is not the address of a door: write http://127.0.0.1:9090, https://host or unix:/path"
@@ -143,7 +160,8 @@ impl Way {
         })
     }
 
-    fn written_address(&self) -> Result<OriginAddress, Failed> {
+    /// One at least.
+    fn written_addresses(&self) -> Result<Vec<OriginAddress>, Failed> {
         let rules = self.rules.display();
         let listen = places(&self.rules, |places| places.admin())?;
         let Some(listen) = listen else {
@@ -153,14 +171,10 @@ impl Way {
             ));
         };
         named_port(&listen, "--admin")?;
-        Ok(listen.from_here())
+        Ok(listen.ways_from_here())
     }
 
-    /// Of a file that is not there nothing is said, where it is not needed.
     fn written_token(&self) -> Result<Option<Secret<String>>, Failed> {
-        if self.admin.is_some() && !self.rules.exists() {
-            return Ok(None);
-        }
         places(&self.rules, |places| places.token())
             .map_err(|error| format!("{error}{TOKEN} with the door's token does as well"))
     }
@@ -174,7 +188,7 @@ pub fn places<T>(
     rules: &Path,
     take: impl FnOnce(&Places<'_>) -> Result<T, String>,
 ) -> Result<T, Failed> {
-    let text = std::fs::read(rules).map_err(|error| unread(rules, &error))?;
+    let text = disk::read(rules, MAX_FILE).map_err(|error| unread(rules, &error))?;
     let text = Zeroizing::new(String::from_utf8_lossy(&text).into_owned());
     let env = |name: &str| std::env::var(name).ok();
     take(&Places::of(&rules.display().to_string(), &text, &env))
@@ -201,7 +215,7 @@ impl Door {
     fn new(address: OriginAddress, token: Option<Secret<String>>) -> Result<Door, Failed> {
         if address.is_overheard() {
             return Err(format!(
-                "{address} is another machine, and over http:// anybody between could read the token \
+                "{address} is no address of loopback, and over http:// anybody between could read the token \
                  and what is kept: use https://, or a tunnel (ssh -L 9090:127.0.0.1:9090 HOST)"
             ));
         }
@@ -322,7 +336,8 @@ impl Door {
         Err(match (status, &self.token) {
             (StatusCode::UNAUTHORIZED, None) => {
                 format!(
-                    "the door at {address} wants its token: set {TOKEN} to that of [admin] token"
+                    "the door at {address} wants its token: set {TOKEN} to that of [admin] token \
+                     (that of a rules file is sent to the [admin] listen of the file only)"
                 )
             }
             (StatusCode::UNAUTHORIZED, Some(_)) => format!(
@@ -333,5 +348,38 @@ impl Door {
             }
             _ => format!("{address}: {why}"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_orders_a_terminal_nothing_and_reads_as_it_is_written() {
+        let written = "a\x1b]0;title\x07\u{9b}2J\tb\r\n\u{202e}drow\u{2066}\u{200f} שלום é";
+        assert_eq!(text_only(written), "a]0;title2J\tb\ndrow שלום é");
+    }
+
+    #[test]
+    fn the_token_of_a_file_is_for_the_door_of_the_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let rules = directory.path().join("rules.toml");
+        let is_own = |listen: &str, admin: Option<&str>| {
+            std::fs::write(&rules, format!("[admin]\nlisten = \"{listen}\"")).expect("a file");
+            let way = Way {
+                admin: admin.map(str::to_owned),
+                rules: rules.clone(),
+            };
+            way.is_own(&way.address().expect("an address"))
+        };
+        assert!(is_own("127.0.0.1:9090", None));
+        assert!(is_own("0.0.0.0:9090", Some("http://127.0.0.1:9090/")));
+        assert!(is_own("[::]:9090", Some("http://127.0.0.1:9090")));
+        assert!(is_own("unix:/run/a.sock", Some("unix:/run/a.sock")));
+        assert!(!is_own("127.0.0.1:9090", Some("http://127.0.0.1:9091")));
+        assert!(!is_own("127.0.0.1:0", Some("http://127.0.0.1:9090")));
+        assert!(!is_own("unix:/run/a.sock", Some("http://127.0.0.1:9090")));
+        assert!(!is_own("127.0.0.1:443", Some("https://127.0.0.1:443")));
     }
 }

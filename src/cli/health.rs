@@ -1,6 +1,6 @@
 //! `sidecache health`: whether the sidecar of a rules file answers, for a container's health check.
 
-use super::door::{Way, complain, run, say};
+use super::door::{Door, Failed, Way, complain, run, say};
 use hyper::StatusCode;
 use serde_json::Value as Json;
 use std::process::ExitCode;
@@ -16,8 +16,7 @@ pub struct Args {
 /// becomes of its store: it answers requests without it.
 pub fn health(args: &Args) -> ExitCode {
     run(async || {
-        let door = args.way.open_door()?;
-        let (status, told) = door.tell("/readyz").await?;
+        let (door, (status, told)) = first_told(args.way.open_doors()?).await?;
         let Some(word) = told["status"].as_str() else {
             return Err(format!(
                 "what listens at {} is no admin door: it does not say whether it is ready",
@@ -36,6 +35,18 @@ pub fn health(args: &Args) -> ExitCode {
             }
         })
     })
+}
+
+/// What the first of these tells that is there; where none is, what is wrong with the first.
+async fn first_told(doors: Vec<Door>) -> Result<(Door, (StatusCode, Json)), Failed> {
+    let mut wrong = None;
+    for door in doors {
+        match door.tell("/readyz").await {
+            Ok(told) => return Ok((door, told)),
+            Err(failed) => _ = wrong.get_or_insert(failed),
+        }
+    }
+    Err(wrong.unwrap_or_default())
 }
 
 fn state(told: &Json) -> String {

@@ -11,7 +11,7 @@ use super::read::{Env, Reader};
 use super::section::Section;
 use super::settings::{Listen, OriginAddress};
 use crate::secret::Secret;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use toml::de::DeTable;
 
 /// A rules file, as far as it says where things are.
@@ -124,6 +124,21 @@ impl Listen {
         }
     }
 
+    /// The same, by every way that there may be: what listens on all addresses of IPv6 is reached by IPv4 too, and
+    /// by that alone where loopback has no IPv6. One at least.
+    pub fn ways_from_here(&self) -> Vec<OriginAddress> {
+        let by_ipv4 = match self {
+            Listen::Tcp(listen) if listen.is_ipv6() && listen.ip().is_unspecified() => {
+                Some(OriginAddress::Http {
+                    host: Ipv4Addr::LOCALHOST.to_string(),
+                    port: listen.port(),
+                })
+            }
+            _ => None,
+        };
+        [self.from_here()].into_iter().chain(by_ipv4).collect()
+    }
+
     /// Whether the system chooses the port, so that nobody can tell beforehand where it is.
     pub fn is_any_port(&self) -> bool {
         matches!(self, Listen::Tcp(listen) if listen.port() == 0)
@@ -136,15 +151,21 @@ impl OriginAddress {
         address::origin(text).ok()
     }
 
-    /// Whether what is sent there leaves this machine in the clear.
+    /// Whether what is sent there may leave this machine in the clear: over http:// to anything but loopback.
+    /// Which other addresses are this machine's own nobody can be asked for certain.
     pub fn is_overheard(&self) -> bool {
-        let OriginAddress::Http { host, .. } = self else {
+        let OriginAddress::Http { host, port } = self else {
             return false;
         };
-        // An address that can be bound is this machine's own.
-        let is_own = |ip: IpAddr| std::net::UdpSocket::bind(SocketAddr::new(ip, 0)).is_ok();
-        let is_here = |ip: IpAddr| ip.is_loopback() || !ip.is_unspecified() && is_own(ip);
-        !(host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_here))
+        let is_loopback =
+            |mut all: std::vec::IntoIter<SocketAddr>| all.all(|address| address.ip().is_loopback());
+        let is_here = match host.eq_ignore_ascii_case("localhost") {
+            true => (host.as_str(), *port)
+                .to_socket_addrs()
+                .is_ok_and(is_loopback),
+            false => host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
+        };
+        !is_here
     }
 }
 
@@ -186,6 +207,21 @@ mod tests {
     }
 
     #[test]
+    fn what_listens_on_all_addresses_is_reached_by_loopback_of_either_kind() {
+        let ways = |listen: &str| -> Vec<String> {
+            let listen = admin(&format!("[admin]\nlisten = \"{listen}\""));
+            let listen = listen.expect("it can be read").expect("a door");
+            let ways = listen.ways_from_here();
+            ways.iter().map(ToString::to_string).collect()
+        };
+        let [four, six] = ["http://127.0.0.1:9090", "http://[::1]:9090"];
+        assert_eq!(ways("[::]:9090"), [six, four]);
+        assert_eq!(ways("0.0.0.0:9090"), [four]);
+        assert_eq!(ways("[::1]:9090"), [six]);
+        assert_eq!(ways("unix:/run/a.sock"), ["unix:/run/a.sock"]);
+    }
+
+    #[test]
     fn what_is_left_out_has_the_value_that_a_run_gives_it() {
         assert_eq!(admin("namespace = \"a\""), Ok(None));
         let listen = admin("[admin]").expect("it can be read").expect("a door");
@@ -216,7 +252,14 @@ mod tests {
             assert!(!is_overheard(here), "{here}");
         }
         assert!(!is_overheard("https://sidecar.example") && !is_overheard("unix:/run/a.sock"));
-        for elsewhere in ["http://192.0.2.1:9090", "http://sidecar.example:9090"] {
+        // An address of ours that is none of loopback can be bound, but so can others with ip_nonlocal_bind.
+        for elsewhere in [
+            "http://192.0.2.1:9090",
+            "http://sidecar.example:9090",
+            "http://0.0.0.0:9090",
+            "http://[::]:9090",
+            "http://[::ffff:127.0.0.1]:9090",
+        ] {
             assert!(is_overheard(elsewhere), "{elsewhere}");
         }
     }

@@ -116,3 +116,24 @@ async fn a_file_that_does_not_say_where_the_door_is_says_so() {
         .await
         .fails("rules.toml cannot be read");
 }
+
+/// Whoever listens at another address would have it.
+#[tokio::test]
+async fn the_token_of_a_rules_file_goes_to_no_other_door() {
+    let world = World::start().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("rules.toml");
+    let (rules, door) = (path.to_str().expect("a path"), world.door());
+    let elsewhere = [&PURGE[..], &["--rules", rules, "--admin", &door]].concat();
+    for token in [TOKEN, "${UNSET}"] {
+        let text = format!("[admin]\nlisten = \"127.0.0.1:1\"\ntoken = \"{token}\"");
+        std::fs::write(&path, text).expect("a rules file");
+        run_with(&elsewhere, &[]).await.fails("wants its token");
+    }
+    let own = format!(
+        "[admin]\nlisten = \"{}\"\ntoken = \"{TOKEN}\"",
+        world.sidecar.admin()
+    );
+    std::fs::write(&path, own).expect("a rules file");
+    run_with(&elsewhere, &[]).await.succeeds();
+}

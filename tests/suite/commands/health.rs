@@ -80,3 +80,21 @@ async fn a_draining_sidecar_is_not_healthy() {
     })
     .await;
 }
+
+/// Loopback may have no IPv6 where a door listens on all addresses.
+#[tokio::test]
+async fn a_door_on_all_addresses_is_found_by_ipv4_too() {
+    let world = World::start().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("rules.toml");
+    let text = format!(
+        "[admin]\nlisten = \"[::]:{}\"",
+        world.sidecar.admin().port()
+    );
+    std::fs::write(&path, text).expect("a rules file");
+    let health = ["health", "--rules", path.to_str().expect("a path")];
+    assert_eq!(
+        run_with(&health, &[]).await.succeeds().out,
+        "ready: store up\n"
+    );
+}
