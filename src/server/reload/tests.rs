@@ -86,7 +86,7 @@ async fn a_file_that_lost_all_rules_or_sets_is_taken_from_a_person_and_not_from_
 #[tokio::test]
 async fn a_file_that_cannot_be_used_is_tried_once_and_one_that_cannot_be_read_until_it_can() {
     let world = World::with(&whole());
-    world.write(&whole().replace("ttl", "tll"));
+    world.write(&whole().replace("ttl", "tttl"));
     world.looks(8);
     assert_eq!(world.stands(), (1, 1, 1));
     assert_eq!(
@@ -94,7 +94,7 @@ async fn a_file_that_cannot_be_used_is_tried_once_and_one_that_cannot_be_read_un
         None,
         "nothing is left to be tried"
     );
-    world.write(&whole().replace("ttl", "tll"));
+    world.write(&(whole().replace("ttl", "tttl") + "\n"));
     world.looks(2);
     assert_eq!(
         world.stands(),
@@ -125,14 +125,14 @@ async fn a_change_comes_into_force_though_the_files_could_not_be_read_at_first()
     world.looks(2);
     assert_eq!(world.stands(), (1, 1, 1));
     // From now on it is a part of the rules.
-    std::fs::write(&key, pair.public_key_pem()).expect("a file");
+    std::fs::write(&key, pair.public_key_pem() + "\n").expect("a file");
     assert!(world.reloader.changed().is_some());
 }
 
 #[tokio::test]
 async fn the_watch_does_not_try_what_a_person_has_tried_meanwhile() {
     let world = World::with(&whole());
-    world.write(&whole().replace("ttl", "tll"));
+    world.write(&whole().replace("ttl", "tttl"));
     let seen = world.reloader.look(None);
     world.reloader.reload().expect_err("it is wrong");
     assert_eq!(world.reloader.look(seen), None);
