@@ -14,10 +14,12 @@ here=$(dirname "${BASH_SOURCE[0]}")
 seconds=8
 connections=4 # a hundredth of the speed is enough for as many
 functions=
+many=1000 # keys
 
-# What runs, the path that it is asked for, and whether each request has a path of its own.
+# What runs, the path that it is asked for, and what wrk.lua is told of the paths.
 declare -A subject=(
   [hit-memory]="sidecache_memory /item/1"
+  [hit-memory-many]="sidecache_memory /item among $many"
   [hit-redis]="sidecache_redis /item/1"
   [pass]="sidecache_memory /pass"
   [miss]="sidecache_memory /item unique"
@@ -45,6 +47,7 @@ count() {
   local name path mode requests all
   read -r name path mode <<<"${subject[$1]}"
   run "$name"
+  [[ "$mode" != among* ]] || keep "$name" "$path"
   load "$name" "$path" "$mode" >/dev/null
   callgrind_control -i on "${pid[$name]}" >/dev/null
   requests=$(load "$name" "$path" "$mode")
@@ -56,10 +59,17 @@ count() {
   [ -z "$functions" ] || callgrind_annotate "$work/callgrind" | sed -n '/^Ir/,/^--.*annotated/p' >&2
 }
 
-# load NAME PATH [unique]: how many requests were answered.
+# keep NAME PATH: asks for each of many once.
+keep() {
+  local n
+  for n in $(seq "$many"); do printf 'url = "%s"\noutput = /dev/null\n' "$(url "$1" "$2/$n")"; done | curl -s -K -
+}
+
+# load NAME PATH [WHAT WRK.LUA IS TOLD]: how many requests were answered.
 load() {
+  # shellcheck disable=SC2086 # they are words
   taskset -c "$other_core" wrk -t1 -c"$connections" -d"$seconds"s --timeout 10s -s "$here/wrk.lua" \
-    "$(url "$1" "$2")" -- ${3:+"$3"} | awk '/^result/ { print $2 }'
+    "$(url "$1" "$2")" -- ${3:-} | awk '/^result/ { print $2 }'
 }
 
 if [ -z "${SIDECACHE_BIN:-}" ]; then
