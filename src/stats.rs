@@ -70,6 +70,8 @@ struct Kept {
     memory: Option<(Instant, StoreMemory)>,
     /// So that a page that asks every second costs one command each [`STEP`].
     fleet: Option<(Instant, Option<Fleet>)>,
+    /// What this process counted when it last told the fleet.
+    told: Tallies,
 }
 
 impl Stats {
@@ -105,6 +107,9 @@ impl Stats {
             teller
                 .tell(store, &table.namespace, &tallies, (now, day))
                 .await;
+            let mut kept = self.kept();
+            kept.told = teller.told().clone();
+            kept.fleet = None; // heard before that was told
         }
     }
 
@@ -160,7 +165,8 @@ impl Stats {
         let now = self.clock.now_ms();
         let kept = self.kept();
         let own = Fleet::of_one(&tallies, kept.day, now);
-        let fleet = heard.as_ref().unwrap_or(&own);
+        let is_alone = heard.is_none();
+        let fleet = heard.map_or(own, |fleet| fleet.with(&tallies, &kept.told));
         json!({
             "at": now,
             "version": env!("CARGO_PKG_VERSION"),
@@ -174,7 +180,7 @@ impl Stats {
                 "writes": kept.lately.writes(),
                 "errors": kept.lately.errors(),
             },
-            "fleet": fleet.shown(store.is_shared() && heard.is_none()),
+            "fleet": fleet.shown(store.is_shared() && is_alone),
         })
     }
 }

@@ -176,6 +176,13 @@ impl Teller {
     }
 }
 
+impl Teller {
+    /// What it told last.
+    pub(super) fn told(&self) -> &Tallies {
+        &self.told
+    }
+}
+
 fn requests(tally: &Tally) -> u64 {
     tally
         .requests
@@ -291,6 +298,18 @@ impl Fleet {
             commands: day.commands,
             forecast: day.forecast(now),
         }
+    }
+
+    /// With what one of its processes has counted and not told yet.
+    pub(super) fn with(mut self, counted: &Tallies, told: &Tallies) -> Fleet {
+        for (rule, tally) in counted {
+            let untold = told
+                .get(rule)
+                .map_or_else(|| tally.clone(), |told| tally.since(told));
+            let sum = self.tallies.entry(rule.clone()).or_default();
+            *sum = sum.plus(&untold);
+        }
+        self
     }
 
     /// As JSON. `is_alone` says that nobody else could be heard.

@@ -132,7 +132,7 @@ pub(super) fn total(tallies: &Tallies) -> Json {
     let mut members = rule(&sum);
     // Each rule's origin takes its own time: the sum of what each saved, not what the mean would have.
     let saved = tallies.iter().filter(|(name, _)| *name != UNRULED);
-    let saved: f64 = saved.map(|(_, tally)| self::saved(tally)).sum();
+    let saved = saved.fold(0.0, |sum, (_, tally)| sum + self::saved(tally));
     members.insert("seconds_saved".to_owned(), json!(saved));
     Json::Object(members)
 }

@@ -131,6 +131,20 @@ async fn the_counts_of_a_fleet_are_summed_and_outlive_its_processes() {
 }
 
 #[tokio::test]
+async fn what_a_process_has_not_told_yet_counts_where_it_is_asked() {
+    let redis = Redis::start();
+    let origin = origin().await;
+    let sidecar = started(&origin, &redis.url()).await;
+    let nobody = told_of(&sidecar).await["fleet"]["total"]["seconds_saved"].to_string();
+    assert_eq!(nobody, "0.0");
+    for sent in 1..=3 {
+        sidecar.get("/list/1").await;
+        let told = told_of(&sidecar).await;
+        assert_eq!(told["fleet"]["rules"]["list"]["requests"], sent, "{told:#}");
+    }
+}
+
+#[tokio::test]
 async fn a_fleet_is_told_by_the_clock_and_not_by_the_request() {
     let redis = Redis::start();
     let origin = origin().await;
