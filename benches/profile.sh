@@ -4,6 +4,7 @@
 #
 #   benches/profile.sh hit-memory             and so on, see `subject`: a line each, instructions per request
 #   benches/profile.sh --functions pass miss   and what they are spent in, most first
+#   benches/profile.sh --misses hit-memory-many   and what waits for memory: reads that a simulated cache of 2 MiB has not
 #
 # SIDECACHE_BIN and REFERENCE_BIN name finished binaries and skip the build; functions need one with symbols.
 
@@ -14,7 +15,11 @@ here=$(dirname "${BASH_SOURCE[0]}")
 seconds=8
 connections=4 # a hundredth of the speed is enough for as many
 functions=
+misses=
 many=1000 # keys
+
+# A core's own caches, of which the last is the second level: behind it lies what cores share, far away.
+caches="--cache-sim=yes --I1=32768,8,64 --D1=49152,12,64 --LL=2097152,16,64"
 
 # What runs, the path that it is asked for, and what wrk.lua is told of the paths.
 declare -A subject=(
@@ -24,11 +29,16 @@ declare -A subject=(
   [pass]="sidecache_memory /pass"
   [miss]="sidecache_memory /item unique"
   [miss-redis]="sidecache_redis /item unique"
+  [hit-10-rules]="sidecache_10_rules /item/1"
+  [hit-1000-rules]="sidecache_1000_rules /item/1"
   [hyper]="constant /item/1"
   [hyper-proxy]="proxy /pass"
 )
 
-[ "${1:-}" != --functions ] || { functions=yes && shift; }
+case "${1:-}" in
+  --functions) functions=Ir && shift ;;
+  --misses) functions=DLmr misses=yes && shift ;;
+esac
 [ $# -gt 0 ] || fail "which? there are: ${!subject[*]}"
 for what in "$@"; do
   [ -n "${subject[$what]:-}" ] || fail "there is no $what; there are: ${!subject[*]}"
@@ -38,8 +48,9 @@ done
 sidecache() { watched "$1" "$SIDECACHE_BIN" --rules "$work/$1.toml"; }
 reference() { watched "$1" "$REFERENCE_BIN" "$1" "${port[$1]}" "${@:2}"; }
 watched() {
+  # shellcheck disable=SC2086 # they are words
   SIDECACHE_LOG=warn start "$1" "$server_core" valgrind --tool=callgrind --callgrind-out-file="$work/callgrind" \
-    --instr-atstart=no "${@:2}"
+    --instr-atstart=no ${misses:+$caches} "${@:2}"
 }
 
 # count WHAT: starts it, asks it until it is warm, and counts what it does from there on.
@@ -54,10 +65,14 @@ count() {
   callgrind_control -i off "${pid[$name]}" >/dev/null
   stop "$name"
   [ "$requests" -gt 0 ] || fail "$1: nothing was answered in $seconds seconds"
-  all=$(callgrind_annotate "$work/callgrind" | awk '/PROGRAM TOTALS/ { gsub(",", ""); print $1 }')
-  echo "| $1 | $((all / requests)) | $requests |"
-  [ -z "$functions" ] || callgrind_annotate "$work/callgrind" | sed -n '/^Ir/,/^--.*annotated/p' >&2
+  all=$(total Ir)
+  echo "| $1 | $((all / requests)) | $requests |${misses:+ $(total DLmr | awk -v n="$requests" '{ printf "%.1f |", $1 / n }')}"
+  [ -z "$functions" ] || callgrind_annotate --show="$functions" --sort="$functions" --auto=no "$work/callgrind" |
+    sed -n '/file:function/,$p' >&2
 }
+
+# total EVENT
+total() { callgrind_annotate --show="$1" "$work/callgrind" | awk '/PROGRAM TOTALS/ { gsub(",", ""); print $1 }'; }
 
 # keep NAME PATH: asks for each of many once.
 keep() {
@@ -81,8 +96,8 @@ install valgrind redis-server wrk curl
 build_reference
 start_origin
 start_redis
-echo "| what | instructions per request | of so many requests |"
-echo "| --- | --: | --: |"
+echo "| what | instructions per request | of so many requests |${misses:+ reads missed per request |}"
+echo "| --- | --: | --: |${misses:+ --: |}"
 for what in "$@"; do
   redis flushall >/dev/null
   count "$what"
