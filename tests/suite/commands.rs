@@ -5,6 +5,7 @@ mod door; // how they find the door, and what they say where that fails
 mod health;
 mod inspect;
 mod purge;
+mod readme; // what it tells people to write
 mod reload;
 mod stats;
 mod warm;
