@@ -3,6 +3,7 @@
 # Tables go to stdout, all else to stderr. Whatever is started here ends with the script, by its pid.
 
 set -euo pipefail
+shopt -s inherit_errexit # a failure inside $(…) ends the script too
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/sidecache-bench.XXXXXX")
 

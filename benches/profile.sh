@@ -64,7 +64,7 @@ count() {
   requests=$(load "$name" "$path" "$mode")
   callgrind_control -i off "${pid[$name]}" >/dev/null
   stop "$name"
-  [ "$requests" -gt 0 ] || fail "$1: nothing was answered in $seconds seconds"
+  [ "$requests" -gt 0 ] || fail "$1: nothing was answered in $seconds seconds, or an answer was no 2xx"
   all=$(total Ir)
   echo "| $1 | $((all / requests)) | $requests |${misses:+ $(total DLmr | awk -v n="$requests" '{ printf "%.1f |", $1 / n }')}"
   [ -z "$functions" ] || callgrind_annotate --show="$functions" --sort="$functions" --auto=no "$work/callgrind" |
@@ -80,11 +80,11 @@ keep() {
   for n in $(seq "$many"); do printf 'url = "%s"\noutput = /dev/null\n' "$(url "$1" "$2/$n")"; done | curl -s -K -
 }
 
-# load NAME PATH [WHAT WRK.LUA IS TOLD]: how many requests were answered.
+# load NAME PATH [WHAT WRK.LUA IS TOLD]: how many requests were answered; 0 where one of them failed.
 load() {
   # shellcheck disable=SC2086 # they are words
   taskset -c "$other_core" wrk -t1 -c"$connections" -d"$seconds"s --timeout 10s -s "$here/wrk.lua" \
-    "$(url "$1" "$2")" -- ${3:-} | awk '/^result/ { print $2 }'
+    "$(url "$1" "$2")" -- ${3:-} | awk '/^result/ { print $4 == "none" ? $2 : 0 }'
 }
 
 if [ -z "${SIDECACHE_BIN:-}" ]; then

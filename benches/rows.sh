@@ -12,6 +12,7 @@ row_latency() {
   echo "| the origin itself | $direct | |"
   for name in $(installed nginx_proxy haproxy_proxy sidecache_memory sidecache_redis); do
     run "$name"
+    verify "$name" pass /pass
     p50=$(alone "$name")
     echo "| ${label[$name]} | $p50 | $((p50 - direct)) |"
     stop "$name"
@@ -76,7 +77,7 @@ drop_over() {
 }
 
 # Milliseconds that a write takes.
-write() { curl -s -o /dev/null -w '%{time_total}\n' -X POST "$(url sidecache_redis /items)" | awk '{ printf "%.2f\n", $1 * 1000 }'; }
+write() { curl -sf -o /dev/null -w '%{time_total}\n' -X POST "$(url sidecache_redis /items)" | awk '{ printf "%.2f\n", $1 * 1000 }'; }
 
 # fill COUNT: asks for as many answers as can be asked for one by one; the rest are copies of these, which
 # are the same to Redis.

@@ -152,7 +152,7 @@ title() {
 }
 
 table_rules() {
-  local count n hit path
+  local count n hit path passed items all # each apart, so that a failure in one ends the script
   title "Rules"
   echo "| rules | CPU µs per hit | per pass-through | per write that drops one rule's | per write that drops all | resident, MiB |"
   echo "| --: | --: | --: | --: | --: | --: |"
@@ -162,9 +162,12 @@ table_rules() {
     sidecache rules
     path=/api/v1/thing$((count / 2 + 1))/1
     ask rules "$path"
-    read -r hit _ < <(measure rules "$path" 32)
+    hit=$(measure rules "$path" 32)
     ask rules /items -X POST
-    row "$count" "$hit" "$(passed rules)" "$(written rules /items)" "$(written rules /all)" "$(resident rules)"
+    passed=$(passed rules)
+    items=$(written rules /items)
+    all=$(written rules /all)
+    row "$count" "${hit%% *}" "$passed" "$items" "$all" "$(resident rules)"
     stop rules
   done
 }
@@ -185,7 +188,7 @@ written() {
 }
 
 table_entries() {
-  local count memory hit_memory hit_redis
+  local count hit_memory hit_redis
   title "Entries"
   echo "| entries | CPU µs per hit, Redis | Redis's memory, MiB | CPU µs per hit, \`memory:\` | resident, \`memory:\`, MiB |"
   echo "| --: | --: | --: | --: | --: |"
@@ -194,10 +197,10 @@ table_entries() {
   sidecache entries_memory && sidecache entries_redis
   for count in $(powers 1000 "$most"); do
     fill entries_redis "$count"
-    read -r hit_redis _ < <(measure entries_redis /item 32 among "$count")
+    hit_redis=$(measure entries_redis /item 32 among "$count")
     fill entries_memory "$count"
-    read -r hit_memory _ < <(measure entries_memory /item 32 among "$count")
-    row "$count" "$hit_redis" "$(redis_mib)" "$hit_memory" "$(resident entries_memory)"
+    hit_memory=$(measure entries_memory /item 32 among "$count")
+    row "$count" "${hit_redis%% *}" "$(redis_mib)" "${hit_memory%% *}" "$(resident entries_memory)"
   done
   stop entries_memory entries_redis
 }
@@ -205,7 +208,8 @@ table_entries() {
 redis_mib() { redis info memory | tr -d '\r' | awk -F: '$1 == "used_memory" { printf "%.1f\n", $2 / 1048576 }'; }
 
 table_connections() {
-  local count
+  local count hit
+  ulimit -n 12000 2>/dev/null || fail "10,000 connections need as many open files: ulimit -n 12000"
   title "Connections"
   echo "| connections | CPU µs per hit | resident, MiB |"
   echo "| --: | --: | --: |"
@@ -215,7 +219,8 @@ table_connections() {
   for count in $(powers 10 10000); do
     taskset -c "$other_core" wrk -t1 -c"$count" -d60s --timeout 60s "$(url connections /item/1)" >"$work/wrk.log" &
     pid[wrk]=$!
-    row "$count" "$(kept_alive "$count")" "$(resident connections)"
+    hit=$(kept_alive "$count")
+    row "$count" "$hit" "$(resident connections)"
     stop wrk
   done
   stop connections
