@@ -73,12 +73,13 @@ free_port() {
 
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# eventually WHAT COMMAND…: until the command succeeds, for ten seconds at most.
+# eventually WHAT COMMAND…: until the command succeeds, for so many seconds at most.
+patience=10
 eventually() {
-  local what=$1 end=$((SECONDS + 10))
+  local what=$1 end=$((SECONDS + patience))
   shift
   until "$@"; do
-    [ "$SECONDS" -lt "$end" ] || fail "$what: not within ten seconds; $(tail -n 5 "$work"/*.log 2>/dev/null)"
+    [ "$SECONDS" -lt "$end" ] || fail "$what: not within $patience seconds; $(tail -n 5 "$work"/*.log 2>/dev/null)"
     sleep 0.02
   done
 }

@@ -16,6 +16,7 @@ seconds=8
 connections=4 # a hundredth of the speed is enough for as many
 functions=
 misses=
+patience=60 # callgrind takes its time to start a program
 many=1000 # keys
 
 # A core's own caches, of which the last is the second level: behind it lies what cores share, far away.
