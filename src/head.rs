@@ -7,6 +7,8 @@ use crate::rules::settings::{IdentitySettings, ProxySettings};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method};
+use ipnet::IpNet;
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 /// The head of a request that was let in.
@@ -101,6 +103,12 @@ impl Head {
             [] => std::slice::from_ref(&self.parts.method),
             overridden => overridden,
         }
+    }
+
+    /// Where its client is, as far as `trusted` proxies may say: see [`headers::client_address`].
+    pub fn client_address(&self, trusted: &[IpNet]) -> Option<IpAddr> {
+        let peer = self.peer.as_deref().map(Peer::address);
+        headers::client_address(&self.claims, peer, trusted)
     }
 
     /// What the origin is told of its way.

@@ -1,7 +1,8 @@
 //! How many wrong tokens came from where, lately.
 
+use crate::headers;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// For how long wrong tokens are counted: whoever mistypes has forgotten it by then.
@@ -61,13 +62,7 @@ impl Failures {
 
 impl Caller {
     fn of(peer: IpAddr) -> Caller {
-        Caller::At(match peer.to_canonical() {
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-            address => address,
-        })
+        Caller::At(headers::network(peer.to_canonical()))
     }
 }
 

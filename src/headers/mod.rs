@@ -3,6 +3,7 @@
 //! Call [`remove_hop_by_hop`] on a request before anything is decided from its headers: what a
 //! `Connection` header takes away must not have shaped a key either.
 
+mod address; // where a client is
 mod forwarded; // X-Forwarded-*, Forwarded, Via
 mod hops; // Upgrade, Max-Forwards
 mod seen; // which of those that matter a request has
@@ -10,6 +11,7 @@ mod negotiation; // Vary, Accept-Encoding
 mod peer; // at the other end of a connection
 mod trace; // traceparent
 
+pub use address::{client_address, network};
 pub use forwarded::{
     Arrival, Forwarding, append_via, is_trusted, take_claims, tells_of_the_way, write_forwarded,
 };
