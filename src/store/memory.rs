@@ -4,6 +4,7 @@
 
 use super::lifetime::NodeTtl;
 use super::tier::{Held, LINGER, Tier};
+use super::windows::{Counted, Counters, Window};
 use super::{Bump, Bumped, Examined, Lock, Look, Root, Sought, examine, local, node, token};
 use crate::clock::{Clock, Reading};
 use crate::digest::Digest;
@@ -78,6 +79,7 @@ pub struct Memory {
     node_ttl: NodeTtl,
     /// Never evicted.
     flags: Mutex<HashMap<String, Bytes>>,
+    counters: Counters,
     clock: Clock,
     /// When the clock of its soft drops began.
     began: Reading,
@@ -92,6 +94,7 @@ impl Memory {
             creating: Mutex::new(()),
             node_ttl: NodeTtl::new(node_ttl),
             flags: Mutex::default(),
+            counters: Counters::default(),
             began: clock.reading(),
             clock,
         }
@@ -130,6 +133,11 @@ impl Memory {
     /// See [`super::Store::lower_flag`].
     pub fn lower_flag(&self, flag: &str) {
         self.flags().remove(flag);
+    }
+
+    /// See [`super::Store::count`].
+    pub fn count(&self, windows: &[Window]) -> Counted {
+        self.counters.count(windows, Instant::now())
     }
 
     /// See [`super::Store::look`].

@@ -29,6 +29,7 @@ mod shared; // the store that is Redis
 mod sought; // what a look asks for, and what it finds
 mod tier; // a memory bounded by bytes
 mod warden; // the task that reconnects and pays
+mod windows; // requests counted by who asks
 
 pub use bump::Bump;
 pub use examine::{Examined, Standing};
@@ -40,6 +41,7 @@ pub use owed::MAX_OWED;
 pub(crate) use redis::simulated;
 pub use root::{MAX_LAYOUTS, Root};
 pub use sought::{Look, Sought};
+pub use windows::{Count, Counted, Window};
 
 use crate::clock::{Clock, Reading};
 use crate::entry::{Entry, Version};

@@ -8,6 +8,7 @@ mod address; // where it is
 mod batch; // looks that ask together
 mod fields; // what processes say of themselves
 mod subscription; // hears what others deleted
+mod windows; // counters with an end
 mod wire; // what carries commands
 
 #[cfg(test)]

@@ -217,3 +217,42 @@ for i = 5, #ARGV, 2 do redis.call('HDEL', KEYS[1], ARGV[i]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 1",
 );
+
+/// Counts a request by every counter, each with a window that begins with its first request, unless one of
+/// them has its most already: then by none, and nothing is written. A value that is no count of ours counts as
+/// absent and is replaced; a window that lasts longer than it should, or for ever, is given its length.
+///
+/// Returns whether it was counted, then for each counter how many were, and the milliseconds left.
+///
+/// `KEYS`: the counters; `ARGV`: for each its most, and the length of its window in ms.
+pub static COUNT: Script = Script::new(
+    "\
+local used, fits = {}, 1
+for i = 1, #KEYS do
+  local value = redis.pcall('GET', KEYS[i])
+  local known = type(value) == 'string' and #value <= 15 and string.match(value, '^%d+$')
+  used[i] = known and tonumber(value) or 0
+  if used[i] >= tonumber(ARGV[2 * i - 1]) then fits = 0 end
+end
+local told = {fits}
+for i = 1, #KEYS do
+  local window = tonumber(ARGV[2 * i])
+  local left = window
+  if used[i] == 0 then
+    if fits == 1 then
+      redis.call('SET', KEYS[i], '1', 'PX', ARGV[2 * i])
+      used[i] = 1
+    end
+  else
+    left = redis.call('PTTL', KEYS[i])
+    if fits == 1 then used[i] = redis.call('INCR', KEYS[i]) end
+    if left < 0 or left > window then
+      redis.call('PEXPIRE', KEYS[i], ARGV[2 * i])
+      left = window
+    end
+  end
+  told[2 * i] = used[i]
+  told[2 * i + 1] = left
+end
+return told",
+);

@@ -6,6 +6,7 @@ mod examine; // what stands under a key, for a person
 mod flags; // what stands until somebody takes it away
 mod locks; // one sidecar fetches for the fleet
 mod look; // an entry and the versions that it depends on
+mod windows; // requests counted by who asks
 
 use super::breaker::Breaker;
 use super::channel::Channel;
