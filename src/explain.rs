@@ -13,7 +13,7 @@ mod shown; // as text for a person
 mod written; // what a write drops
 
 pub use explanation::{
-    DroppedBy, Drops, Explanation, FillShown, KeyShown, PartShown, Reason, RuleShown,
+    DroppedBy, Drops, Explanation, FillShown, KeyShown, LimitShown, PartShown, Reason, RuleShown,
 };
 pub use question::Question;
 
@@ -21,10 +21,12 @@ use crate::asked::Asked;
 use crate::body::Body;
 use crate::head::Head;
 use crate::headers::{Peer, Seen};
+use crate::limits;
 use crate::live::Live;
 use crate::outcome::Detail;
 use crate::refuse::{self, Standing};
-use crate::rules::table::{Matched, Route, Rule, Stage};
+use crate::rules::table::{Limit, Matched, Route, Rule, Stage};
+use crate::rules::units::written;
 use crate::way::Way;
 use crate::write::is_safe;
 use bytes::Bytes;
@@ -47,7 +49,10 @@ pub fn explain(live: &Arc<Live>, question: Question) -> Explanation {
     let told = match admitted(live, question) {
         Ok(head) => {
             let (head, body) = (&Arc::new(head), &body);
-            Case { live, head, body }.told()
+            Explanation {
+                limits: limits::of(&live.table, head).iter().map(limit).collect(),
+                ..Case { live, head, body }.told()
+            }
         }
         Err(why) => Explanation::of("refused", why),
     };
@@ -187,6 +192,17 @@ impl Explanation {
             summary: summary.into(),
             ..Explanation::default()
         }
+    }
+}
+
+fn limit(matched: &Matched<'_, '_, Limit>) -> LimitShown {
+    let limit = matched.what;
+    LimitShown {
+        name: limit.name.clone(),
+        line: limit.lines.table(),
+        per: limit.per.to_string(),
+        max: limit.max,
+        window: written(limit.window),
     }
 }
 

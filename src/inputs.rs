@@ -180,11 +180,11 @@ pub struct Inputs<'r> {
 
 impl Inputs<'_> {
     /// The value of one source; [`Value::Absent`] where the request has none. `{query}` has no
-    /// value of its own: `key.rs` digests the keyed parameters.
+    /// value of its own: `key.rs` digests the keyed parameters. Nor has `{client_ip}`, which is in no key.
     pub fn value(&self, source: &Source) -> Value {
         match source {
             Source::Path(name) => text(self.captures.get(name).map(Cow::into_owned)),
-            Source::Query => Value::Absent,
+            Source::Query | Source::ClientIp => Value::Absent,
             Source::QueryName(name) => self.query.map_or(Value::Absent, |query| query.values(name)),
             Source::Claim(name) => text(self.claims.and_then(|claims| claims.text(name))),
             Source::Token => text(self.token.map(str::to_owned)),

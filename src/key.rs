@@ -13,7 +13,7 @@ pub use value::MAX_RENDERED_VALUE;
 
 use crate::digest::{DIGEST_BYTES, Digest, Digester};
 use crate::inputs::{Inputs, Query};
-use crate::rules::table::{NodeAt, Rule, Shaping, Table, Ttl};
+use crate::rules::table::{COUNTERS, Limit, NodeAt, Rule, Shaping, Table, Ttl};
 use crate::rules::template::{Part, Segment, Source};
 use hyper::header::HeaderName;
 use value::rendered;
@@ -147,6 +147,11 @@ pub fn any_group_node(namespace: &str) -> String {
 pub fn any_group_node_of(table: &Table) -> Option<String> {
     let is_on = table.proxy.auto_invalidate;
     is_on.then(|| any_group_node(&table.namespace))
+}
+
+/// The store key of a limit's counter.
+pub fn counter(namespace: &str, limit: &Limit, identifier: &Digest) -> String {
+    format!("{namespace}:{COUNTERS}:{}:{identifier}", limit.name)
 }
 
 /// The store key under which the sidecars of a namespace say what they did.

@@ -45,6 +45,7 @@ pub mod begun; // what must be finished, whether or not its client waits
 pub mod flights; // who fetches and who waits
 pub mod quarantine; // rules that pass everything
 pub mod live; // the rules in force and what they are carried out with
+pub mod limits; // how often who may ask
 pub mod asked; // may this request use its rule, and what is the origin asked in its stead
 pub mod groups; // answers that fall together, by the origin's word
 pub mod look; // one look at the store

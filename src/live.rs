@@ -8,7 +8,7 @@ use crate::headers;
 use crate::identity::Verifier;
 use crate::jwks::Issuers;
 use crate::key;
-use crate::metrics::{Metrics, RuleMetrics};
+use crate::metrics::{LimitMetrics, Metrics, RuleMetrics};
 use crate::origin::{Failure, Origin};
 use crate::quarantine::Quarantine;
 use crate::rules::settings::{IdentitySettings, StoreUrl, VerifyKey};
@@ -61,6 +61,8 @@ pub struct Live {
     pub vary: Vec<LearntVary>,
     /// By rule: what is counted of it.
     pub counted: Vec<Arc<RuleMetrics>>,
+    /// By limit: what is counted of it.
+    pub limited: Vec<Arc<LimitMetrics>>,
     /// The node that is dropped along with whichever group is; none where these rules know of no groups.
     pub any_group: Option<String>,
     /// The fetches under way.
@@ -87,12 +89,17 @@ impl Live {
             .collect();
         let rules = table.rules.iter();
         let counted = rules.map(|rule| ground.metrics.rule(&rule.name)).collect();
+        let limits = table.limits.iter();
+        let limited = limits
+            .map(|limit| ground.metrics.limit(&limit.name))
+            .collect();
         ground.store = ground.store.under(root_of(&table));
         Ok(Live {
             origin,
             verifier,
             vary,
             counted,
+            limited,
             fills: Arc::default(),
             targets: Targets::default(),
             any_group: key::any_group_node_of(&table),

@@ -2,6 +2,7 @@
 //! buckets are decided here. The names are a contract: dashboards and alerts are built on them.
 
 mod family; // samples, as the registry writes its own
+mod limits; // what is counted by limit
 mod local; // what the memory tier holds
 mod process;
 mod rules; // what is counted by rule
@@ -10,11 +11,13 @@ mod store; // commands
 mod tally; // what was counted of a rule
 mod timings; // histograms
 
+pub use limits::LimitMetrics;
 pub use rules::RuleMetrics;
 pub use store::Command;
 pub use tally::Tally;
 pub use timings::Times;
 
+use limits::Limits;
 use local::Local;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
@@ -68,6 +71,7 @@ pub struct Metrics {
     registry: Registry,
     rules: Arc<Rules>,
     unruled: Arc<RuleMetrics>,
+    limits: Arc<Limits>,
     commands: Arc<Commands>,
     local: Arc<Local>,
     connections: Gauge,
@@ -102,6 +106,7 @@ impl Metrics {
             registry: Registry::default(),
             unruled: rules.named(UNRULED),
             rules,
+            limits: Arc::default(),
             commands: Arc::default(),
             local: Arc::default(),
             connections: Gauge::default(),
@@ -130,6 +135,7 @@ impl Metrics {
         self.registry.register_collector(Box::new(process::Process));
         let registry = self.registry.sub_registry_with_prefix("sidecache");
         registry.register_collector(Box::new(self.rules.clone()));
+        registry.register_collector(Box::new(self.limits.clone()));
         registry.register_collector(Box::new(self.commands.clone()));
         registry.register_collector(Box::new(self.local.clone()));
         let mut names = Names(registry);
@@ -225,6 +231,11 @@ impl Metrics {
         self.rules.named(name)
     }
 
+    /// The counters of a limit, to be held by who counts by it. All who name it share them.
+    pub fn limit(&self, name: &str) -> Arc<LimitMetrics> {
+        self.limits.named(name)
+    }
+
     /// The counters of what no rule is for.
     pub fn unruled(&self) -> &Arc<RuleMetrics> {
         &self.unruled
@@ -317,6 +328,11 @@ impl Metrics {
     pub fn tallies(&self) -> Vec<(String, Tally)> {
         let all = self.rules.sums().into_iter();
         all.filter(|(_, tally)| !tally.is_empty()).collect()
+    }
+
+    /// What limits did so far: by name, and by result.
+    pub fn limited(&self) -> Vec<(String, [(&'static str, u64); 3])> {
+        self.limits.sums()
     }
 
     /// Commands sent to the store so far.

@@ -28,11 +28,13 @@ pub enum Outcome {
     WouldHit,
     /// `stage = "observe"`: would have been a miss.
     WouldMiss,
+    /// Refused by a limit: one request too many.
+    Limited,
 }
 
 impl Outcome {
     /// All, each at the place of its number.
-    pub const ALL: [Outcome; 11] = [
+    pub const ALL: [Outcome; 12] = [
         Outcome::Hit,
         Outcome::Stale,
         Outcome::Revalidated,
@@ -44,6 +46,7 @@ impl Outcome {
         Outcome::Error,
         Outcome::WouldHit,
         Outcome::WouldMiss,
+        Outcome::Limited,
     ];
 
     /// The word.
@@ -60,6 +63,7 @@ impl Outcome {
             Outcome::Error => "error",
             Outcome::WouldHit => "would-hit",
             Outcome::WouldMiss => "would-miss",
+            Outcome::Limited => "limited",
         }
     }
 }
@@ -140,6 +144,8 @@ pub enum Detail {
     RequestTooLarge,
     /// The request is ambiguous and was refused.
     Refused,
+    /// It is one too many.
+    Limited,
 }
 
 impl Detail {
@@ -182,6 +188,7 @@ impl Detail {
             Detail::ClientSlow => "client-slow",
             Detail::RequestTooLarge => "request-too-large",
             Detail::Refused => "refused",
+            Detail::Limited => "limited",
         }
     }
 }
@@ -252,7 +259,7 @@ impl Verdict {
             Outcome::Collapsed => "sidecache; fwd=miss; collapsed",
             Outcome::Write => "sidecache; fwd=method",
             Outcome::Bypass | Outcome::Pass | Outcome::WouldHit => "sidecache; fwd=bypass",
-            Outcome::Error => "sidecache",
+            Outcome::Error | Outcome::Limited => "sidecache",
         });
         if let Some(ttl) = self.ttl {
             let _ = write!(text, "; ttl={ttl}");

@@ -1,5 +1,6 @@
 //! One request, start to finish: hit | fill | write | pass.
 
+mod limit; // whether it is one too many
 mod part; // what it answers to a range
 mod read; // what a rule answers
 
@@ -9,6 +10,7 @@ use crate::client::Client;
 use crate::groups;
 use crate::head::Head;
 use crate::headers::{self, Seen};
+use crate::limits;
 use crate::live::Live;
 use crate::outcome::{Detail, Outcome, Verdict};
 use crate::refuse::{self, Refusal};
@@ -122,8 +124,16 @@ impl Exchange {
         }
     }
 
-    /// Answers what can be answered without waiting.
+    /// Answers what can be answered without waiting, once it is known to be within its limits.
     fn begin(self) -> Course {
+        match limits::concern(&self.live.table, &self.head) {
+            true => Course::goes(self.set_out_within_limits()),
+            false => self.set_out(),
+        }
+    }
+
+    /// Goes the way that its head says.
+    fn set_out(self) -> Course {
         let (live, head) = (self.live.clone(), self.head.clone());
         let has_body = !self.body.is_end_stream();
         if let Some(target) = self.recalled(has_body) {

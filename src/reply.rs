@@ -134,6 +134,16 @@ pub fn try_later() -> Response<Body> {
     response
 }
 
+/// What a client is told whose request is one too many.
+pub fn too_many(retry_after: u64) -> Response<Body> {
+    let text = "too many requests";
+    let mut response = error(StatusCode::TOO_MANY_REQUESTS, text, Detail::Limited);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
+    response
+}
+
 /// What a client is told when the origin did not answer.
 pub fn origin_failed(detail: Detail) -> Response<Body> {
     let (status, text) = match detail {

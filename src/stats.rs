@@ -179,6 +179,7 @@ impl Stats {
                 "series": kept.series.shown(),
                 "writes": kept.lately.writes(),
                 "errors": kept.lately.errors(),
+                "limits": shown::limits(metrics),
             },
             "fleet": fleet.shown(store.is_shared() && is_alone),
         })

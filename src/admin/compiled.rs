@@ -6,7 +6,7 @@ use crate::reply;
 use crate::rules::settings::{
     IdentitySettings, SealSettings, StoreSettings, StoreUrl, TokenSource, VerifyKey, VerifySettings,
 };
-use crate::rules::table::{Drop, NodeAt, Route, Rule, Set, Shaping, Table, Ttl};
+use crate::rules::table::{Drop, Limit, NodeAt, Route, Rule, Set, Shaping, Table, Ttl};
 use crate::rules::template::Template;
 use crate::rules::units::written;
 use hyper::{Response, StatusCode};
@@ -26,6 +26,7 @@ pub(super) fn shown(table: &Table) -> Response<Body> {
         "identity": table.identity.as_ref().map(identity),
         "rules": rules,
         "sets": sets,
+        "limits": table.limits.iter().map(|one| limit(one)).collect::<Vec<_>>(),
         "warnings": table.warnings,
     });
     reply::json(StatusCode::OK, &document)
@@ -75,6 +76,16 @@ fn set(table: &Table, set: &Set) -> Json {
         "drop": set.drops.iter().map(drop).collect::<Vec<_>>(),
         "commits": classes.chain(statuses).collect::<Vec<_>>(),
         "soft": set.soft,
+    })
+}
+
+fn limit(limit: &Limit) -> Json {
+    json!({
+        "name": limit.name,
+        "match": routes(&limit.routes),
+        "per": limit.per.to_string(),
+        "max": limit.max,
+        "window": written(limit.window),
     })
 }
 

@@ -17,6 +17,9 @@ pub struct Explanation {
     /// The rule that matches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<RuleShown>,
+    /// The limits that count it, whatever becomes of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitShown>,
     /// Why the request may not use it: all there is, each with what would change it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
@@ -51,6 +54,21 @@ pub struct RuleShown {
     pub route: String,
     /// `on`, or `observe`.
     pub stage: &'static str,
+}
+
+/// A limit that counts a request.
+#[derive(Debug, Serialize)]
+pub struct LimitShown {
+    /// Its name.
+    pub name: String,
+    /// Its line in the rules file.
+    pub line: Option<usize>,
+    /// By what it counts.
+    pub per: String,
+    /// How many requests it lets through.
+    pub max: u64,
+    /// In which time, as rules files have it.
+    pub window: String,
 }
 
 /// Why a request may not use its rule.

@@ -1,6 +1,6 @@
 //! An explanation as text for a person.
 
-use super::explanation::{DroppedBy, Explanation, Reason};
+use super::explanation::{DroppedBy, Explanation, LimitShown, Reason};
 use std::fmt::{self, Display, Formatter};
 
 /// Columns before what is told of a heading.
@@ -23,6 +23,8 @@ impl Display for Shown<'_> {
         writeln!(f, "{}: {}", told.verdict, told.summary)?;
         lines(f, "assumed", &told.assumed)?;
         self.rule(f)?;
+        let limits = told.limits.iter().map(|one| self.limit(one));
+        lines(f, "limits", &limits.collect::<Vec<_>>())?;
         lines(
             f,
             "because",
@@ -73,6 +75,14 @@ impl Shown<'_> {
             self.place(rule.line)
         );
         lines(f, "rule", &[text.trim_end().to_owned()])
+    }
+
+    fn limit(&self, limit: &LimitShown) -> String {
+        let LimitShown { name, per, .. } = limit;
+        let (max, window, place) = (limit.max, &limit.window, self.place(limit.line));
+        format!("{name}  {max} in {window} per {per}  {place}")
+            .trim_end()
+            .to_owned()
     }
 
     fn reason(&self, reason: &Reason) -> String {

@@ -7,6 +7,7 @@ mod fingerprint;
 mod identity;
 mod keys;
 mod layout;
+mod limits;
 mod personal;
 mod routes;
 mod soft;
@@ -83,6 +84,7 @@ fn judge(file: &File, problems: &mut Vec<Problem>) {
     identity::check(file, problems);
     drops::check(file, problems);
     soft::check(file, problems);
+    limits::check(file, problems);
     if file.lacks.caches && file.caches.is_empty() {
         let help = "every request passes; add a [[cache]] table";
         let problem = Problem::of_file("the file has no cache rule", help);

@@ -4,6 +4,7 @@
 pub(super) mod address;
 mod kept;
 pub(super) mod keyfile;
+mod limit;
 mod limits;
 mod route;
 mod rule;
@@ -13,6 +14,7 @@ pub(super) mod settings;
 pub(super) mod syntax;
 mod verify;
 
+pub use limit::LimitDraft;
 pub use rule::{Draft, UNNAMED};
 pub use set::SetDraft;
 
@@ -54,6 +56,8 @@ pub struct File {
     pub caches: Vec<Draft>,
     /// `[[invalidate]]`
     pub sets: Vec<SetDraft>,
+    /// `[[limit]]`
+    pub limits: Vec<LimitDraft>,
     /// Where the tables stand of which there is one.
     pub places: Places,
     /// The files that it names: keys, key sets and certificates.
@@ -122,9 +126,11 @@ fn tables(root: Section<'_>, base: &Path) -> File {
     let sets = root.sections("invalidate", "[[invalidate]]");
     let caches: Vec<Draft> = caches.into_iter().map(rule::cache).collect();
     let sets: Vec<SetDraft> = sets.into_iter().map(set::set).collect();
+    let limits = root.sections("limit", "[[limit]]");
+    let limits: Vec<LimitDraft> = limits.into_iter().map(limit::limit).collect();
     let broken = root.reader.broken;
     let none = "leave the table out";
-    let doubts = root.finish(&[("limit", none), ("alerts", none)]);
+    let doubts = root.finish(&[("alerts", none)]);
     let lacks = |table| !broken && !doubts.of(table);
     let lacks_identity = identity.is_none() && lacks("identity");
     let lacks = Lacks {
@@ -146,6 +152,7 @@ fn tables(root: Section<'_>, base: &Path) -> File {
         identity: identity.map(|(settings, _)| settings),
         caches,
         sets,
+        limits,
         places,
         files: Vec::new(),
         unread: false,

@@ -10,8 +10,16 @@ use std::ops::Range;
 const MAX_PATTERN: usize = 2048;
 
 /// Names that mean something else in a template, so no path parameter may have them.
-pub const RESERVED: [&str; 8] = [
-    "query", "claims", "token", "body", "header", "cookie", "method", "response",
+pub const RESERVED: [&str; 9] = [
+    "query",
+    "claims",
+    "token",
+    "body",
+    "header",
+    "cookie",
+    "method",
+    "response",
+    "client_ip",
 ];
 
 /// A parsed path pattern.

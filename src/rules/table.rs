@@ -1,5 +1,9 @@
 //! The compiled form: everything a request asks of the rules, answered without parsing.
 
+mod limit; // how often who may ask
+
+pub use limit::{COUNTERS, Limit};
+
 use super::lines::{Lines, Places};
 use super::pattern::{Captures, Pattern};
 use super::router::{Router, Target, captures};
@@ -275,6 +279,8 @@ pub struct Table {
     pub rules: Vec<Arc<Rule>>,
     /// `[[invalidate]]`
     pub sets: Vec<Arc<Set>>,
+    /// `[[limit]]`
+    pub limits: Vec<Arc<Limit>>,
     /// What automatic invalidation drops, by position of the rule: its key as far as path
     /// parameters alone decide it, then `*`.
     pub auto_drops: Vec<Drop>,
@@ -289,6 +295,8 @@ pub struct Table {
     pub(super) readers: Router,
     /// The routes of `sets`.
     pub(super) writers: Router,
+    /// The routes of `limits`.
+    pub(super) limited: Router,
 }
 
 impl Table {

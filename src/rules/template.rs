@@ -71,6 +71,8 @@ pub enum Source {
     Cookie(String),
     /// `{method}`
     Method,
+    /// `{client_ip}`: where the client is; in limits only.
+    ClientIp,
     /// `{response.data.id}`: a field of the JSON answer; in drops only.
     Response(Vec<String>),
 }

@@ -125,6 +125,16 @@ pub(super) fn unruled(tallies: &Tallies) -> Json {
     })
 }
 
+/// What each limit did.
+pub(super) fn limits(metrics: &Metrics) -> Json {
+    let shown = |results: [(&str, u64); 3]| {
+        let results = results.map(|(result, count)| (result.to_owned(), json!(count)));
+        Json::Object(results.into_iter().collect())
+    };
+    let all = metrics.limited().into_iter();
+    Json::Object(all.map(|(name, results)| (name, shown(results))).collect())
+}
+
 /// All rules together.
 pub(super) fn total(tallies: &Tallies) -> Json {
     let ruled = tallies.iter().filter(|(name, _)| *name != UNRULED);

@@ -14,6 +14,7 @@ mod writes_leased; // writes that cannot be finished, or told
 mod leak; // public answers that turn out to have owners
 mod sealed; // what Redis may not read nor make
 mod unkeyed; // answers that no key may share, drops that no key may escape
+mod limit; // how often who may ask
 mod outage; // Redis goes away under whole sidecars
 mod local_ttl; // hits that ask Redis nothing
 mod journal; // what is owed survives the death of its sidecar

@@ -3,10 +3,10 @@
 use super::fingerprint::fingerprint;
 use super::layout::layout;
 use crate::digest::{DIGEST_BYTES, Digest};
-use crate::rules::file::{Draft, File, SetDraft};
+use crate::rules::file::{Draft, File, LimitDraft, SetDraft};
 use crate::rules::router::{Router, Target};
 use crate::rules::settings::{IdentitySettings, ProxySettings, Routing};
-use crate::rules::table::{Drop, NodeAt, Route, Rule, Set, Stage, Table};
+use crate::rules::table::{Drop, Limit, NodeAt, Route, Rule, Set, Stage, Table};
 use crate::rules::template::{Source, Template};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ pub fn table(file: File) -> Table {
         identity,
         caches,
         sets,
+        limits,
         places,
         ..
     } = file;
@@ -49,6 +50,15 @@ pub fn table(file: File) -> Table {
         proxy.routing,
         sets.iter().map(|set| (set.index, &*set.routes)),
     );
+    let limits: Vec<Arc<Limit>> = limits
+        .into_iter()
+        .enumerate()
+        .map(|(index, draft)| Arc::new(limit(index, draft)))
+        .collect();
+    let limited = router(
+        proxy.routing,
+        limits.iter().map(|limit| (limit.index, &*limit.routes)),
+    );
     let mut table = Table {
         namespace,
         proxy,
@@ -59,12 +69,14 @@ pub fn table(file: File) -> Table {
         identity,
         rules,
         sets,
+        limits,
         auto_drops,
         layout: Digest([0; DIGEST_BYTES]), // of all the rest
         places,
         warnings: Vec::new(), // until all is known to be no worse
         readers,
         writers,
+        limited,
     };
     table.layout = layout(&table);
     table
@@ -93,6 +105,18 @@ fn set(index: usize, draft: SetDraft, keys: &[Template]) -> Set {
         commits,
         soft,
         lines,
+    }
+}
+
+fn limit(index: usize, draft: LimitDraft) -> Limit {
+    Limit {
+        index,
+        name: draft.name.map(|name| name.into_value()).unwrap_or_default(),
+        routes: draft.routes.into_iter().map(|(route, _)| route).collect(),
+        per: draft.per,
+        max: draft.max,
+        window: draft.window,
+        lines: draft.lines,
     }
 }
 

@@ -36,8 +36,8 @@ pub fn check(file: &File, problems: &mut Vec<Problem>) {
     }
 }
 
-const CLAIMS: &str = "claims exist only where tokens are verified";
-const VERIFY_HELP: &str =
+pub(super) const CLAIMS: &str = "claims exist only where tokens are verified";
+pub(super) const VERIFY_HELP: &str =
     "add `[identity]` with `verify = { algorithm = \"HS256\", secret = \"${JWT_SECRET}\" }`";
 
 fn uses_claims(template: &Template) -> bool {

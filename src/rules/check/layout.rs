@@ -25,12 +25,14 @@ pub fn layout(table: &Table) -> Digest {
         identity,
         rules,
         sets,
+        limits: _,
         auto_drops,
         layout: _,
         places: _,
         warnings: _,
         readers: _,
         writers: _,
+        limited: _,
     } = table;
     let mut digester = Digester::new("layout");
     let mut part = |text: String| {

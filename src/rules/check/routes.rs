@@ -22,6 +22,9 @@ pub fn check(file: &File, problems: &mut Vec<Problem>) {
         .filter_map(|set| set.name.as_ref())
         .map(|name| (name.value.as_str(), &name.span));
     twice("set", names, problems);
+    let names = file.limits.iter().filter_map(|limit| limit.name.as_ref());
+    let names = names.map(|name| (name.value.as_str(), &name.span));
+    twice("limit", names, problems);
     // `[proxy]` may stand where the syntax is broken; what is strictly the same is so under both.
     let routing = match file.broken {
         true => Routing::Strict,

@@ -48,6 +48,7 @@ impl Display for Source {
             Source::Header(name) => write!(f, "header.{name}"),
             Source::Cookie(name) => write!(f, "cookie.{name}"),
             Source::Method => f.write_str("method"),
+            Source::ClientIp => f.write_str("client_ip"),
             Source::Response(path) => write!(f, "response.{}", path.join(".")),
         }
     }

@@ -13,6 +13,8 @@ pub enum Use {
     Key,
     /// Names what a write makes stale.
     Drop,
+    /// Names whose requests are counted together: no `*`, nothing of an answer.
+    Limit,
 }
 
 /// The signs, beside letters and digits, that a literal may hold. Between two placeholders of one
@@ -117,6 +119,7 @@ impl Parser<'_> {
             let help = match (c, self.purpose) {
                 ('*', Use::Drop) => "`*` is a whole segment, the last one: `doctors:list:*`",
                 ('*', Use::Key) => "`*` is for drops; a key names one answer",
+                ('*', Use::Limit) => "`*` is for drops; name what tells clients apart",
                 ('}', _) => "`{` is missing before it",
                 _ => "letters, digits and - _ . ~ @ + = may stand outside of braces",
             };
@@ -148,16 +151,7 @@ impl Parser<'_> {
     fn placeholder(&mut self, at: usize, inner: &str) -> Option<Placeholder> {
         let mut pieces = inner.split('|');
         let written = pieces.next().unwrap_or_default();
-        let source = match source(written.trim()) {
-            Ok(Source::Response(_)) if self.purpose == Use::Key => {
-                let help = "a key is made before there is an answer; `{response.…}` is for drops";
-                Err((
-                    "a key cannot hold a piece of the answer".to_owned(),
-                    help.to_owned(),
-                ))
-            }
-            other => other,
-        };
+        let source = source(written.trim()).and_then(|source| self.fitting(source));
         let mut start = at + written.len() + 1;
         let mut filters = Vec::new();
         for piece in pieces {
@@ -172,6 +166,30 @@ impl Parser<'_> {
                 None
             }
         }
+    }
+
+    /// The source, if it is one for this purpose.
+    fn fitting(&self, source: Source) -> Result<Source, (String, String)> {
+        let (message, help) = match (&source, self.purpose) {
+            (Source::Response(_), Use::Key) => (
+                "a key cannot hold a piece of the answer",
+                "a key is made before there is an answer; `{response.…}` is for drops",
+            ),
+            (Source::Response(_), Use::Limit) => (
+                "requests are counted before there is an answer",
+                "name something of the request; `{response.…}` is for drops",
+            ),
+            (Source::ClientIp, Use::Key | Use::Drop) => (
+                "`{client_ip}` is for limits: `per` in [[limit]]",
+                "no answer is kept by where its client is; leave it out",
+            ),
+            (Source::Query | Source::Body, Use::Limit) => (
+                "whole queries and bodies tell nobody apart",
+                "name one parameter or field, `{query.NAME}`, `{body.NAME}`, or `{client_ip}`",
+            ),
+            _ => return Ok(source),
+        };
+        Err((message.to_owned(), help.to_owned()))
     }
 
     fn filter(&mut self, name: &str, range: Range<usize>, before: &[Filter]) -> Option<Filter> {
@@ -231,6 +249,7 @@ fn source(name: &str) -> Result<Source, (String, String)> {
         ("token", None) => Ok(Source::Token),
         ("body", None) => Ok(Source::Body),
         ("method", None) => Ok(Source::Method),
+        ("client_ip", None) => Ok(Source::ClientIp),
         ("claims" | "header" | "cookie" | "response", None) => Err((
             format!("`{{{head}}}` says not which"),
             format!("write `{{{head}.NAME}}`"),

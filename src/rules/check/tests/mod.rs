@@ -4,6 +4,7 @@ mod at_once;
 mod compiled;
 mod concealed;
 mod credentials;
+mod limits;
 mod refused;
 mod shipped;
 mod soft;
