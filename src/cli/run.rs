@@ -73,10 +73,9 @@ fn introduction(server: &Server) -> String {
         ToString::to_string,
     );
     format!(
-        "sidecache {} listens on {} before {origin}\n  {} rules, {} sets; answers are kept in {store}\n  admin door: {admin}",
+        "sidecache {} listens on {} before {origin}\n  {}; answers are kept in {store}\n  admin door: {admin}",
         env!("CARGO_PKG_VERSION"),
         server.proxy(),
-        table.rules.len(),
-        table.sets.len(),
+        table.holds(),
     )
 }

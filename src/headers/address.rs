@@ -6,6 +6,8 @@ use hyper::header::{self, HeaderName};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+static FORWARDED: HeaderName = header::FORWARDED;
+
 /// Bits of an IPv6 address that tell one client from another: a subscriber has all of a /64 and takes what
 /// addresses of it he likes (RFC 6177, RFC 8981).
 const IPV6_NETWORK: u32 = 64;
@@ -21,11 +23,10 @@ pub fn client_address(
     let mut client = peer?.to_canonical();
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     // A proxy writes one of the two and may leave the other as its client sent it; nearly all write this.
-    let hops: Vec<Option<IpAddr>> = match claims.contains_key(&FORWARDED_FOR) {
+    let mut hops = match claims.contains_key(&FORWARDED_FOR) {
         true => hops(claims, &FORWARDED_FOR, address),
-        false => hops(claims, &header::FORWARDED, forwarded_for),
+        false => hops(claims, &FORWARDED, forwarded_for),
     };
-    let mut hops = hops.into_iter();
     while is_trusted(&client)
         && let Some(Some(before)) = hops.next()
     {
@@ -46,19 +47,17 @@ pub fn network(address: IpAddr) -> IpAddr {
 }
 
 /// The members of a header, the last first. It is read as bytes: a line that is not text is not to hide what
-/// a proxy added to it.
-fn hops(
-    claims: &HeaderMap,
+/// a proxy added to it; and no further than somebody asks, for it may be long.
+fn hops<'c>(
+    claims: &'c HeaderMap,
     name: &HeaderName,
-    read: impl Fn(&str) -> Option<IpAddr>,
-) -> Vec<Option<IpAddr>> {
+    read: fn(&str) -> Option<IpAddr>,
+) -> impl Iterator<Item = Option<IpAddr>> + use<'c> {
     let lines = claims.get_all(name).iter().rev();
     let members = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     let members = members.map(<[u8]>::trim_ascii);
     let named = members.filter(|member| !member.is_empty());
-    named
-        .map(|member| std::str::from_utf8(member).ok().and_then(&read))
-        .collect()
+    named.map(move |member| std::str::from_utf8(member).ok().and_then(read))
 }
 
 /// An address as proxies write it: bare, or with a port, in brackets or without.

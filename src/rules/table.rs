@@ -355,6 +355,19 @@ impl Table {
         found
     }
 
+    /// How much it holds, for a person.
+    pub fn holds(&self) -> String {
+        let limits = match self.limits.len() {
+            0 => String::new(),
+            count => format!(", {count} limits"),
+        };
+        format!(
+            "{} rules, {} sets{limits}",
+            self.rules.len(),
+            self.sets.len()
+        )
+    }
+
     /// The longest time an entry of any rule lives, stale or to be validated at its end.
     pub fn longest_ttl(&self) -> Duration {
         self.rules

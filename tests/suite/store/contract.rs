@@ -1,7 +1,7 @@
 //! Promises of every store: each is checked of memory, of Redis, and of Redis with sealed values.
 
 use super::*;
-use sidecache::store::Bumped;
+use sidecache::store::{Bumped, Window};
 
 /// Runs one check against all of them.
 async fn everywhere(check: impl AsyncFn(&Store)) {
@@ -150,6 +150,41 @@ async fn an_entry_of_no_lifetime_is_not_kept() {
         };
         store.keep(KEY, Arc::new(entry)).await.expect("up");
         assert!(look(store).await.entry.is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_is_counted_by_all_of_its_windows_or_by_none() {
+    everywhere(async |store| {
+        let window = |name: &str, max, seconds| Window {
+            name: format!("clinic:rate-limit:{name}"),
+            max,
+            length: Duration::from_secs(seconds),
+        };
+        let count = async |windows: &[Window]| {
+            let counted = store.count(windows).await.expect("up");
+            let used: Vec<u64> = counted.counts.iter().map(|count| count.used).collect();
+            let lasts = counted.counts.iter().zip(windows);
+            assert!(lasts.clone().all(|(count, window)| {
+                let begun = window.length - Duration::from_secs(30);
+                (begun..=window.length).contains(&count.left)
+            }));
+            (counted.fits, used)
+        };
+        let both = [window("own", 2, 60), window("shared", 3, 3600)];
+        assert_eq!(count(&both).await, (true, vec![1, 1]));
+        assert_eq!(count(&both).await, (true, vec![2, 2]));
+        assert_eq!(count(&both).await, (false, vec![2, 2]));
+        let other = [window("shared", 3, 3600), window("other", 2, 60)];
+        assert_eq!(count(&other).await, (true, vec![3, 1]));
+        assert_eq!(count(&other).await, (false, vec![3, 1]));
+        assert_eq!(
+            count(&[window("new", 1, 60), both[1].clone()]).await,
+            (false, vec![0, 3])
+        );
+        let longer = [window("own", 4, 60), window("shared", 4, 120)];
+        assert_eq!(count(&longer).await, (true, vec![3, 4]));
     })
     .await;
 }
