@@ -38,6 +38,7 @@ pub mod client; // who asks, as his connection knows him
 pub mod body; // message bodies, streaming
 pub mod keepalive; // whether silent peers are still there
 pub mod origin; // the client to the origin
+pub mod alerts; // when somebody should look
 pub mod jwks; // keeps the keys of a token's issuer up to date
 
 // -- work --

@@ -1,6 +1,7 @@
 //! What is in force: the compiled rules, and what they are carried out with. A reload makes a new
 //! one; requests under way finish with the one they began with.
 
+use crate::alerts::Alerts;
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::flights::Fills;
@@ -40,6 +41,8 @@ pub struct Ground {
     pub issuers: Issuers,
     /// What it did.
     pub stats: Stats,
+    /// What somebody should look at.
+    pub alerts: Alerts,
 }
 
 /// The root as entries under these rules see it.
@@ -130,6 +133,7 @@ impl Live {
         });
         let ground = Ground {
             store: store.map_err(|error| error.to_string())?,
+            alerts: Alerts::new(&metrics),
             metrics,
             stats: Stats::new(&clock),
             clock,

@@ -1,6 +1,7 @@
 //! Every number that `/metrics` shows. Callers say in plain words what happened; names, labels and
 //! buckets are decided here. The names are a contract: dashboards and alerts are built on them.
 
+mod alerts; // what somebody should look at
 mod family; // samples, as the registry writes its own
 mod limits; // what is counted by limit
 mod local; // what the memory tier holds
@@ -11,6 +12,7 @@ mod store; // commands
 mod tally; // what was counted of a rule
 mod timings; // histograms
 
+pub use alerts::AlertMetrics;
 pub use limits::LimitMetrics;
 pub use rules::RuleMetrics;
 pub use store::Command;
@@ -90,6 +92,7 @@ pub struct Metrics {
     rules_loaded: Gauge<f64, AtomicU64>,
     rules_reload_failures: Counter,
     admin_refused: Family<Status, Counter>,
+    alerts: AlertMetrics,
 }
 
 impl Default for Metrics {
@@ -125,6 +128,7 @@ impl Metrics {
             rules_loaded: Gauge::default(),
             rules_reload_failures: Counter::default(),
             admin_refused: Family::default(),
+            alerts: AlertMetrics::default(),
         };
         metrics.register();
         metrics
@@ -203,6 +207,7 @@ impl Metrics {
             "Callers that the admin door did not let in",
             &self.admin_refused,
         );
+        self.alerts.register(&mut names);
     }
 
     /// A client is connected; it is so until the guard is dropped.
@@ -311,6 +316,11 @@ impl Metrics {
             result,
         };
         self.audits.get_or_create(&labels).inc();
+    }
+
+    /// What is counted of alerts.
+    pub fn alerts(&self) -> &AlertMetrics {
+        &self.alerts
     }
 
     /// Rules were loaded at this Unix time, in milliseconds.

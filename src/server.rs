@@ -1,6 +1,7 @@
 //! Listeners, reload, drain: one process from start to end.
 
 mod answering; // an answer's body on its way
+mod books; // what is done with what was counted
 mod connection; // one connection, from its first byte to its last
 mod exchanges; // the requests under way on a connection
 mod gate; // a listener and its connections
@@ -17,6 +18,7 @@ pub use gate::Bound;
 pub use reload::Reloader;
 
 use crate::admin::Door;
+use crate::alerts::Alerts;
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::jwks::{self, Issuers};
@@ -31,7 +33,7 @@ use crate::rules::disk;
 use crate::rules::file::MAX_FILE;
 use crate::rules::settings::{AdminSettings, ClientLimits, VerifyKey};
 use crate::rules::table::Table;
-use crate::stats::{self, Stats};
+use crate::stats::Stats;
 use crate::store::{Opening, Store};
 use arc_swap::ArcSwap;
 use gate::{Access, Gate, Listener, Opening as Gateway, bind};
@@ -41,13 +43,16 @@ use stamps::Stamps;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use zeroize::Zeroizing;
 
 /// How long the admin door waits for its callers at the end: they ask for little.
 const DOOR_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the end waits for a webhook to take what it has not been told yet. One that is there takes it in
+/// less; one that is not has kept alerts waiting before.
+const LAST_ATTEMPT: Duration = Duration::from_secs(3);
 
 /// By how much nodes outlive the longest entry. Entries kept towards a node's end die early, so
 /// this is how rarely that happens; it costs nothing but the node's few bytes.
@@ -61,6 +66,8 @@ pub struct Server {
     door: Option<Gate>,
     /// Ends with it.
     _bookkeeper: AbortOnDropHandle<()>,
+    /// Who tells of alerts, and what has him come to an end.
+    teller: (AbortOnDropHandle<()>, CancellationToken),
 }
 
 /// Reads and compiles a rules file.
@@ -166,6 +173,7 @@ impl Server {
         metrics.rules_loaded(clock.now_ms());
         let ground = Ground {
             store,
+            alerts: Alerts::new(&metrics),
             metrics,
             stats: Stats::new(&clock),
             clock,
@@ -188,8 +196,11 @@ impl Server {
                 let door = Door::new(live.clone(), &settings, closing, reload);
                 open_door(listener, metrics, door)
             });
+        let closing = CancellationToken::new();
+        let teller = books::tell_of_alerts(live.clone(), closing.clone());
         Ok(Server {
-            _bookkeeper: AbortOnDropHandle::new(tokio::spawn(keep_books(live.clone()))),
+            _bookkeeper: AbortOnDropHandle::new(tokio::spawn(books::keep(live.clone()))),
+            teller: (AbortOnDropHandle::new(tokio::spawn(teller)), closing),
             live,
             reloader,
             proxy,
@@ -225,20 +236,32 @@ impl Server {
         self.reloader.reload()
     }
 
+    /// Reads the counters and judges the alerts, as is done every [`STEP`](crate::stats::STEP) by itself.
+    pub async fn step(&self) {
+        books::step(&self.live()).await;
+    }
+
     /// Takes no more connections, lets those there finish what they began, then the writes and
     /// fills under way, at most `drain_timeout` in all; then the store is closed, and last the admin
     /// door, which says `draining` all the while. True if nothing was cut off.
     pub async fn drain(self) -> bool {
         let live = self.live.load_full();
+        let (teller, closing) = self.teller;
         let finish = async {
             self.proxy.shut().await;
             live.ground.tasks.close();
             live.ground.tasks.wait().await;
         };
+        let tell = async {
+            closing.cancel();
+            let _ = tokio::time::timeout(LAST_ATTEMPT, teller).await;
+            live.ground.alerts.give_up();
+        };
         let patience = live.table.proxy.drain_timeout;
-        let finished = tokio::time::timeout(patience, finish).await.is_ok();
+        let finish = tokio::time::timeout(patience, finish);
+        let finished = tokio::join!(finish, tell).0.is_ok();
         // What is not told in time was counted for nobody: the end does not wait for it.
-        let _ = tokio::time::timeout(DOOR_PATIENCE, note_and_tell(&live)).await;
+        let _ = tokio::time::timeout(DOOR_PATIENCE, books::note_and_tell(&live)).await;
         live.ground.store.close().await;
         if let Some(door) = &self.door {
             // Whoever holds a connection to the door open does not hold up the end.
@@ -246,26 +269,6 @@ impl Server {
         }
         finished
     }
-}
-
-/// Notes what was counted, and tells the fleet of it, as long as the process runs.
-async fn keep_books(live: Arc<ArcSwap<Live>>) {
-    let mut steps = tokio::time::interval(stats::STEP);
-    steps.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
-        steps.tick().await;
-        note_and_tell(&live.load_full()).await;
-    }
-}
-
-async fn note_and_tell(live: &Live) {
-    let Ground {
-        stats,
-        metrics,
-        store,
-        ..
-    } = &live.ground;
-    stats.note_and_tell(metrics, store, &live.table).await;
 }
 
 /// Only the cryptography can say whether a file of keys holds one for the algorithm.

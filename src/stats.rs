@@ -59,6 +59,8 @@ pub struct Facts<'l> {
     pub dropped_at: Vec<Option<u64>>,
     /// By rule: whether it passes everything.
     pub is_held: Vec<bool>,
+    /// What somebody should look at now.
+    pub alerts: Json,
 }
 
 #[derive(Default)]
@@ -180,6 +182,7 @@ impl Stats {
                 "writes": kept.lately.writes(),
                 "errors": kept.lately.errors(),
                 "limits": shown::limits(metrics),
+                "alerts": facts.alerts,
             },
             "fleet": fleet.shown(store.is_shared() && is_alone),
         })

@@ -4,7 +4,8 @@ use crate::body::Body;
 use crate::jwks;
 use crate::reply;
 use crate::rules::settings::{
-    IdentitySettings, SealSettings, StoreSettings, StoreUrl, TokenSource, VerifyKey, VerifySettings,
+    AlertSettings, IdentitySettings, SealSettings, StoreSettings, StoreUrl, TokenSource, VerifyKey,
+    VerifySettings, Webhook,
 };
 use crate::rules::table::{Drop, Limit, NodeAt, Route, Rule, Set, Shaping, Table, Ttl};
 use crate::rules::template::Template;
@@ -24,6 +25,7 @@ pub(super) fn shown(table: &Table) -> Response<Body> {
         "layout": table.layout.to_string(),
         "store": store(&table.store),
         "identity": table.identity.as_ref().map(identity),
+        "alerts": table.alerts.as_ref().map(alerts),
         "rules": rules,
         "sets": sets,
         "limits": table.limits.iter().map(|one| limit(one)).collect::<Vec<_>>(),
@@ -150,6 +152,17 @@ fn identity(identity: &IdentitySettings) -> Json {
         "verify": identity.verify.as_ref().map(verify),
         "role": identity.role,
         "leeway": written(identity.leeway),
+    })
+}
+
+/// Of the webhook its place alone: its path may hold a token.
+fn alerts(alerts: &AlertSettings) -> Json {
+    json!({
+        "hit_rate_below": alerts.hit_rate_below,
+        "p99_above": alerts.p99_above.map(written),
+        "min_requests": alerts.min_requests,
+        "window": written(alerts.window),
+        "webhook": alerts.webhook.as_ref().map(Webhook::shown),
     })
 }
 

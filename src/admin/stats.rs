@@ -5,6 +5,7 @@ use crate::live::Live;
 use crate::reply;
 use crate::stats::Facts;
 use hyper::{Response, StatusCode};
+use serde_json::json;
 
 /// At most two commands, and those at most every few seconds, however often it is asked.
 pub(super) async fn told(live: &Live) -> Response<Body> {
@@ -20,6 +21,7 @@ pub(super) async fn told(live: &Live) -> Response<Body> {
             .iter()
             .map(|rule| live.holds(rule))
             .collect(),
+        alerts: json!(live.ground.alerts.firing()),
     };
     reply::json(StatusCode::OK, &live.ground.stats.told(&facts).await)
 }

@@ -69,6 +69,7 @@ fn show(args: &Args, told: &Json) -> Result<(), Failed> {
     });
     table::print(HEAD, rows.collect());
     say("");
+    alerts(told).iter().for_each(|line| say(line));
     summary(told, of).iter().for_each(|line| say(line));
     Ok(())
 }
@@ -179,6 +180,35 @@ fn summary(told: &Json, of: &str) -> Vec<String> {
     lines
 }
 
+/// What somebody should look at now, as this process sees it.
+fn alerts(told: &Json) -> Vec<String> {
+    let all = told["process"]["alerts"].as_array().into_iter().flatten();
+    let shown = all.map(|alert| {
+        let word = |key: &str| alert[key].as_str().unwrap_or("-");
+        let of = |key: &str| alert[key].as_f64();
+        let of_rule = match word("rule") {
+            "-" => String::new(),
+            rule => format!(" of {rule}"),
+        };
+        let how = match word("kind") {
+            "hit-rate" => format!(
+                ": {}, below {}",
+                percent(of("value")),
+                percent(of("threshold"))
+            ),
+            "p99" => {
+                let time = |key| seconds(of(key).map(|time| time / 1000.0));
+                format!(": {}, above {}", time("value"), time("threshold"))
+            }
+            _ => String::new(),
+        };
+        let over = alert["window"].as_str();
+        let over = over.map_or_else(String::new, |window| format!(", over {window}"));
+        format!("ALERT {}{of_rule}{how}{over}", word("kind"))
+    });
+    shown.collect()
+}
+
 fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0))
 }
@@ -227,6 +257,22 @@ mod tests {
             assert_eq!(span(time), text);
         }
         assert_eq!(size(3 << 20), "3.0 MiB");
+    }
+
+    #[test]
+    fn alerts_stand_in_lines_of_their_own() {
+        let told = json!({"process": {"alerts": [
+            {"rule": "list", "kind": "hit-rate", "value": 0.312, "threshold": 0.5, "window": "10m"},
+            {"rule": "list", "kind": "p99", "value": 140.5, "threshold": 100, "window": "10m"},
+            {"rule": "-", "kind": "store-down", "value": 40, "threshold": 30, "window": null},
+        ]}});
+        let wanted = [
+            "ALERT hit-rate of list: 31.2 %, below 50.0 %, over 10m",
+            "ALERT p99 of list: 140.5 ms, above 100.0 ms, over 10m",
+            "ALERT store-down",
+        ];
+        assert_eq!(alerts(&told), wanted);
+        assert_eq!(alerts(&json!({})), Vec::<String>::new());
     }
 
     #[test]

@@ -93,14 +93,26 @@ impl RuleMetrics {
     }
 }
 
-/// The counters of all rules there were, by name.
+/// Names of rules that are no more, whose counters are kept: a rule that comes back goes on counting, and what
+/// was spared stays spared. Who reloads names made by a machine is not to fill `/metrics` and memory with them.
+const MOST_GONE: usize = 256;
+
+/// The counters of all rules there are, and of some that there were, by name.
 #[derive(Debug, Default)]
 pub(super) struct Rules(Mutex<BTreeMap<String, Arc<RuleMetrics>>>);
 
 impl Rules {
-    /// The counters of a name, the same for all who ask.
+    /// The counters of a name, the same for all who ask. For a new one those are forgotten that nobody holds,
+    /// once there are many.
     pub(super) fn named(&self, name: &str) -> Arc<RuleMetrics> {
         let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = rules.get(name) {
+            return known.clone();
+        }
+        let is_held = |rule: &Arc<RuleMetrics>| Arc::strong_count(rule) > 1;
+        if rules.values().filter(|rule| !is_held(rule)).count() >= MOST_GONE {
+            rules.retain(|_, rule| is_held(rule));
+        }
         rules.entry(name.to_owned()).or_default().clone()
     }
 

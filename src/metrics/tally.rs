@@ -63,6 +63,19 @@ impl Tally {
         &self.requests[outcome as usize]
     }
 
+    /// Answered from what was kept, fresh or stale.
+    pub fn hits(&self) -> Times {
+        self.of(Outcome::Hit).plus(self.of(Outcome::Stale))
+    }
+
+    /// Answered by a rule, from what was kept or not: what a hit rate is a share of. Requests that may not use
+    /// the rule, that it only observes, or that were answered an error count for nothing.
+    pub fn served(&self) -> u64 {
+        let fetched = [Outcome::Revalidated, Outcome::Miss, Outcome::Collapsed];
+        let fetched = fetched.iter().map(|outcome| self.of(*outcome).count());
+        self.hits().count() + fetched.sum::<u64>()
+    }
+
     /// These and those.
     pub fn plus(&self, other: &Tally) -> Tally {
         let mut tally = self.clone();

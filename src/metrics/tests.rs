@@ -20,6 +20,10 @@ fn every_metric_has_the_name_that_dashboards_rely_on() {
     rule.collapsed();
     metrics.rules_loaded(1_700_000_000_500);
     metrics.rules_reload_failed();
+    metrics.alerts().watched("doctors", "hit-rate", true);
+    metrics.alerts().watched("doctors", "p99", true);
+    metrics.alerts().unwatched("doctors", "p99");
+    metrics.alerts().told("delivered");
     let text = metrics.encode();
     for line in [
         r#"sidecache_requests_total{rule="doctors",outcome="hit"} 1"#,
@@ -41,12 +45,34 @@ fn every_metric_has_the_name_that_dashboards_rely_on() {
         r#"sidecache_collapsed_total{rule="doctors"} 1"#,
         "sidecache_rules_loaded_timestamp_seconds 1700000000.5",
         "sidecache_rules_reload_failures_total 1",
+        r#"sidecache_alert{rule="doctors",kind="hit-rate"} 1"#,
+        r#"sidecache_alert_webhook_total{result="delivered"} 1"#,
     ] {
         assert!(
             text.lines().any(|found| found == line),
             "no line {line} in\n{text}"
         );
     }
+}
+
+#[test]
+fn what_reloads_leave_behind_is_bounded_and_whoever_is_held_stays() {
+    let metrics = Metrics::new();
+    let held = metrics.rule("held");
+    held.collapsed();
+    for number in 0..2000 {
+        metrics.rule(&format!("gone-{number}")).collapsed();
+    }
+    let text = metrics.encode();
+    let series = |part: &str| text.lines().filter(|line| line.contains(part)).count();
+    assert!(series("rule=\"gone-") <= 257, "{}", series("rule=\"gone-"));
+    assert_eq!(series("rule=\"held\""), 1);
+    metrics.rule("gone-1999").collapsed();
+    let again = "sidecache_collapsed_total{rule=\"gone-1999\"} 2";
+    assert!(
+        metrics.encode().contains(again),
+        "a rule that comes back counts on"
+    );
 }
 
 #[test]

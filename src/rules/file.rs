@@ -2,6 +2,7 @@
 //! is for `check`.
 
 pub(super) mod address;
+pub(crate) mod alerts;
 mod kept;
 pub(super) mod keyfile;
 mod limit;
@@ -23,7 +24,8 @@ use super::problem::Problem;
 use super::read::{Env, Reader};
 use super::section::Section;
 use super::settings::{
-    AdminSettings, AuditSettings, IdentitySettings, LocalSettings, ProxySettings, StoreSettings,
+    AdminSettings, AlertSettings, AuditSettings, IdentitySettings, LocalSettings, ProxySettings,
+    StoreSettings,
 };
 use super::template::{LITERAL_SIGNS, is_literal_char};
 use std::path::{Path, PathBuf};
@@ -50,6 +52,8 @@ pub struct File {
     pub store: StoreSettings,
     /// `[audit]`
     pub audit: AuditSettings,
+    /// `[alerts]`
+    pub alerts: Option<AlertSettings>,
     /// `[identity]`
     pub identity: Option<IdentitySettings>,
     /// `[[cache]]`
@@ -120,6 +124,7 @@ fn tables(root: Section<'_>, base: &Path) -> File {
     let local = settings::local(root.section("local", "[local]"));
     let store = settings::store(root.section("store", "[store]"), base, proxy.origin_timeout);
     let audit = settings::audit(root.section("audit", "[audit]"));
+    let alerts = alerts::settings(root.section("alerts", "[alerts]"));
     let identity = root.section("identity", "[identity]");
     let identity = identity.map(|section| settings::identity(section, base));
     let caches = root.sections("cache", "[[cache]]");
@@ -129,8 +134,7 @@ fn tables(root: Section<'_>, base: &Path) -> File {
     let limits = root.sections("limit", "[[limit]]");
     let limits: Vec<LimitDraft> = limits.into_iter().map(limit::limit).collect();
     let broken = root.reader.broken;
-    let none = "leave the table out";
-    let doubts = root.finish(&[("alerts", none)]);
+    let doubts = root.finish(&[]);
     let lacks = |table| !broken && !doubts.of(table);
     let lacks_identity = identity.is_none() && lacks("identity");
     let lacks = Lacks {
@@ -149,6 +153,7 @@ fn tables(root: Section<'_>, base: &Path) -> File {
         local,
         store,
         audit,
+        alerts,
         identity: identity.map(|(settings, _)| settings),
         caches,
         sets,

@@ -269,7 +269,7 @@ fn mask_secrets(line: &str) -> String {
 
 /// Where the value behind the `=` at this place stands, if it is a secret.
 fn secret_value(line: &str, equals: usize) -> Option<Range<usize>> {
-    const SECRETS: [&str; 4] = ["secret", "token", "seal", "seal_previous"];
+    const SECRETS: [&str; 5] = ["secret", "token", "seal", "seal_previous", "webhook"];
     const QUOTES: [char; 2] = ['"', '\''];
     let key = line[..equals].trim_end().trim_end_matches(QUOTES);
     let key = key
@@ -277,7 +277,8 @@ fn secret_value(line: &str, equals: usize) -> Option<Range<usize>> {
         .next();
     let meant = nearest(key?, SECRETS)?;
     let rest = line[equals + 1..].trim_start();
-    if meant == "seal_previous" && rest.starts_with('[') {
+    // Of `token` a list says where tokens are, and is no secret.
+    if meant != "token" && rest.starts_with(['[', '{']) {
         let first = rest.find(QUOTES)?;
         let start = line.len() - rest.len() + first + 1;
         return Some(start..line.rfind(QUOTES).filter(|last| *last > start)?);

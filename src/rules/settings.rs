@@ -1,4 +1,4 @@
-//! The checked form of `[proxy] [admin] [local] [store] [identity]`: no option left to unwrap, no
+//! The checked form of `[proxy] [admin] [local] [store] [alerts] [identity]`: no option left to unwrap, no
 //! text left to parse.
 
 use crate::secret::Secret;
@@ -239,6 +239,54 @@ pub struct AuditSettings {
     /// The share of fetches of public rules, for clients with a credential, after which the origin is
     /// asked again with and without it. From 0 to 1, default 0.
     pub leak: f64,
+}
+
+/// `[alerts]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertSettings {
+    /// The share of hits, above 0 and below 1, under which a rule is told of.
+    pub hit_rate_below: Option<f64>,
+    /// What the 99th percentile of a rule's hits may take, less than 30 s.
+    pub p99_above: Option<Duration>,
+    /// Within the window, or nothing is said of a rule. Default 200.
+    pub min_requests: u64,
+    /// Over which rules are judged: 10 s to an hour, in steps of 10 s. Default ten minutes.
+    pub window: Duration,
+    /// Who is told.
+    pub webhook: Option<Webhook>,
+}
+
+impl Default for AlertSettings {
+    fn default() -> AlertSettings {
+        AlertSettings {
+            hit_rate_below: None,
+            p99_above: None,
+            min_requests: 200,
+            window: Duration::from_secs(600),
+            webhook: None,
+        }
+    }
+}
+
+/// Where alerts are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// Scheme, host and port.
+    pub server: OriginAddress,
+    /// Path and query, in which a token may stand.
+    pub target: Secret<String>,
+}
+
+impl Webhook {
+    /// Where it is, for a person: without its path.
+    pub fn shown(&self) -> String {
+        let scheme = match self.server {
+            OriginAddress::Https { .. } => "https",
+            OriginAddress::Http { .. } | OriginAddress::Unix(_) => "http",
+        };
+        let host = self.server.host();
+        format!("{scheme}://{}/***", host.to_str().unwrap_or("?"))
+    }
 }
 
 /// Where a token is looked for.

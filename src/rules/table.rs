@@ -8,7 +8,8 @@ use super::lines::{Lines, Places};
 use super::pattern::{Captures, Pattern};
 use super::router::{Router, Target, captures};
 use super::settings::{
-    AdminSettings, AuditSettings, IdentitySettings, LocalSettings, ProxySettings, StoreSettings,
+    AdminSettings, AlertSettings, AuditSettings, IdentitySettings, LocalSettings, ProxySettings,
+    StoreSettings,
 };
 use super::template::Template;
 use crate::digest::Digest;
@@ -275,6 +276,8 @@ pub struct Table {
     pub identity: Option<IdentitySettings>,
     /// `[audit]`
     pub audit: AuditSettings,
+    /// `[alerts]`; `None` where the table is left out: nothing is watched then.
+    pub alerts: Option<AlertSettings>,
     /// `[[cache]]`
     pub rules: Vec<Arc<Rule>>,
     /// `[[invalidate]]`

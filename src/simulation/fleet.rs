@@ -7,6 +7,7 @@ use super::origin::Origin;
 use super::redis::{Redis, Way};
 use super::report::Report;
 use super::{RULES, SIDECARS};
+use crate::alerts::Alerts;
 use crate::clock::simulated;
 use crate::jwks::Issuers;
 use crate::key;
@@ -111,6 +112,7 @@ impl Fleet {
         store.listen(table.answers_from_memory());
         let ground = Ground {
             store,
+            alerts: Alerts::new(&metrics),
             metrics,
             clock: self.clocks[place].clone().into(),
             tasks: TaskTracker::new(),

@@ -75,6 +75,7 @@ impl Series {
                 minutes.pop_front();
             }
         }
+        self.by_rule.retain(|rule, _| tallies.contains_key(rule));
         self.minute_before = tallies.clone();
     }
 
@@ -97,8 +98,8 @@ impl Series {
 
 fn minute(came: &Tally) -> Minute {
     Minute {
-        hits: shown::hits(came).count(),
-        served: shown::served(came),
+        hits: came.hits().count(),
+        served: came.served(),
     }
 }
 
@@ -113,15 +114,15 @@ impl Point {
         let origin = ruled.origin.plus(&unruled.origin);
         json!({
             "at": self.at_ms,
-            "hits": shown::hits(ruled).count(),
-            "served": shown::served(ruled),
+            "hits": ruled.hits().count(),
+            "served": ruled.served(),
             "spared": shown::spared(ruled),
             "bypass": both(Outcome::Bypass),
             "pass": both(Outcome::Pass),
             "writes": both(Outcome::Write),
             "errors": both(Outcome::Error),
             "origin": origin.count(),
-            "hit_seconds": shown::quantiles(&shown::hits(ruled)),
+            "hit_seconds": shown::quantiles(&ruled.hits()),
             "origin_seconds": shown::quantiles(&origin),
         })
     }

@@ -11,21 +11,9 @@ use crate::store::{Kind, Store, StoreMemory};
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
 
-/// Answered from what was kept.
-pub(super) fn hits(tally: &Tally) -> Times {
-    tally.of(Outcome::Hit).plus(tally.of(Outcome::Stale))
-}
-
-/// Answered by a rule, from what was kept or not.
-pub(super) fn served(tally: &Tally) -> u64 {
-    let fetched = [Outcome::Revalidated, Outcome::Miss, Outcome::Collapsed];
-    let fetched = fetched.iter().map(|outcome| tally.of(*outcome).count());
-    hits(tally).count() + fetched.sum::<u64>()
-}
-
 /// Answers for which the origin was not asked.
 pub(super) fn spared(tally: &Tally) -> u64 {
-    hits(tally).count() + tally.of(Outcome::Collapsed).count()
+    tally.hits().count() + tally.of(Outcome::Collapsed).count()
 }
 
 /// How much longer it would have taken without what was kept, by what the origin took otherwise.
@@ -35,7 +23,7 @@ fn saved(tally: &Tally) -> f64 {
         return 0.0;
     }
     let usual = tally.origin.seconds() / asked as f64;
-    (usual * hits(tally).count() as f64 - hits(tally).seconds()).max(0.0)
+    (usual * tally.hits().count() as f64 - tally.hits().seconds()).max(0.0)
 }
 
 /// In seconds; `null` where there were none.
@@ -50,11 +38,11 @@ pub(super) fn quantiles(times: &Times) -> Json {
 /// What was counted of a rule.
 pub(super) fn rule(tally: &Tally) -> Map<String, Json> {
     let of = |outcome| tally.of(outcome).count();
-    let served = served(tally);
-    let rate = (served > 0).then(|| hits(tally).count() as f64 / served as f64);
+    let served = tally.served();
+    let rate = (served > 0).then(|| tally.hits().count() as f64 / served as f64);
     let document = json!({
         "requests": tally.requests.iter().map(Times::count).sum::<u64>(),
-        "hits": hits(tally).count(),
+        "hits": tally.hits().count(),
         "stale": of(Outcome::Stale),
         "revalidated": of(Outcome::Revalidated),
         "misses": of(Outcome::Miss),
@@ -64,7 +52,7 @@ pub(super) fn rule(tally: &Tally) -> Map<String, Json> {
         "would_hit": of(Outcome::WouldHit),
         "would_miss": of(Outcome::WouldMiss),
         "hit_rate": rate,
-        "hit_seconds": quantiles(&hits(tally)),
+        "hit_seconds": quantiles(&tally.hits()),
         "origin_seconds": quantiles(&tally.origin),
         "origin_requests": tally.origin.count(),
         "origin_errors": tally.failed,

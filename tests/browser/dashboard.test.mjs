@@ -293,11 +293,41 @@ test("alerts are shown, and texts that look like markup stay texts", LIMIT, asyn
   await load();
   await isDrawn();
   const alerts = page.getByRole("region", { name: "Active alerts" });
-  assert.match(await alerts.innerText(), /hit-rate.*firing.*0\.2.*0\.5/);
+  const text = (await alerts.innerText()).replaceAll("\n", " ");
+  assert.ok(text.includes(evil) && /hit-rate.*hit rate 20\.0 %, below 50\.0 %, over 10m.*since \d\d:\d\d:\d\d/.test(text), text);
   assert.equal(await cell(evil, "TTL"), evil);
   assert.ok((await page.locator("#writes").innerText()).includes(evil));
   assert.ok((await page.locator("#errors").innerText()).includes(evil));
   assert.equal(await page.locator("img").count(), 0);
+  assert.deepEqual(seen.complaints, []);
+  await context.close();
+});
+
+test("an alert comes by itself, is read out, and leaves when it has ended", LIMIT, async () => {
+  const lines = 'hit_rate_below = 0.5\nmin_requests = 2\nwindow = "10s"';
+  const one = await sidecar({ alerts: lines });
+  const { page, isDrawn, seen, context } = await shown(one);
+  await isDrawn();
+  const alerts = page.getByRole("region", { name: "Active alerts" });
+  const said = page.getByRole("status").filter({ hasText: /active/ });
+  assert.equal(await alerts.count(), 0);
+  let number = 0;
+  await eventually("it fires", async () => {
+    for (let times = 0; times < 4; times += 1) await one.get(`/list/${(number += 1)}`);
+    return (await alerts.count()) === 1;
+  });
+  assert.match(await alerts.innerText(), /list/);
+  assert.match((await alerts.innerText()).replaceAll("\n", " "), /hit-rate list hit rate \d+\.\d %, below 50\.0 %, over 10s since \d\d:\d\d:\d\d/);
+  assert.equal(await said.innerText(), "1 alert is active: hit-rate of list.");
+  assert.match(await page.title(), /^\(!\)/);
+  const folder = process.env.SIDECACHE_SCREENSHOTS;
+  if (folder) await page.screenshot({ path: join(folder, "dashboard-alert.png") });
+  await eventually("it ends", async () => {
+    for (let times = 0; times < 10; times += 1) await one.get("/list/1");
+    return (await alerts.count()) === 0;
+  }, 2);
+  assert.equal(await said.innerText(), "No alert is active any more.");
+  assert.doesNotMatch(await page.title(), /^\(!\)/);
   assert.deepEqual(seen.complaints, []);
   await context.close();
 });

@@ -20,13 +20,13 @@ const DEADLINE_MS = 30_000;
 const children = new Set();
 process.on("exit", () => children.forEach((child) => child.kill("SIGKILL")));
 
-/** Polls until `check` gives something true; `what` says what was waited for in vain. */
-export async function eventually(what, check) {
-  const end = Date.now() + DEADLINE_MS;
+/** Polls until `check` gives something true; `what` says what was waited for in vain. What takes `times` as long may. */
+export async function eventually(what, check, times = 1) {
+  const end = Date.now() + times * DEADLINE_MS;
   for (;;) {
     const found = await check();
     if (found) return found;
-    if (Date.now() > end) throw new Error(`not within ${DEADLINE_MS / 1000} s: ${what}`);
+    if (Date.now() > end) throw new Error(`not within ${(times * DEADLINE_MS) / 1000} s: ${what}`);
     await sleep(50);
   }
 }
@@ -100,8 +100,8 @@ on = "POST /change/{id}"
 drop = ["list:{id}", "searched:*"]
 `;
 
-/** A sidecar; `admin` are more lines for its door. */
-export async function startSidecar(origin, { store = "memory:", admin = "" } = {}) {
+/** A sidecar; `admin` are more lines for its door, `alerts` those of a table of their own. */
+export async function startSidecar(origin, { store = "memory:", admin = "", alerts = "" } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "sidecache-page-"));
   const file = join(folder, "rules.toml");
   writeFileSync(file, `namespace = "page"
@@ -115,6 +115,7 @@ ${admin}
 [store]
 url = "${store}"
 timeout = "1s"
+${alerts && `[alerts]\n${alerts}`}
 ${RULES}`);
   const child = started(PROGRAM, ["--rules", file], { SIDECACHE_LOG: "error" });
   const said = [];

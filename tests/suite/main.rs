@@ -24,6 +24,7 @@ mod http; // protocols, limits, tunnels, what is said between
 mod fuzz; // damaged bytes from clients and from the origin
 mod door; // the admin door
 mod stats; // what a process and its fleet did
+mod alerts; // when somebody should look
 mod process; // the command: what it prints, signals, logs
 mod explain; // what is told of a request, and what becomes of it
 mod commands; // the commands that talk to a running sidecar

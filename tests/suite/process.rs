@@ -1,5 +1,6 @@
 //! The command as a process of its own: what it prints, what signals do to it, what it logs.
 
+mod alerts; // what is logged of them, and at the end
 mod drain; // SIGTERM and SIGINT
 mod logs; // what stands in them, and what never does
 mod reload; // SIGHUP

@@ -70,8 +70,8 @@ function showGlance(stats) {
 function forgetFigures() {
   for (const node of document.querySelectorAll("[data-v]")) say(node, NONE);
   byId("store-state").className = "";
-  for (const id of ["writes", "errors", "finding-list", "explained", "alert-list"]) byId(id).replaceChildren();
-  byId("alerts").hidden = true;
+  for (const id of ["writes", "errors", "finding-list", "explained"]) byId(id).replaceChildren();
+  forgetAlerts();
   for (const id of ["who", "unruled", "fleet-size", "explain-said", "purge-said", "finding-said"]) say(byId(id), "");
   [latest, trouble, auditedAt] = [null, null, 0];
   forgetRules();
@@ -101,7 +101,8 @@ function showNotices() {
   const said = wrongs(latest);
   if (trouble !== null && !isLocked) said.unshift(["bad", `${trouble.message}${latest === null ? "" : ` What stands here is from ${clock(latestAt)}.`}`]);
   const text = JSON.stringify(said);
-  document.title = `${said.some(([how]) => how === "bad") ? "(!) " : ""}sidecache ${location.host}`;
+  const isBad = said.some(([how]) => how === "bad") || (latest !== null && latest.process.alerts.length > 0);
+  document.title = `${isBad ? "(!) " : ""}sidecache ${location.host}`;
   if (text === shownNotices) return;
   shownNotices = text;
   byId("notices").replaceChildren(...said.map(([how, what]) => make("p", { className: `notice ${how}`, textContent: what })));

@@ -40,11 +40,45 @@ function facts(one, skipped) {
   return said.map(([name, value]) => `${name} ${name === "at" && isNumber(value) ? clock(value) : Array.isArray(value) ? value.join(" and ") : typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
 }
 
-function showAlerts({ process }) {
-  const all = Array.isArray(process.alerts) ? process.alerts : [];
-  byId("alerts").hidden = all.length === 0;
-  const items = all.map((alert) => make("li", {}, make("b", { textContent: `${alert.rule ?? ""} ${alert.kind ?? ""}`.trim() }), ` ${facts(alert, ["rule", "kind"])}`));
+const milliseconds = (value) => seconds(isNumber(value) ? value / 1000 : value);
+
+// What each kind of alert means; of a kind that this page does not know, what is told of it.
+const ALERTS = {
+  "hit-rate": ({ value, threshold, window }) => `hit rate ${percent(value)}, below ${percent(threshold)}, over ${window}`,
+  p99: ({ value, threshold, window }) => `99th percentile of hits ${milliseconds(value)}, above ${milliseconds(threshold)}, over ${window}`,
+  quarantined: () => "it passes everything: see the audits below",
+  "store-down": () => "requests are answered by the origin, and nothing is kept",
+  owed: () => "the store has not been told of writes: other sidecars may answer from before them",
+};
+
+const meant = (alert) => (Object.hasOwn(ALERTS, alert.kind) ? ALERTS[alert.kind](alert) : facts(alert, ["rule", "kind", "state", "at"]));
+const named = ({ rule, kind }) => (rule === "-" ? kind : `${kind} of ${rule}`);
+
+let shownAlerts = "";
+let saidAlerts = "";
+
+// What is read out changes with what is firing, and not with its figures.
+function showAlerts({ process: { alerts } }) {
+  const text = JSON.stringify(alerts);
+  if (text === shownAlerts) return;
+  shownAlerts = text;
+  byId("alerts").hidden = alerts.length === 0;
+  const items = alerts.map((alert) => make("li", {},
+    make("span", { className: "tag", textContent: alert.kind }), " ",
+    alert.rule === "-" ? null : make("b", { textContent: alert.rule }),
+    make("span", { className: "wide", textContent: meant(alert) }),
+    make("span", { className: "since" }, "since ", ...stamp(alert.at))));
   byId("alert-list").replaceChildren(...items);
+  const said = alerts.map(named).join(", ");
+  if (said !== saidAlerts) say(byId("alerts-said"), said === "" ? "No alert is active any more." : `${plural(alerts.length, "alert is", "alerts are")} active: ${said}.`);
+  saidAlerts = said;
+}
+
+function forgetAlerts() {
+  [shownAlerts, saidAlerts] = ["", ""];
+  byId("alerts").hidden = true;
+  byId("alert-list").replaceChildren();
+  say(byId("alerts-said"), "");
 }
 
 // Audits are asked for seldom, or when a rule's quarantine has begun or ended: each time costs the store

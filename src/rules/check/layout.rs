@@ -22,6 +22,7 @@ pub fn layout(table: &Table) -> Digest {
         local: _,
         store,
         audit: _,
+        alerts: _,
         identity,
         rules,
         sets,

@@ -5,7 +5,8 @@ mod store;
 pub use store::store_url;
 
 use crate::rules::problem::Fault;
-use crate::rules::settings::{KeySource, Listen, OriginAddress, TokenSource};
+use crate::rules::settings::{KeySource, Listen, OriginAddress, TokenSource, Webhook};
+use crate::secret::Secret;
 use hyper::Uri;
 use hyper::header::HeaderName;
 use ipnet::IpNet;
@@ -93,19 +94,38 @@ pub fn key_source(text: &str, base: &Path) -> Parsed<KeySource> {
         return Ok(KeySource::File(base.join(text)));
     }
     let help = "write `https://host/path`, or the name of a file";
-    let uri = text.parse::<Uri>().unwrap_or_default();
-    let server = match (uri.scheme_str(), uri.authority()) {
-        (Some(scheme), Some(authority)) => origin(&format!("{scheme}://{authority}")).ok(),
-        _ => None,
-    };
-    let Some(server) = server else {
+    let Some((server, target)) = url(text) else {
         return refuse(text, "this is not the address of a key set", help);
     };
+    Ok(KeySource::Url { server, target })
+}
+
+/// Where a URL leads, and what is asked for there.
+fn url(text: &str) -> Option<(OriginAddress, String)> {
+    let uri = text.parse::<Uri>().ok()?;
+    let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
+    let server = origin(&format!("{scheme}://{authority}")).ok()?;
     let target = match uri.query() {
         Some(query) => format!("{}?{query}", uri.path()),
         None => uri.path().to_owned(),
     };
-    Ok(KeySource::Url { server, target })
+    Some((server, target))
+}
+
+/// `https://hooks.example/path?query`. None of it stands in what is said of it.
+pub fn webhook(text: &str) -> Parsed<Webhook> {
+    let help = "write `https://host/path`; a token belongs into the path or the query";
+    let Some((server, target)) = url(text) else {
+        return refuse(text, "this is not the address of a webhook", help);
+    };
+    let target = Secret::new(target);
+    Ok(Webhook { server, target })
+}
+
+/// Whether a host is this machine.
+pub fn is_here(host: &str) -> bool {
+    let address = host.parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// An audience or an issuer.

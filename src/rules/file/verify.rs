@@ -136,7 +136,7 @@ fn published(s: &Section<'_>, text: &Text, base: &Path) -> Option<VerifyKey> {
         server: OriginAddress::Http { host, .. },
         ..
     } = &source
-        && !is_here(host)
+        && !address::is_here(host)
     {
         let help = "use https://, or see to it that nobody can answer in its place";
         let message = "whoever can change what comes over http:// can sign for anybody";
@@ -151,10 +151,4 @@ fn published(s: &Section<'_>, text: &Text, base: &Path) -> Option<VerifyKey> {
         s.reader.names_file(path.clone());
     }
     Some(VerifyKey::Jwks(source))
-}
-
-/// Whether a host is this machine.
-fn is_here(host: &str) -> bool {
-    let address = host.parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

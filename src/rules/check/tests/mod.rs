@@ -1,5 +1,6 @@
 //! Files that are wrong, and what is said about them; files that are right, and what they become.
 
+mod alerts;
 mod at_once;
 mod compiled;
 mod concealed;
