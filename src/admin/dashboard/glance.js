@@ -83,12 +83,13 @@ function forgetFigures() {
 // What is wrong, the worst first: how bad, and the words.
 function wrongs(stats) {
   if (stats === null) return [];
-  const { store, rules } = stats.process;
+  const { store, rules, alerts } = stats.process;
+  const isTold = (kind, rule) => alerts.some((alert) => alert.kind === kind && alert.rule === rule); // among the alerts
   const found = [];
-  if (store.state !== "up") found.push(["bad", "The store is down: requests are answered by the origin, and nothing is kept."]);
-  if (store.owed > 0) found.push(["bad", `${plural(store.owed, "invalidation is", "invalidations are")} owed to the store: other sidecars may serve answers from before the writes until they are paid.`]);
+  if (store.state !== "up" && !isTold("store-down", "-")) found.push(["bad", "The store is down: requests are answered by the origin, and nothing is kept."]);
+  if (store.owed > 0 && !isTold("owed", "-")) found.push(["bad", `${plural(store.owed, "invalidation is", "invalidations are")} owed to the store: other sidecars may serve answers from before the writes until they are paid.`]);
   for (const [name, rule] of Object.entries(rules)) {
-    if (rule.quarantined) found.push(["bad", `The rule ${name} is in quarantine: it passes everything. See the audits below.`]);
+    if (rule.quarantined && !isTold("quarantined", name)) found.push(["bad", `The rule ${name} is in quarantine: it passes everything. See the audits below.`]);
   }
   if (store.memory_max_bytes > 0 && store.memory_bytes > 0.9 * store.memory_max_bytes) found.push(["warn", `The store's memory is nearly full: ${memory(store)}.`]);
   if (stats.fleet.only_this_process) found.push(["warn", "The fleet cannot be heard: its figures are those of this process alone."]);
