@@ -33,6 +33,15 @@ use store::Commands;
 /// Content type of [`Metrics::encode`]: OpenMetrics 1.0 text, which Prometheus asks for first.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// The `kind` of an audit that holds what an observed rule would have served against what the origin answered.
+pub const OBSERVED: &str = "observe";
+
+/// Its `result` where they were the same.
+pub const OBSERVED_SAME: &str = "same";
+
+/// Its `result` where they were not.
+pub const OBSERVED_DIFFERS: &str = "differs";
+
 /// The `rule` label where none matched.
 pub const UNRULED: &str = "-";
 
@@ -316,6 +325,16 @@ impl Metrics {
             result,
         };
         self.audits.get_or_create(&labels).inc();
+    }
+
+    /// How many audits of a rule came to this so far.
+    pub fn audits(&self, rule: &str, kind: &'static str, result: &'static str) -> u64 {
+        let labels = Audited {
+            rule: rule.into(),
+            kind,
+            result,
+        };
+        self.audits.get(&labels).map_or(0, |counter| counter.get())
     }
 
     /// What is counted of alerts.

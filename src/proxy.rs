@@ -1,6 +1,7 @@
 //! One request, start to finish: hit | fill | write | pass.
 
 mod limit; // whether it is one too many
+mod observe; // what a rule would answer
 mod part; // what it answers to a range
 mod read; // what a rule answers
 

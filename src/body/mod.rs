@@ -4,6 +4,7 @@
 //! Its reader gets an error, so that a client sees a truncated answer.
 
 mod channel; // a body that is written while it is read
+mod compared; // a body that may be a copy of what is known
 mod guard; // a body that keeps to limits of size and time
 mod read; // the beginning of a body, for those who must know it
 
@@ -13,6 +14,7 @@ pub use read::{Read, exact, read_in_time, read_now, read_up_to};
 use crate::outcome::Detail;
 use bytes::Bytes;
 use channel::Receiver;
+use compared::Compared;
 use guard::Guard;
 use hyper::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
@@ -105,6 +107,7 @@ enum Source {
     Client(Incoming),
     Fed(Incoming, Option<Box<dyn Feed>>),
     Channel(Receiver),
+    Compared(Box<Compared>),
     Broken {
         length: Option<u64>,
         is_begun: bool,
@@ -151,6 +154,17 @@ impl Body {
     pub fn channel(length: Option<u64>) -> (BodySender, Body) {
         let (sender, receiver) = channel::channel(length);
         (sender, Body::from(Source::Channel(receiver)))
+    }
+
+    /// The same body; `told` hears at its end whether its bytes were the same as `other`, or as soon as they
+    /// cannot be. Where it breaks, or is not read to its end, nothing is told.
+    pub fn compared(self, other: Bytes, told: impl FnOnce(bool) + Send + Sync + 'static) -> Body {
+        if self.is_end_stream() {
+            told(other.is_empty());
+            return self;
+        }
+        let compared = Compared::new(self, other, Box::new(told));
+        Body::from(Source::Compared(Box::new(compared)))
     }
 
     /// The same body, broken off where it is longer than `most` bytes, or where nothing of it comes for
@@ -253,6 +267,7 @@ impl Source {
                 Poll::Pending
             }
             Source::Channel(receiver) => receiver.poll_frame(cx),
+            Source::Compared(compared) => compared.poll_frame(cx),
             Source::Client(incoming) => poll_client(incoming, cx),
             Source::Fed(incoming, feed) => poll_fed(incoming, feed, cx),
         }
@@ -283,6 +298,7 @@ impl HttpBody for Body {
             Source::Whole(bytes) => bytes.is_empty(),
             Source::Broken { .. } => false,
             Source::Channel(receiver) => receiver.is_end_stream(),
+            Source::Compared(compared) => compared.is_end_stream(),
             Source::Client(incoming) | Source::Fed(incoming, _) => incoming.is_end_stream(),
         };
         self.first.is_empty() && self.trailers.is_none() && source_ended
@@ -299,6 +315,7 @@ impl HttpBody for Body {
                 length.map_or_else(SizeHint::new, SizeHint::with_exact)
             }
             Source::Channel(receiver) => receiver.size_hint(),
+            Source::Compared(compared) => compared.size_hint(),
             Source::Client(incoming) | Source::Fed(incoming, _) => incoming.size_hint(),
         };
         match source.exact() {

@@ -173,3 +173,39 @@ async fn a_body_that_breaks_off_is_broken() {
     let read = as_received(raw, |incoming| read_up_to(Body::client(incoming), 100)).await;
     assert!(matches!(read, Read::Broken(BodyError::Broken(_))));
 }
+
+/// Whether a body of these pieces is told to be the same as `other`; nothing where nothing was told.
+async fn told_of(
+    pieces: &[&'static str],
+    length: Option<u64>,
+    other: &'static str,
+) -> Option<bool> {
+    let (sender, body) = Body::channel(length);
+    let told = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let heard = told.clone();
+    let body = body.compared(Bytes::from(other), move |is_same| {
+        *heard.lock().expect("not poisoned") = Some(is_same);
+    });
+    let pieces: Vec<&'static str> = pieces.to_vec();
+    let writer = tokio::spawn(async move {
+        for piece in pieces {
+            sender.send(data(piece)).await.expect("it is read");
+        }
+        sender.finish();
+    });
+    let read = read_up_to(body, 1 << 20).await;
+    assert!(matches!(read, Read::Whole(_) | Read::Broken(_)));
+    writer.await.expect("it wrote");
+    *told.lock().expect("not poisoned")
+}
+
+#[tokio::test]
+async fn a_body_is_held_against_other_bytes_however_it_comes() {
+    assert_eq!(told_of(&["ab", "c"], None, "abc").await, Some(true));
+    assert_eq!(told_of(&["abc"], Some(3), "abc").await, Some(true));
+    assert_eq!(told_of(&["ab", "d"], None, "abc").await, Some(false));
+    assert_eq!(told_of(&["ab"], Some(2), "abc").await, Some(false));
+    assert_eq!(told_of(&["abc", "d"], None, "abc").await, Some(false));
+    assert_eq!(told_of(&[], Some(0), "").await, Some(true));
+    assert_eq!(told_of(&["ab"], Some(3), "ab").await, None, "it broke off");
+}

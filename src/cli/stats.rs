@@ -116,7 +116,17 @@ fn notes(own: &Json) -> Vec<String> {
         held.then(|| "in quarantine: it passes everything; see `sidecache audit`".to_owned());
     let observed = (own["stage"].as_str() == Some("observe")).then(|| {
         let [hits, misses] = ["would_hit", "would_miss"].map(|key| own[key].as_u64().unwrap_or(0));
-        format!("observed: {hits} would have been hits, {misses} misses (this process)")
+        let [same, differs] =
+            ["same", "differs"].map(|key| own["observed"][key].as_u64().unwrap_or(0));
+        let compared = match (same, differs) {
+            (0, 0) => String::new(),
+            (same, 0) => format!(", all {same} that were compared as the origin answered"),
+            (same, differs) => format!(
+                ", {differs} of {} that were compared other than the origin answered",
+                same + differs
+            ),
+        };
+        format!("observed: {hits} would have been hits{compared}, {misses} misses (this process)")
     });
     let off = own["stage"].as_str() == Some("off");
     let off = off.then(|| "off: as if it were not written".to_owned());
@@ -288,5 +298,11 @@ mod tests {
             observed[0].contains("3 would have been hits, 1 misses"),
             "{observed:?}"
         );
+        let compared = |same: u64, differs: u64| {
+            let held = json!({"same": same, "differs": differs});
+            notes(&json!({"stage": "observe", "observed": held})).remove(0)
+        };
+        assert!(compared(4, 0).contains("all 4 that were compared as"));
+        assert!(compared(4, 1).contains("1 of 5 that were compared other"));
     }
 }

@@ -256,28 +256,6 @@ impl Exchange {
         freshness::is_due(rule.refresh_ahead, entry.took, left, draw)
     }
 
-    /// Computes and counts, serves nothing: the client's own request passes, its answer is copied.
-    pub(super) async fn observe(mut self, asked: Arc<Asked>) -> Answer {
-        if asked.wants_part {
-            return self.bypass(asked.rule.clone(), Detail::Range).await;
-        }
-        let found = look(&self.live, &asked, None).await;
-        if found.kept.as_ref().and_then(Kept::fresh).is_some() {
-            let verdict = Verdict::because(Outcome::WouldHit, Detail::Observe);
-            return self.forward(Some(asked.rule.clone()), verdict).await;
-        }
-        let fill = self.fill(&asked, &found.place, None);
-        // Made last: who is let speak before the answer is whoever was let last.
-        let own = self.own_request(self.head.corrected());
-        let fill = Fill {
-            own: Some(Box::new(own)),
-            ..fill
-        };
-        let mut answer = self.miss(fill, None, Outcome::WouldMiss, None).await;
-        answer.verdict.detail.get_or_insert(Detail::Observe);
-        answer
-    }
-
     fn hit(&self, asked: &Asked, kept: &Kept) -> Answer {
         asked.remember_target();
         let (verdict, age) = told(kept.served);

@@ -3,7 +3,7 @@
 use super::day::Day;
 use super::series::Series;
 use super::{Facts, Tallies};
-use crate::metrics::{Metrics, Tally, Times, UNRULED};
+use crate::metrics::{Metrics, OBSERVED, OBSERVED_DIFFERS, OBSERVED_SAME, Tally, Times, UNRULED};
 use crate::outcome::Outcome;
 use crate::rules::table::{Rule, Stage, Ttl};
 use crate::rules::units::written;
@@ -75,6 +75,7 @@ pub(super) fn rules(tallies: &Tallies, facts: &Facts<'_>, series: &Series) -> Js
             ("hit_rate_hour", json!(series.hour(&one.name, tally))),
             ("ttl", json!(ttl(one.ttl))),
             ("stage", json!(stage(one.stage))),
+            ("observed", observed(&one.name, facts.metrics)),
             ("line", json!(one.lines.table())),
             ("last_drop", json!(facts.dropped_at[one.index])),
             ("quarantined", json!(facts.is_held[one.index])),
@@ -90,6 +91,12 @@ fn ttl(ttl: Ttl) -> String {
         Ttl::Fixed(time) => written(time),
         Ttl::Origin => "origin".to_owned(),
     }
+}
+
+/// What an observed rule would have served, held against what the origin answered.
+fn observed(rule: &str, metrics: &Metrics) -> Json {
+    let audits = |result| metrics.audits(rule, OBSERVED, result);
+    json!({ "same": audits(OBSERVED_SAME), "differs": audits(OBSERVED_DIFFERS) })
 }
 
 fn stage(stage: Stage) -> &'static str {

@@ -52,7 +52,7 @@ test("the page draws itself, asks nobody but the door, and its policy has nothin
   assert.equal(await cell("list", "Hit rate"), "75.0 %");
   assert.equal(await cell("list", "TTL"), "5m");
   assert.match(await cell("unasked", "Stage"), /never asked/);
-  assert.match(await cell("tried", "Stage"), /observe/);
+  assert.equal(await cell("tried", "Stage"), "observe 3 the same");
   assert.equal(await cell("tried", "Hit rate"), "(75.0 %)");
   assert.match(await page.locator("#unruled").textContent(), /observed rule would have done/);
   assert.equal(await figure("store.state"), "up");
@@ -285,7 +285,11 @@ test("alerts are shown, and texts that look like markup stay texts", LIMIT, asyn
     const stats = await response.json();
     const { process } = stats;
     process.rules[evil] = { ...process.rules.list, quarantined: true, stage: evil, ttl: evil };
-    process.alerts = [{ rule: evil, kind: "hit-rate", state: "firing", value: 0.2, threshold: 0.5, window: "10m", at: stats.at }];
+    const alert = (rule, kind, value, threshold, window = null) => ({ rule, kind, state: "firing", value, threshold, window, at: stats.at });
+    process.alerts = [
+      alert(evil, "hit-rate", 0.2, 0.5, "10m"), alert(`a-rule-with-a-${"very-".repeat(12)}long-name`, "p99", 140.25, 100, "10m"),
+      alert("list", "quarantined", 4, 0), alert("-", "store-down", 40, 30), alert("-", "owed", 61, 60), alert("-", evil, 1, 1),
+    ];
     process.writes = [{ at: stats.at, set: evil, count: 1, drops: [evil] }];
     process.errors = [{ at: stats.at, what: "origin", of: evil, count: 2 }];
     await route.fulfill({ response, json: stats });
@@ -298,8 +302,16 @@ test("alerts are shown, and texts that look like markup stay texts", LIMIT, asyn
   assert.equal(await cell(evil, "TTL"), evil);
   assert.ok((await page.locator("#writes").innerText()).includes(evil));
   assert.ok((await page.locator("#errors").innerText()).includes(evil));
+  assert.match(text, /p99.*140 ms, above 100 ms, over 10m.*quarantined list.*store-down requests.*owed the store/);
   assert.equal(await page.locator("img").count(), 0);
   assert.deepEqual(seen.complaints, []);
+  const folder = process.env.SIDECACHE_SCREENSHOTS;
+  for (const [colorScheme, width] of [["light", 1400], ["dark", 1000], ["dark", 360]]) {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width, height: 800 });
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth), 0);
+    if (folder) await page.screenshot({ path: join(folder, `dashboard-alerts-${colorScheme}-${width}.png`) });
+  }
   await context.close();
 });
 

@@ -2,7 +2,7 @@
 //! keyed.
 
 use crate::redis::RedisServer;
-use crate::world::{Asked, Got, Origin, Reply, Sidecar, ask, eventually, head};
+use crate::world::{Asked, Got, Origin, REGISTER_RULES, Reply, Sidecar, ask, eventually, head};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Notify, Semaphore};
@@ -464,6 +464,42 @@ async fn an_observed_rule_serves_nothing_and_counts_what_it_would_have_done() {
     };
     counted("would-miss", 1);
     counted("would-hit", 2);
+}
+
+#[tokio::test]
+async fn what_an_observed_rule_would_have_served_is_held_against_what_the_origin_answers() {
+    let origin = Origin::register().await;
+    let observed =
+        REGISTER_RULES.replace("name = \"thing\"", "name = \"thing\"\nstage = \"observe\"");
+    let sidecar = Sidecar::start(&origin, "memory:", &observed).await;
+    let compared = async || {
+        let told = sidecar.door("GET", "/api/stats", "").await;
+        let told: serde_json::Value = serde_json::from_slice(&told.body).expect("JSON");
+        let rule = &told["process"]["rules"]["thing"];
+        let number = |value: &serde_json::Value| value.as_u64().expect("a number");
+        let observed = &rule["observed"];
+        [&rule["would_hit"], &observed["same"], &observed["differs"]].map(number)
+    };
+    for _ in 0..3 {
+        assert_eq!(sidecar.get("/api/thing/1").await.n(), 0);
+    }
+    assert_eq!(compared().await, [2, 2, 0]);
+    // A write that no set names.
+    sidecar.ask("PATCH", "/api/forgotten/1", &[], "").await;
+    assert_eq!(sidecar.get("/api/thing/1").await.n(), 1);
+    assert_eq!(compared().await, [3, 2, 1]);
+    // One that a set names.
+    sidecar.ask("PATCH", "/api/change/1", &[], "").await;
+    for _ in 0..2 {
+        assert_eq!(sidecar.get("/api/thing/1").await.n(), 2);
+    }
+    assert_eq!(compared().await, [4, 3, 1]);
+    // What has no body, or is about what the client has, says nothing.
+    sidecar.ask("HEAD", "/api/thing/1", &[], "").await;
+    assert_eq!(compared().await, [5, 3, 1]);
+    let metrics = sidecar.door("GET", "/metrics", "").await.text();
+    let counted = "sidecache_audit_total{rule=\"thing\",kind=\"observe\",result=\"differs\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
 }
 
 #[tokio::test]

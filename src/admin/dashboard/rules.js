@@ -5,6 +5,8 @@ const byNumber = (of) => (one) => of(one) ?? -Infinity;
 const STAGES = ["on", "observe", "off"];
 
 // A rule that is only observed counts what it would have done; that stands in brackets.
+// What would have been served, held against what the origin answered.
+const compared = ({ same, differs }) => (differs > 0 ? ["held", `${count(differs)} of ${count(same + differs)} differ`] : ["same", `${count(same)} the same`]);
 const would = (rule) => rate(rule.would_hit, rule.would_hit + rule.would_miss);
 const isObserved = (one) => one.stage === "observe";
 const hitRate = (one) => (isObserved(one) ? would(one.counts) : one.counts.hit_rate);
@@ -58,6 +60,7 @@ function tags(one) {
   const words = [];
   if (one.quarantined) words.push(["held", "quarantined"]);
   if (one.stage !== "on") words.push([one.stage === "observe" ? "observe" : "off", one.stage ?? "not in force here"]);
+  if (isObserved(one) && one.observed.same + one.observed.differs > 0) words.push(compared(one.observed));
   if (one.counts.requests === 0) words.push(["never", "never asked"]);
   if (words.length === 0) return ["on"];
   return words.flatMap(([tone, text], index) => [index > 0 ? " " : "", make("span", { className: `tag ${tone}`, textContent: text })]);
@@ -71,7 +74,7 @@ function ruleRows({ process, fleet }) {
   return [...names].map((name) => {
     const own = process.rules[name];
     const counts = (isFleet ? fleet.rules[name] : own) ?? { ...none, hit_rate: null };
-    return { name, counts, stage: own?.stage, ttl: own?.ttl, hour: own?.hit_rate_hour ?? null, dropped: own?.last_drop ?? null, quarantined: own?.quarantined === true, line: own?.line ?? null };
+    return { name, counts, stage: own?.stage, ttl: own?.ttl, hour: own?.hit_rate_hour ?? null, dropped: own?.last_drop ?? null, quarantined: own?.quarantined === true, observed: own?.observed, line: own?.line ?? null };
   });
 }
 
@@ -112,7 +115,7 @@ function showRules(stats) {
   if (order.length !== body.rows.length || order.some((tr, index) => body.rows[index] !== tr)) body.replaceChildren(...order);
   rowsByName = next;
   const { unruled } = stats.process;
-  const observed = rows.some(isObserved) ? " In brackets: what an observed rule would have done." : "";
+  const observed = rows.some(isObserved) ? " In brackets: what an observed rule would have done. Where it would have hit, what it would have served is compared with what the origin answers." : "";
   say(byId("unruled"), `Without a rule: ${count(unruled.pass)} passed, ${plural(unruled.writes, "write", "writes")}, ${plural(unruled.errors, "error", "errors")}. Stage, TTL, last hour, last drop and quarantine are as this process has them.${observed}`);
   say(byId("fleet-size"), `${plural(stats.fleet.processes, "process", "processes")} now; the fleet's counts outlive them`);
 }
