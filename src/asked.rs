@@ -19,6 +19,7 @@ use crate::live::Live;
 use crate::outcome::Detail;
 use crate::rules::table::{Forward, Matched, Rule, Ttl};
 use crate::targets::Target;
+use crate::trace::{Span, Trace, Work};
 use bytes::Bytes;
 use errand::{Errand, keys_the_way, read_method};
 use fit::{fit_body, fit_host, fit_query, refuse_what_no_key_can_carry};
@@ -185,6 +186,17 @@ impl Asked {
             asked.place = Some(asked.key(&[]));
         }
         asked
+    }
+
+    /// The trace that it is part of.
+    pub fn trace(&self) -> &Trace {
+        self.head.trace()
+    }
+
+    /// Something that is done for it, told of where it is.
+    pub fn span(&self, work: Work) -> Span {
+        let tracer = &self.live.ground.tracer;
+        tracer.part(self.head.known_trace(), work)
     }
 
     /// Something was kept for its target: others will ask for it.

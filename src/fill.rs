@@ -29,6 +29,7 @@ use crate::origin::Failure;
 use crate::outcome::Detail;
 use crate::part::{self, Part, Single};
 use crate::rules::table::Rule;
+use crate::trace::{Trace, Work};
 use crate::vary::Vary;
 use bytes::Bytes;
 use copy::{Copied, take_copy};
@@ -59,6 +60,8 @@ pub struct Fill {
     pub stands_in_for: &'static [u16],
     /// Whose request it is, for the forwarding headers.
     pub forwarding: Forwarding,
+    /// What it is part of. Others may come to wait for it: it stays its beginner's.
+    pub trace: Trace,
     /// The client's own request, where the rule is only observed; else the request is made anew.
     pub own: Option<Box<Request<Body>>>,
     /// That this process fetches for the fleet.
@@ -118,8 +121,19 @@ impl Fill {
 
     async fn fly(mut self: Box<Fill>, lead: Option<Lead>, answer: Answer) {
         let _in_flight = self.live.ground.metrics.fill();
+        let mut span = self.live.ground.tracer.part(Some(&self.trace), Work::Fill);
+        span.note(|facts| facts.rule = Some(self.rule().name.clone()));
+        self.trace = span.trace().unwrap_or(self.trace);
+        let fetched = self.fetch().await;
+        span.note(|facts| match &fetched {
+            Ok(fetched) => {
+                facts.answered(fetched.response.status());
+                facts.detail = fetched.terms.as_ref().err().map(|detail| detail.word());
+            }
+            Err(failure) => facts.failed(failure.detail()),
+        });
         // Where a client has left, there is nobody to answer.
-        match self.fetch().await {
+        match fetched {
             Err(_) if !self.stands_in_for.is_empty() => {
                 land(&lead, Landing::StoodIn);
                 let _ = answer.send(Ok(Filled::StoodIn));
@@ -161,6 +175,7 @@ impl Fill {
 
     fn not_kept(&mut self, key: &CacheKey, lead: &Option<Lead>, detail: Detail) {
         tracing::debug!(
+            trace_id = %self.trace,
             key = key::for_logs(self.rule(), &key.entry),
             detail = detail.word(),
             "not kept"
@@ -350,6 +365,10 @@ impl Fill {
             // A store that refuses is counted there; the next reader fetches again.
             let keeping = self.live.ground.store.keep(&key.entry, entry.clone());
             let kept = Box::pin(keeping).await; // what is not kept is spared the room for it
+            if kept.is_err() {
+                let key = key::for_logs(self.rule(), &key.entry);
+                tracing::debug!(trace_id = %self.trace, key, "the store did not keep it");
+            }
             if let Some(claim) = self.claim.take() {
                 match kept {
                     Ok(()) => Box::pin(claim.kept(&key.entry, &entry, versions)).await,

@@ -4,6 +4,7 @@
 use crate::headers::{self, Forwarding, Peer, Seen};
 use crate::identity;
 use crate::rules::settings::{IdentitySettings, ProxySettings};
+use crate::trace::Trace;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method};
@@ -30,6 +31,8 @@ pub struct Head {
     is_trusted: bool,
     /// Told to the origin alone, so most requests have no use for it.
     forwarding: OnceLock<Forwarding>,
+    /// The same: only what goes to the origin, or to the log, bears it.
+    trace: OnceLock<Trace>,
 }
 
 impl Head {
@@ -76,6 +79,7 @@ impl Head {
             peer,
             is_trusted: headers::is_trusted(address, &proxy.trusted_proxies),
             forwarding: OnceLock::new(),
+            trace: OnceLock::new(),
         };
         head.show_credentials(identity);
         head
@@ -118,6 +122,23 @@ impl Head {
             let (peer, version) = (self.peer.as_deref(), self.parts.version);
             Forwarding::of(&self.claims, host, version, peer, self.is_trusted)
         })
+    }
+
+    /// The trace that it is part of, as its client says it, or begun here.
+    pub fn trace(&self) -> &Trace {
+        self.trace.get_or_init(|| Trace::of(&self.claims))
+    }
+
+    /// The trace, where it is known already: one that is recorded is from the beginning.
+    pub fn known_trace(&self) -> Option<&Trace> {
+        self.trace.get()
+    }
+
+    /// What is done for it is part of this piece of work. To be said before anybody asks.
+    pub fn join(&mut self, trace: Option<Trace>) {
+        if let Some(trace) = trace {
+            self.trace = OnceLock::from(trace);
+        }
     }
 
     /// All headers, handed over where nobody else asks for them any more, with what the origin is told of

@@ -10,6 +10,7 @@ pub mod outcome; // one word for each thing that can happen to a request
 pub mod random; // the kernel's randomness
 pub mod secret; // a value that never shows itself
 pub mod headers; // which headers are hop-by-hop, kept, forwarded, sent
+pub mod trace; // what a request is part of, and what is told of it
 pub mod metrics; // what is counted
 
 // -- rules: text → checked → compiled --
@@ -39,6 +40,7 @@ pub mod body; // message bodies, streaming
 pub mod keepalive; // whether silent peers are still there
 pub mod origin; // the client to the origin
 pub mod alerts; // when somebody should look
+pub mod otlp; // spans on their way to a collector
 pub mod jwks; // keeps the keys of a token's issuer up to date
 
 // -- work --

@@ -1,6 +1,8 @@
 //! What is in force: the compiled rules, and what they are carried out with. A reload makes a new
 //! one; requests under way finish with the one they began with.
 
+mod failures; // of the origin, in the log
+
 use crate::alerts::Alerts;
 use crate::body::Body;
 use crate::clock::Clock;
@@ -17,7 +19,9 @@ use crate::rules::table::{Rule, Table, Ttl};
 use crate::stats::Stats;
 use crate::store::{Opening, Root, Store};
 use crate::targets::{Target, Targets};
+use crate::trace::{Trace, Tracer, Work};
 use crate::vary::LearntVary;
+pub use failures::Failures;
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, header};
 use std::sync::Arc;
@@ -43,6 +47,10 @@ pub struct Ground {
     pub stats: Stats,
     /// What somebody should look at.
     pub alerts: Alerts,
+    /// Whom spans are told.
+    pub tracer: Tracer,
+    /// What the log said of the origin's failures.
+    pub failures: Arc<Failures>,
 }
 
 /// The root as entries under these rules see it.
@@ -136,6 +144,8 @@ impl Live {
             alerts: Alerts::new(&metrics),
             metrics,
             stats: Stats::new(&clock),
+            tracer: Tracer::default(),
+            failures: Arc::default(),
             clock,
             tasks: TaskTracker::new(),
             quarantine: Quarantine::default(),
@@ -174,24 +184,38 @@ impl Live {
         }
     }
 
-    /// Asks the origin on behalf of a rule, counted; the answer comes without hop-by-hop headers, but
+    /// Asks the origin on behalf of a rule, counted, as part of a trace; the answer comes without hop-by-hop headers, but
     /// for the protocol that it changes to, or wants to be asked in.
     ///
     /// # Errors
     /// What went wrong, and whether the origin may have acted.
     pub fn ask(
         &self,
-        request: Request<Body>,
+        mut request: Request<Body>,
         rule: Option<&Rule>,
+        trace: Trace,
     ) -> impl Future<Output = Result<Response<Body>, Failure>> {
         let begun = Instant::now();
+        let mut span = self.ground.tracer.part(Some(&trace), Work::Origin);
+        span.note(|facts| facts.asks(request.method()));
+        let trace = span.trace().unwrap_or(trace); // the origin's work is part of the asking
+        trace.onto(request.headers_mut());
         let asking = self.origin.ask(request);
         async move {
             let answer = asking.await;
             let (counts, took) = (self.counts(rule), begun.elapsed());
             match &answer {
-                Ok(response) => counts.origin_answered(response.status(), took),
-                Err(_) => counts.origin_failed(took),
+                Ok(response) => {
+                    let status = response.status();
+                    counts.origin_answered(status, took);
+                    span.note(|facts| facts.answered(status));
+                }
+                Err(failure) => {
+                    counts.origin_failed(took);
+                    span.note(|facts| facts.failed(failure.detail()));
+                    let now = self.ground.clock.now_ms();
+                    self.ground.failures.say(&trace, rule, failure, now);
+                }
             }
             answer.map(end_to_end)
         }

@@ -7,9 +7,11 @@ use crate::flights::{LIFE, Snapshot, lock_name};
 use crate::freshness::{self, Served};
 use crate::key::{self, CacheKey};
 use crate::live::Live;
+use crate::outcome::Detail;
 use crate::part::{self, Part};
 use crate::rules::table::{Coalesce, Stage};
 use crate::store::{Down, Lock, Look, Sought, Taken, Wanted};
+use crate::trace::Work;
 use crate::vary::{self, Vary};
 use std::sync::Arc;
 
@@ -23,6 +25,19 @@ pub struct Found {
     pub is_quarantined: bool,
     /// What is kept of it where not all is, unless something dropped that.
     pub part: Option<KeptPart>,
+}
+
+impl Found {
+    /// What was found, in a word.
+    fn word(&self) -> &'static str {
+        match (self.kept.as_ref().map(|kept| kept.served), &self.part) {
+            (Some(Served::Fresh { .. }), _) => "fresh",
+            (Some(Served::Stale { .. }), _) => "stale",
+            (Some(Served::Softened { .. }), _) => "softly-dropped",
+            (_, Some(_)) => "part",
+            (Some(Served::Gone(_)) | None, None) => "nothing",
+        }
+    }
 }
 
 /// Where an answer to a request is kept.
@@ -131,11 +146,15 @@ impl Aim {
 
     /// Asks the store, once: one that does not answer is not asked again.
     pub async fn look(mut self, live: &Live, asked: &Asked, lock: Option<&str>) -> Found {
+        let mut span = asked.span(Work::Look);
         loop {
             let sought = self.sought(live, asked, lock);
             let seen = match live.ground.store.look(sought).await {
                 Ok(seen) => seen,
-                Err(Down) => return down(live, asked, self),
+                Err(Down) => {
+                    span.note(|facts| facts.failed(Detail::StoreDown));
+                    return down(live, asked, self);
+                }
             };
             if self.flag.is_some() {
                 quarantine(live, asked, &seen);
@@ -145,7 +164,9 @@ impl Aim {
                 Some(learnt) => self = Aim::by(learnt, live, asked),
                 None => {
                     let takes = lock.is_none() && self.is_claimed_at_once(live, asked);
-                    return judge(live, asked, self, seen, takes).await;
+                    let found = judge(live, asked, self, seen, takes).await;
+                    span.note(|facts| facts.outcome = Some(found.word()));
+                    return found;
                 }
             }
         }

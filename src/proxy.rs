@@ -18,6 +18,7 @@ use crate::refuse::{self, Refusal};
 use crate::reply;
 use crate::rules::table::{Rule, Stage};
 use crate::targets::Target;
+use crate::trace::{Span, Trace};
 use crate::way::{self, Way};
 use crate::write::{self, NoAnswer, Write};
 use bytes::Bytes;
@@ -29,6 +30,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
+use tracing::Level;
 
 /// RFC 9211.
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -63,6 +65,7 @@ enum Course {
 pub struct Answering {
     live: Arc<Live>,
     begun: Instant,
+    span: Span,
     course: Course,
 }
 
@@ -71,13 +74,17 @@ pub fn answer(live: Arc<Live>, client: Client, request: Request<Body>) -> Answer
     let begun = Instant::now();
     let max_body = live.table.proxy.limits.max_body;
     let seen = Seen::of(request.headers());
+    let tracer = &live.ground.tracer;
+    let mut span = tracer.request(request.headers(), tracing::enabled!(Level::DEBUG));
+    span.note(|facts| facts.asks(request.method()));
     let course = match refuse::admit(request, seen, client.standing, max_body) {
-        Ok(request) => Exchange::new(live.clone(), client, request, seen).begin(),
+        Ok(request) => Exchange::new(live.clone(), client, request, seen, span.trace()).begin(),
         Err(refusal) => Course::answered(Answer::refused(&refusal)),
     };
     Answering {
         live,
         begun,
+        span,
         course,
     }
 }
@@ -90,7 +97,8 @@ impl Future for Answering {
             Course::Answered(answer) => answer.take().expect("what has ended is polled no more"),
             Course::Goes(exchange) => std::task::ready!(exchange.as_mut().poll(cx)),
         };
-        Poll::Ready(answer.counted_and_labelled(&self.live, self.begun))
+        answer.tell(&mut self.span);
+        Poll::Ready(answer.counted_and_labelled(&self.live, self.begun, &self.span))
     }
 }
 
@@ -112,11 +120,20 @@ impl Course {
 }
 
 impl Exchange {
-    fn new(live: Arc<Live>, client: Client, request: Request<Body>, seen: Seen) -> Exchange {
+    /// Part of a `trace`, if that is known already.
+    fn new(
+        live: Arc<Live>,
+        client: Client,
+        request: Request<Body>,
+        seen: Seen,
+        trace: Option<Trace>,
+    ) -> Exchange {
         let (parts, body) = request.into_parts();
         let (proxy, identity) = (&live.table.proxy, live.table.identity.as_ref());
         let body = body.within(proxy.limits.max_body, proxy.limits.body_timeout);
-        let head = Arc::new(Head::of(parts, seen, client.peer.clone(), proxy, identity));
+        let mut head = Head::of(parts, seen, client.peer.clone(), proxy, identity);
+        head.join(trace);
+        let head = Arc::new(head);
         Exchange {
             live,
             client,
@@ -234,6 +251,7 @@ impl Exchange {
             live: self.live,
             body: self.body,
             forwarding: head.forwarding().clone(),
+            trace: *head.trace(),
             methods: head.methods().to_vec(),
             interim: self.client.interim(parts.version),
             on_behalf: self.client.on_behalf(),
@@ -261,7 +279,8 @@ impl Exchange {
         if let Some(offered) = self.head.offered.clone().filter(|_| may_switch) {
             headers::offer_switch(request.headers_mut(), offered);
         }
-        let answer = self.live.ask(request, rule.as_deref()).await;
+        let trace = *self.head.trace();
+        let answer = self.live.ask(request, rule.as_deref(), trace).await;
         let methods = self.head.methods();
         if write::may_change(methods) {
             write::heed_others(&self.live, &answer).await;
@@ -331,11 +350,24 @@ impl Answer {
         }
     }
 
-    fn counted_and_labelled(mut self, live: &Live, begun: Instant) -> Response<Body> {
+    fn tell(&self, span: &mut Span) {
+        span.note(|facts| {
+            facts.answered(self.response.status());
+            facts.outcome = Some(self.verdict.outcome.word());
+            facts.detail = self.verdict.detail.map(Detail::word);
+            if let Some(rule) = &self.rule {
+                facts.rule = Some(rule.name.clone());
+                facts.route = rule.only_pattern().map(ToString::to_string);
+            }
+        });
+    }
+
+    fn counted_and_labelled(mut self, live: &Live, begun: Instant, span: &Span) -> Response<Body> {
         let took = begun.elapsed();
         live.counts(self.rule.as_deref())
             .request(self.verdict.outcome, took);
         tracing::debug!(
+            trace_id = span.trace().map(tracing::field::display),
             rule = self.rule.as_ref().map_or("-", |rule| &rule.name),
             outcome = self.verdict.outcome.word(),
             detail = self.verdict.detail.map(Detail::word),

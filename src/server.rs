@@ -25,6 +25,7 @@ use crate::jwks::{self, Issuers};
 use crate::key;
 use crate::live::{Ground, Live, root_of};
 use crate::metrics::Metrics;
+use crate::otlp;
 use crate::proxy;
 use crate::quarantine::Quarantine;
 use crate::rules;
@@ -35,6 +36,7 @@ use crate::rules::settings::{AdminSettings, ClientLimits, VerifyKey};
 use crate::rules::table::Table;
 use crate::stats::Stats;
 use crate::store::{Opening, Store};
+use crate::trace::Tracer;
 use arc_swap::ArcSwap;
 use gate::{Access, Gate, Listener, Opening as Gateway, bind};
 use hyper::Request;
@@ -53,6 +55,9 @@ const DOOR_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the end waits for a webhook to take what it has not been told yet. One that is there takes it in
 /// less; one that is not has kept alerts waiting before.
 const LAST_ATTEMPT: Duration = Duration::from_secs(3);
+/// How long the last spans may take on their way to their collector: what is told of requests is not worth
+/// a kill at the end of a grace period.
+const SPANS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// By how much nodes outlive the longest entry. Entries kept towards a node's end die early, so
 /// this is how rarely that happens; it costs nothing but the node's few bytes.
@@ -176,6 +181,8 @@ impl Server {
             alerts: Alerts::new(&metrics),
             metrics,
             stats: Stats::new(&clock),
+            tracer: Tracer::to(otlp::exporter()),
+            failures: Arc::default(),
             clock,
             tasks: TaskTracker::new(),
             quarantine: Quarantine::default(),
@@ -263,6 +270,7 @@ impl Server {
         // What is not told in time was counted for nobody: the end does not wait for it.
         let _ = tokio::time::timeout(DOOR_PATIENCE, books::note_and_tell(&live)).await;
         live.ground.store.close().await;
+        live.ground.tracer.flush(SPANS_PATIENCE).await;
         if let Some(door) = &self.door {
             // Whoever holds a connection to the door open does not hold up the end.
             let _ = tokio::time::timeout(DOOR_PATIENCE, door.shut()).await;

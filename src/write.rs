@@ -15,11 +15,13 @@ use crate::identity::{self, Claims, Presented};
 use crate::interim::Interim;
 use crate::live::Live;
 use crate::origin::Failure;
+use crate::outcome::Detail;
 use crate::rules::pattern::Captures;
 use crate::rules::settings::OnDown;
 use crate::rules::table::{Commits, Set, Table};
 use crate::rules::template::Source;
 use crate::store::{Bump, Bumped, Leased};
+use crate::trace::{Trace, Work};
 use bytes::Bytes;
 use drops::{Drops, Named, Settled, names_a_place};
 pub use foretold::{Cause, Foretold};
@@ -49,6 +51,8 @@ pub struct Write {
     pub body: Body,
     /// Whose request it is, for the forwarding headers.
     pub forwarding: Forwarding,
+    /// What it is part of.
+    pub trace: Trace,
     /// The methods that it may be taken for: its own, and one that a header puts in its place.
     pub methods: Vec<Method>,
     /// Who hears what the origin says before it answers.
@@ -123,9 +127,22 @@ impl Write {
     pub fn begin(self) -> Begun<Result<Response<Body>, NoAnswer>> {
         let tasks = self.live.ground.tasks.clone();
         Begun::new(&tasks, |answer| async move {
-            let settled = self.carry_out().await;
+            let settled = self.carry_out_told().await;
             let _ = answer.send(settled); // its client may have left; the bump is done
         })
+    }
+
+    /// What becomes of it is told when it is done, also where its client has left.
+    async fn carry_out_told(mut self) -> Result<Response<Body>, NoAnswer> {
+        let mut span = self.live.ground.tracer.part(Some(&self.trace), Work::Write);
+        self.trace = span.trace().unwrap_or(self.trace);
+        let settled = self.carry_out().await;
+        span.note(|facts| match &settled {
+            Ok(response) => facts.answered(response.status()),
+            Err(NoAnswer::Failed(failure)) => facts.failed(failure.detail()),
+            Err(NoAnswer::StoreDown) => facts.failed(Detail::StoreDown),
+        });
+        settled
     }
 
     async fn carry_out(mut self) -> Result<Response<Body>, NoAnswer> {
@@ -224,9 +241,15 @@ impl Write {
         if bump.is_empty() && !matches!(leased, Leased::Granted(_)) {
             return;
         }
+        let (hard, soft) = (bump.hard.len(), bump.soft.len());
+        let mut span = self.live.ground.tracer.part(Some(&self.trace), Work::Bump);
+        span.note(|facts| facts.dropped = Some(hard + soft));
         // Owed where the store cannot be told: nothing of it is trusted until it is.
         let store = &self.live.ground.store;
         let bumped = Box::pin(store.settle(leased, bump, unknown)).await;
+        let is_owed = bumped == Bumped::Owed;
+        span.note(|facts| facts.is_failure = is_owed);
+        tracing::debug!(trace_id = %self.trace, hard, soft, is_owed, unknown, "dropped");
         count_rollout(&self.live, bumped);
     }
 
@@ -238,7 +261,7 @@ impl Write {
         self.forwarding.onto(request.headers_mut());
         let interim = self.interim.take();
         interim.and_then(|interim| request.extensions_mut().insert(interim));
-        self.live.ask(request, None).await
+        self.live.ask(request, None, self.trace).await
     }
 
     /// Reads the request's body where a drop asks for it; it is sent on byte for byte either way.

@@ -16,6 +16,7 @@ pub(super) fn told(case: &Case<'_>) -> Explanation {
         live: case.live.clone(),
         body: Body::empty(),
         forwarding: head.forwarding().clone(),
+        trace: *head.trace(),
         methods: head.methods().to_vec(),
         interim: None,
         on_behalf: None,

@@ -142,7 +142,10 @@ impl Fill {
         let whose = self.asked.whose(request.headers());
         let method = request.method().clone();
         let asked_ms = self.live.ground.clock.now_ms();
-        let response = self.live.ask(request, Some(self.rule())).await?;
+        let response = self
+            .live
+            .ask(request, Some(self.rule()), self.trace)
+            .await?;
         let arrived_ms = self.live.ground.clock.now_ms();
         groups::heed(&self.live, &[method], &response).await; // a POST that a rule reads by is unsafe still
         Ok(Heard {

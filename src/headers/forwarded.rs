@@ -18,8 +18,8 @@ const SCHEME: &str = "http";
 /// Headers that tell of a way that began with us.
 const FIRST_HOP: usize = 4;
 
-/// Headers that go to the origin beside them: a trace and `Via`.
-const SENT_WITH_THEM: usize = 2;
+/// Headers that go to the origin beside them: a trace, its id and `Via`.
+const SENT_WITH_THEM: usize = 3;
 
 /// Every header that begins so tells of the way a request came.
 pub(super) const FORWARDED_PREFIX: &str = "x-forwarded-";
@@ -163,7 +163,6 @@ impl Forwarding {
 
     /// Completes the client's own request, whose headers were put [`correct`](Self::correct).
     pub fn onto(&self, headers: &mut HeaderMap) {
-        super::ensure_traceparent(headers); // here, since a hit sends nothing that could be traced
         append_via(headers, self.received);
     }
 
@@ -171,12 +170,7 @@ impl Forwarding {
     /// host is that of the key, unless the key or its variant holds another; prefixes and ports that a
     /// proxy tells shape answers and are no part of it.
     pub fn onto_fill(&self, headers: &mut HeaderMap) {
-        let of_the_way = [
-            &FORWARDED_FOR,
-            &FORWARDED_PROTO,
-            &REAL_IP,
-            super::trace::traceparent(),
-        ];
+        let of_the_way = [&FORWARDED_FOR, &FORWARDED_PROTO, &REAL_IP];
         let told = |name: &&HeaderName| self.written.iter().find(|(told, _)| told == *name);
         for (name, value) in of_the_way.iter().filter_map(told) {
             headers.insert(name, value.clone());
@@ -186,7 +180,6 @@ impl Forwarding {
         {
             headers.insert(FORWARDED_HOST.clone(), host);
         }
-        super::ensure_traceparent(headers);
         append_via(headers, self.received);
     }
 }
@@ -237,7 +230,7 @@ pub fn tells_of_the_way(name: &HeaderName) -> bool {
     name.as_str().starts_with(FORWARDED_PREFIX)
         || *name == header::FORWARDED
         || *name == REAL_IP
-        || *name == super::trace::traceparent()
+        || *name == super::TRACEPARENT
 }
 
 /// Appends this hop to `Via`, with the protocol version in which the message was received (RFC 9110

@@ -9,7 +9,6 @@ mod hops; // Upgrade, Max-Forwards
 mod seen; // which of those that matter a request has
 mod negotiation; // Vary, Accept-Encoding
 mod peer; // at the other end of a connection
-mod trace; // traceparent
 
 pub use address::{client_address, network};
 pub use forwarded::{
@@ -19,7 +18,6 @@ pub use hops::{answers_switch, count_hop, offer_switch, switch_offered};
 pub use negotiation::{Vary, normal_accept_encoding, normal_list, offers};
 pub use peer::Peer;
 pub use seen::Seen;
-pub use trace::ensure_traceparent;
 
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method};
@@ -87,6 +85,12 @@ static OF_THE_CONTENT: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("content-md5"),
 ];
+
+/// Names the trace that a request is part of (W3C Trace Context).
+pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// What others say of that trace.
+pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Request headers by which some origins replace the method: such a request is not what it seems.
 pub static METHOD_OVERRIDES: [HeaderName; 3] = [

@@ -202,6 +202,7 @@ impl Exchange {
             range: None,
             stands_in_for: kept.map_or(&[], |kept| stands_in_for(asked, kept)),
             forwarding: self.head.forwarding().clone(),
+            trace: *self.head.trace(),
             own: None,
             claim: None,
             on_behalf: self.client.on_behalf(),

@@ -194,6 +194,15 @@ pub struct Rule {
     pub lines: Lines,
 }
 
+impl Rule {
+    /// The pattern that all paths of its requests fit, where it has but one.
+    pub fn only_pattern(&self) -> Option<&Pattern> {
+        let (first, others) = self.routes.split_first()?;
+        let is_same = |other: &Route| other.pattern.to_string() == first.pattern.to_string();
+        others.iter().all(is_same).then_some(&first.pattern)
+    }
+}
+
 /// One template of a set's `drop`.
 #[derive(Clone, Debug)]
 pub struct Drop {

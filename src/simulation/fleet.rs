@@ -19,6 +19,7 @@ use crate::rules::check;
 use crate::rules::table::Table;
 use crate::stats::Stats;
 use crate::store::{Opening, Store};
+use crate::trace::Tracer;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -119,6 +120,8 @@ impl Fleet {
             quarantine: Quarantine::default(),
             issuers: Issuers::default(),
             stats: Stats::new(&self.clocks[place].clone().into()),
+            tracer: Tracer::default(),
+            failures: Arc::default(),
         };
         let mut live = Live::new(table, ground).expect("nothing to set up");
         live.origin = self.way_to_the_origin(&live.table, &death);

@@ -26,6 +26,7 @@ mod door; // the admin door
 mod stats; // what a process and its fleet did
 mod alerts; // when somebody should look
 mod process; // the command: what it prints, signals, logs
+mod trace; // by what a request is found, here and at the origin
 mod explain; // what is told of a request, and what becomes of it
 mod commands; // the commands that talk to a running sidecar
 mod fleet; // one sidecar fetches for all

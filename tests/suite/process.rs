@@ -134,11 +134,11 @@ impl Process {
             .text()
     }
 
-    fn logged(&self) -> String {
+    pub(crate) fn logged(&self) -> String {
         self.logged.lock().expect("not poisoned").clone()
     }
 
-    async fn logs(&self, text: &str) {
+    pub(crate) async fn logs(&self, text: &str) {
         eventually(text, async || self.logged().contains(text)).await;
     }
 
