@@ -139,7 +139,7 @@ impl Fill {
                 let _ = answer.send(Ok(Filled::StoodIn));
             }
             Err(failure) => {
-                land(&lead, Landing::Failed(failure.detail()));
+                land(&lead, Landing::Failed(failure.detail(), self.trace));
                 let _ = answer.send(Err(failure));
             }
             Ok(fetched) if self.is_stood_in_for(&fetched) => {

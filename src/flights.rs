@@ -10,6 +10,7 @@ use crate::entry::{Entry, Version};
 use crate::outcome::Detail;
 use crate::rules::table::Coalesce;
 use crate::store::Taken;
+use crate::trace::Trace;
 use quick_cache::sync::Cache;
 use std::collections::HashMap;
 use std::collections::hash_map;
@@ -44,8 +45,8 @@ pub enum Landing {
     NotKept,
     /// The origin failed, and the leader was served what is kept although it is stale: so may others.
     StoodIn,
-    /// The origin failed all of them.
-    Failed(Detail),
+    /// The origin failed all of them, in this trace.
+    Failed(Detail, Trace),
     /// Its leader died: take turns anew.
     Lost,
 }

@@ -29,6 +29,7 @@ Signals:
 Environment:
   SIDECACHE_LOG         what is logged to stderr: error, warn, info (default), debug, trace
   SIDECACHE_LOG_FORMAT  json for one JSON object a line; anything else for text
+  OTEL_EXPORTER_OTLP_ENDPOINT  and its kin: where spans are sent, by builds with the feature otlp
   SIDECACHE_ADMIN_TOKEN what commands show to the admin door; else [admin] token of the rules file
   Strings of the rules file may hold ${VARIABLE} and ${VARIABLE:-default}.
 

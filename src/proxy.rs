@@ -222,7 +222,7 @@ impl Exchange {
 
     async fn bypass(self, rule: Arc<Rule>, detail: Detail) -> Answer {
         if let Detail::ClientGone | Detail::ClientSlow | Detail::RequestTooLarge = detail {
-            return Answer::failed(detail, Some(rule));
+            return Answer::failed(detail, Some(rule), self.head.trace());
         }
         let verdict = Verdict::because(Outcome::Bypass, detail);
         self.forward(Some(rule), verdict).await
@@ -263,9 +263,11 @@ impl Exchange {
                 verdict: Verdict::plain(outcome),
                 rule: None,
             },
-            Ok(Err(NoAnswer::Failed(failure))) => Answer::failed(failure.detail(), None),
+            Ok(Err(NoAnswer::Failed(failure))) => {
+                Answer::failed(failure.detail(), None, head.trace())
+            }
             Ok(Err(NoAnswer::StoreDown)) => Answer::store_down(),
-            Err(_died) => Answer::failed(Detail::OriginBroken, None),
+            Err(_died) => Answer::failed(Detail::OriginBroken, None, head.trace()),
         }
     }
 
@@ -294,7 +296,7 @@ impl Exchange {
                 verdict,
                 rule,
             },
-            Err(failure) => Answer::failed(failure.detail(), rule),
+            Err(failure) => Answer::failed(failure.detail(), rule, &trace),
         }
     }
 
@@ -342,9 +344,9 @@ impl Answer {
         }
     }
 
-    fn failed(detail: Detail, rule: Option<Arc<Rule>>) -> Answer {
+    fn failed(detail: Detail, rule: Option<Arc<Rule>>, trace: &Trace) -> Answer {
         Answer {
-            response: reply::origin_failed(detail),
+            response: reply::origin_failed(detail, trace),
             verdict: Verdict::because(Outcome::Error, detail),
             rule,
         }

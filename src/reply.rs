@@ -8,9 +8,11 @@ use crate::headers::Seen;
 use crate::outcome::Detail;
 use crate::part::Part;
 use crate::ranges::{self, Wanted};
+use crate::trace::Trace;
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Response, StatusCode};
+use serde_json::json;
 
 /// What a 304 does not say: it has no content to describe (RFC 9110 §15.4.5).
 const DESCRIBES_CONTENT: [HeaderName; 4] = [
@@ -96,10 +98,7 @@ fn cut(response: &mut Response<Body>, body: &Bytes, client: &HeaderMap) {
 
 /// An error of ours as short JSON.
 pub fn error(status: StatusCode, error: &str, detail: Detail) -> Response<Body> {
-    json(
-        status,
-        &serde_json::json!({ "error": error, "detail": detail.word() }),
-    )
+    json(status, &json!({ "error": error, "detail": detail.word() }))
 }
 
 /// Something that we say ourselves, and that nobody is to keep.
@@ -144,8 +143,9 @@ pub fn too_many(retry_after: u64) -> Response<Body> {
     response
 }
 
-/// What a client is told when the origin did not answer.
-pub fn origin_failed(detail: Detail) -> Response<Body> {
+/// What a client is told when the origin did not answer, with the id by which the failure stands in the log:
+/// what he complains of can be looked up.
+pub fn origin_failed(detail: Detail, trace: &Trace) -> Response<Body> {
     let (status, text) = match detail {
         Detail::OriginTimeout => (
             StatusCode::GATEWAY_TIMEOUT,
@@ -170,7 +170,8 @@ pub fn origin_failed(detail: Detail) -> Response<Body> {
             "the origin broke off or its answer cannot be read",
         ),
     };
-    let mut response = error(status, text, detail);
+    let document = json!({ "error": text, "detail": detail.word(), "trace_id": trace.to_string() });
+    let mut response = json(status, &document);
     if status.is_client_error() {
         response
             .headers_mut()

@@ -326,9 +326,9 @@ impl Exchange {
                 }
             }
             (Ok(Ok(Filled::StoodIn)), Some(kept)) => self.hit(&asked, &kept),
-            (Ok(Err(failure)), _) => Answer::failed(failure.detail(), rule),
+            (Ok(Err(failure)), _) => Answer::failed(failure.detail(), rule, asked.trace()),
             (Ok(Ok(Filled::StoodIn)), None) | (Err(_), _) => {
-                Answer::failed(Detail::OriginBroken, rule) // it died
+                Answer::failed(Detail::OriginBroken, rule, asked.trace()) // it died
             }
         }
     }
@@ -353,11 +353,12 @@ impl Exchange {
             .filter(|kept| !stands_in_for(asked, kept).is_empty());
         match (landing, stands_in) {
             (Landing::Kept(entry), _) => self.collapsed(asked, &entry),
-            (Landing::StoodIn | Landing::Failed(_), Some(kept)) => {
+            (Landing::StoodIn | Landing::Failed(..), Some(kept)) => {
                 Waited::Answered(Box::new(self.hit(asked, kept)))
             }
-            (Landing::Failed(detail), None) => {
-                Waited::Answered(Box::new(Answer::failed(detail, Some(asked.rule.clone()))))
+            (Landing::Failed(detail, trace), None) => {
+                let rule = Some(asked.rule.clone());
+                Waited::Answered(Box::new(Answer::failed(detail, rule, &trace)))
             }
             (Landing::NotKept | Landing::StoodIn, _) => Waited::AskYourself,
             (Landing::Lost, _) => Waited::Again,

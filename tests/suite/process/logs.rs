@@ -7,6 +7,7 @@ const SECRET: &str = "jwt-secret-7f3a91";
 const PASSWORD: &str = "redis-password-20c4";
 const TOKEN: &str = "admin-token-5be8d2";
 const SEAL: &str = "c2VhbC1rZXktc2VhbC1rZXktc2VhbC1rZXktMDAwMDE=";
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const EMAIL: &str = "ann.secret@clinic.example";
 
 const PERSONAL: &str = r#"
@@ -87,9 +88,14 @@ async fn traffic(process: &Process, redis: &mut RedisServer) -> String {
         world::ask(proxy, "GET", "/by/by.name@clinic.example", &[], "").await;
         world::ask(
             proxy,
-            "GET",
+            "ANN-METHOD",
             "/pass?email=pass.by@clinic.example",
-            &[("cookie", &cookie)],
+            &[
+                ("cookie", &cookie),
+                ("traceparent", TRACE),
+                ("tracestate", "vendor=state-of-ann"),
+                ("x-request-id", "id-of-ann"),
+            ],
             "",
         )
         .await;
@@ -178,6 +184,7 @@ async fn no_secret_and_nobodys_data_stand_in_the_most_detailed_log() {
     let said = traffic(&process, &mut redis).await;
     let logged = process.logged();
     assert!(logged.contains("answered"), "something is logged");
+    assert!(logged.contains("sidecache::span"), "spans are");
     assert!(
         said.contains("sidecache_requests_total") && said.contains("by:{name}"),
         "{said}"
@@ -203,6 +210,9 @@ async fn no_secret_and_nobodys_data_stand_in_the_most_detailed_log() {
         "request-body-77fe",
         "answer-body-8d1e",
         "answer-header-3c77",
+        "ANN-METHOD",
+        "state-of-ann",
+        "id-of-ann",
     ];
     for secret in secrets {
         let line = logged.lines().find(|line| line.contains(secret));

@@ -62,6 +62,18 @@ async fn a_hit_is_logged_with_an_id_of_its_own() {
     assert_eq!(ids[2], GIVEN_ID);
 }
 
+#[cfg(not(feature = "otlp"))]
+#[tokio::test]
+async fn a_collector_that_this_build_sends_nothing_to_is_said() {
+    let origin = super::origin().await;
+    let rules = world::head(origin.address, "memory:") + REGISTER_RULES;
+    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")];
+    let process = Process::start_with(&rules, &environment);
+    process.logs("--features otlp").await;
+    process.get("/api/thing/1").await;
+    assert_eq!(origin.count(), 1);
+}
+
 #[tokio::test]
 async fn a_failure_of_the_origin_is_logged_unasked_with_the_id_of_its_request() {
     let address = super::origin().await.address; // nobody is there any more
@@ -70,6 +82,8 @@ async fn a_failure_of_the_origin_is_logged_unasked_with_the_id_of_its_request() 
     let traced = [("traceparent", GIVEN)];
     let got = world::ask(process.proxy(), "GET", "/api/thing/1", &traced, "").await;
     assert_eq!(got.status, 502);
+    let shown: Json = serde_json::from_slice(&got.body).expect("JSON");
+    assert_eq!(shown["trace_id"], GIVEN_ID, "to whoever complains");
     let failed = lines(&process, "the origin failed", 1).await;
     assert_eq!(failed[0]["trace_id"], GIVEN_ID);
     assert_eq!(failed[0]["rule"], "thing");
