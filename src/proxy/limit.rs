@@ -17,7 +17,7 @@ impl Exchange {
         };
         let standing = match body {
             Ok(body) => limits::count(&self.live, &self.head, body.as_ref()).await,
-            Err(detail) => return Answer::failed(detail, None),
+            Err(detail) => return Answer::failed(detail, None, self.head.trace()),
         };
         let Some(standing) = standing else {
             return self.set_out().finish().await;
