@@ -120,13 +120,13 @@ fn notes(own: &Json) -> Vec<String> {
             ["same", "differs"].map(|key| own["observed"][key].as_u64().unwrap_or(0));
         let compared = match (same, differs) {
             (0, 0) => String::new(),
-            (same, 0) => format!(", all {same} that were compared as the origin answered"),
-            (same, differs) => format!(
-                ", {differs} of {} that were compared other than the origin answered",
-                same + differs
-            ),
+            (same, 0) => format!("; all {same} compared were what the origin answered"),
+            (same, differs) => {
+                let all = same + differs;
+                format!("; {differs} of {all} compared were not what the origin answered")
+            }
         };
-        format!("observed: {hits} would have been hits{compared}, {misses} misses (this process)")
+        format!("observed: {hits} would have been hits, {misses} misses (this process){compared}")
     });
     let off = own["stage"].as_str() == Some("off");
     let off = off.then(|| "off: as if it were not written".to_owned());
@@ -302,7 +302,7 @@ mod tests {
             let held = json!({"same": same, "differs": differs});
             notes(&json!({"stage": "observe", "observed": held})).remove(0)
         };
-        assert!(compared(4, 0).contains("all 4 that were compared as"));
-        assert!(compared(4, 1).contains("1 of 5 that were compared other"));
+        assert!(compared(4, 0).ends_with("all 4 compared were what the origin answered"));
+        assert!(compared(4, 1).ends_with("1 of 5 compared were not what the origin answered"));
     }
 }

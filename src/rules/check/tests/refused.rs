@@ -101,7 +101,7 @@ fn settings_that_cannot_be_are_refused_where_they_stand() {
             "bearer",
             "where a token is",
         ),
-        ("[alerts]\nwindow = \"1m\"", "alerts", "not supported"),
+        ("[alerts]\nwindow = \"1s\"", "1s", "between 10 s"),
         ("proxy = 1", "1", "a table"),
         ("[cache]\nname = \"x\"", "", "two brackets"),
         ("[local]\nmax = \"${UNSET}\"", "${UNSET}", "not set"),
