@@ -38,8 +38,12 @@ fn to(variable: &str) -> Option<Arc<dyn Export>> {
 fn to(variable: &str) -> Option<Arc<dyn Export>> {
     match collector::Collector::of_environment() {
         Ok(collector) => Some(Arc::new(collector)),
-        Err(error) => {
-            tracing::error!("{variable} names no collector that spans can be sent to: {error}");
+        Err(_) => {
+            // Not what was found wrong: that quotes the address, which may hold a credential.
+            tracing::error!(
+                "no spans are sent: {variable} is to be `http://host:4318` or `https://host`, and all \
+                 other OTEL_EXPORTER_OTLP_… as the specification of OpenTelemetry has them"
+            );
             None
         }
     }

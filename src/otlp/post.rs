@@ -75,7 +75,9 @@ impl Way {
         head.headers.insert(HOST, self.host);
         let request = Request::from_parts(head, Body::full(body));
         let answer = self.server.ask(request).await;
-        let (head, body) = answer.map_err(|failure| failure.to_string())?.into_parts();
+        let (head, body) = answer
+            .map_err(|failure| failure.kind.word().to_owned())?
+            .into_parts();
         match read_in_time(body, MAX_ANSWER, PATIENCE).await {
             Read::Whole(bytes) => Ok(Response::from_parts(head, bytes)),
             Read::Longer(_) | Read::Broken(_) => Ok(Response::from_parts(head, Bytes::new())),
