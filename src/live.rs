@@ -184,8 +184,9 @@ impl Live {
         }
     }
 
-    /// Asks the origin on behalf of a rule, counted, as part of a trace; the answer comes without hop-by-hop headers, but
-    /// for the protocol that it changes to, or wants to be asked in.
+    /// Asks the origin on behalf of a rule, counted, as part of a trace, which the request bears from here on;
+    /// the answer comes without hop-by-hop headers, but for the protocol that it changes to, or wants to be
+    /// asked in.
     ///
     /// # Errors
     /// What went wrong, and whether the origin may have acted.

@@ -352,6 +352,7 @@ impl Answer {
         }
     }
 
+    /// Says what the request came to. Of its path no more than the pattern that it fits.
     fn tell(&self, span: &mut Span) {
         span.note(|facts| {
             facts.answered(self.response.status());
