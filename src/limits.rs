@@ -63,11 +63,15 @@ pub async fn count(live: &Live, head: &Head, body: Option<&Bytes>) -> Option<Sta
     let windows = windows(live, head, body, &matched);
     let limits: Vec<&Arc<Limit>> = matched.iter().map(|matched| matched.what).collect();
     match live.ground.store.count(&windows).await {
-        Ok(counted) => Some(standing(live, &limits, &counted)),
+        Ok(counted) => Some(standing(live, head, &limits, &counted)),
         Err(Down) => {
             for limit in limits {
                 live.limited[limit.index].unenforced();
-                tracing::debug!(limit = limit.name, "not enforced: the store did not count");
+                tracing::debug!(
+                    trace_id = %head.trace(),
+                    limit = limit.name,
+                    "not enforced: the store did not count"
+                );
             }
             None
         }
@@ -171,7 +175,7 @@ impl Who {
     }
 }
 
-fn standing(live: &Live, limits: &[&Arc<Limit>], counted: &Counted) -> Standing {
+fn standing(live: &Live, head: &Head, limits: &[&Arc<Limit>], counted: &Counted) -> Standing {
     let counts = || limits.iter().zip(&counted.counts);
     let is_over = |limit: &Limit, count: &Count| !counted.fits && count.used >= limit.max;
     let mut retry_after = (!counted.fits).then_some(1);
@@ -182,7 +186,11 @@ fn standing(live: &Live, limits: &[&Arc<Limit>], counted: &Counted) -> Standing 
         } else if is_over(limit, count) {
             counts.limited();
             retry_after = retry_after.max(Some(seconds(count.left)));
-            tracing::debug!(limit = limit.name, "one request too many");
+            tracing::debug!(
+                trace_id = %head.trace(),
+                limit = limit.name,
+                "one request too many"
+            );
         }
     }
     let policy = counts().map(|(limit, _)| {
