@@ -9,6 +9,7 @@ mod keys;
 mod layout;
 mod limits;
 mod personal;
+mod roles;
 mod routes;
 mod soft;
 
@@ -65,7 +66,11 @@ pub fn compile(text: &[u8], env: Env<'_>, base_dir: &Path) -> Checked {
     // Each stand-in for an unreadable value goes with an error: none is compiled.
     let mut table = file.filter(|_| !refused).map(build::table);
     if let Some(table) = &mut table {
-        table.warnings = problems.iter().map(ToString::to_string).collect();
+        let placed = |problem: &Problem| match problem.line(text) {
+            Some(line) => format!("{problem} (line {line})"),
+            None => problem.to_string(),
+        };
+        table.warnings = problems.iter().map(placed).collect();
     }
     Checked {
         table,
@@ -82,6 +87,7 @@ fn judge(file: &File, problems: &mut Vec<Problem>) {
     keys::check(file, problems);
     credentials::check(file, problems);
     identity::check(file, problems);
+    roles::check(file, problems);
     drops::check(file, problems);
     soft::check(file, problems);
     limits::check(file, problems);

@@ -98,6 +98,13 @@ impl Problem {
         }
     }
 
+    /// The line of the file that is meant, counted from 1; none for the file as a whole.
+    pub fn line(&self, text: &[u8]) -> Option<usize> {
+        let start = self.span.as_ref()?.start.min(text.len());
+        let before = text[..start].iter().filter(|byte| **byte == b'\n');
+        Some(before.count() + 1)
+    }
+
     /// An error of the file as a whole.
     pub fn of_file(message: impl Into<String>, help: impl Into<String>) -> Problem {
         Problem {

@@ -4,7 +4,7 @@ use super::routes::show;
 use crate::rules::file::{Draft, File, SetDraft};
 use crate::rules::problem::{Problem, nearest};
 use crate::rules::read::Text;
-use crate::rules::table::Ttl;
+use crate::rules::table::{Route, Ttl};
 use crate::rules::template::{Part, Placeholder, Source, Template};
 use hyper::Method;
 
@@ -20,7 +20,7 @@ pub fn check(file: &File, problems: &mut Vec<Problem>) {
                 .filter_map(|draft| draft.unread_key.as_ref());
             let unmet = file.lacks.caches && !unread.clone().any(|key| key.may_meet(template));
             if unmet {
-                names_something(file, template, text, problems);
+                names_something(file, set, template, text, problems);
                 wider_than_needed(file, set, template, text, problems);
                 filtered_otherwise(file, template, text, problems);
             }
@@ -53,7 +53,7 @@ fn unknown_parameters(set: &SetDraft, drop: &Template, text: &Text, problems: &m
     }
 }
 
-fn has_param(route: &crate::rules::table::Route, name: &str) -> bool {
+fn has_param(route: &Route, name: &str) -> bool {
     route.pattern.params().any(|param| param == name)
 }
 
@@ -63,12 +63,21 @@ fn named<'f>(file: &'f File, drop: &'f Template) -> impl Iterator<Item = &'f Tem
     keys.filter(|key| drop.can_name(key))
 }
 
-fn names_something(file: &File, drop: &Template, text: &Text, problems: &mut Vec<Problem>) {
+fn names_something(
+    file: &File,
+    set: &SetDraft,
+    drop: &Template,
+    text: &Text,
+    problems: &mut Vec<Problem>,
+) {
     if named(file, drop).next().is_some() {
         return;
     }
     let keys = file.caches.iter().filter_map(Draft::template);
-    let nameable: Vec<String> = keys.flat_map(patterns).collect();
+    let nameable: Vec<String> = keys
+        .flat_map(patterns)
+        .map(|pattern| in_words_of(set, pattern).to_string())
+        .collect();
     let help = match nearest(&text.value, nameable.iter().map(String::as_str)) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => "compare it with the `key` of the rules".to_owned(),
@@ -140,15 +149,44 @@ fn filtered_otherwise(file: &File, drop: &Template, text: &Text, problems: &mut 
 }
 
 /// Everything that names keys of a rule: the key itself, and each `*` above it.
-fn patterns(key: &Template) -> Vec<String> {
+fn patterns(key: &Template) -> Vec<Template> {
     let above = (0..key.segments.len()).map(|depth| Template {
         segments: key.segments[..depth].to_vec(),
         wildcard: true,
     });
-    above
-        .map(|template| template.to_string())
-        .chain([key.to_string()])
-        .collect()
+    above.chain([key.clone()]).collect()
+}
+
+/// A pattern as the writes of a set can name it: by parameters of their own, as far as they have those that
+/// are meant.
+fn in_words_of(set: &SetDraft, mut pattern: Template) -> Template {
+    let routes = || set.routes.iter().map(|(route, _)| route);
+    let own: Vec<&str> = routes()
+        .next()
+        .into_iter()
+        .flat_map(|first| first.pattern.params())
+        .filter(|name| routes().all(|route| has_param(route, name)))
+        .collect();
+    for depth in 0..pattern.segments.len() {
+        for part in &mut pattern.segments[depth].parts {
+            let Part::Value(Placeholder {
+                source: Source::Path(name),
+                ..
+            }) = part
+            else {
+                continue;
+            };
+            match nearest(name, own.iter().copied()) {
+                Some(meant) => *name = meant.to_owned(),
+                None => {
+                    pattern.segments.truncate(depth);
+                    pattern.wildcard = true;
+                    return pattern;
+                }
+            }
+        }
+    }
+    pattern
 }
 
 /// Only time ends the answers of such a rule. Where that is the origin's to say, it is meant.
@@ -179,7 +217,8 @@ fn never_dropped(file: &File, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Whether a write that the file knows lies on a path of this rule.
+/// Whether a write that the file knows lies on the paths of this rule, and on those of none that is more
+/// specific. One that is wider says nothing: its paths are others' as well.
 fn auto_dropped(file: &File, draft: &Draft) -> bool {
     let safe = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE];
     let written = file
@@ -188,12 +227,22 @@ fn auto_dropped(file: &File, draft: &Draft) -> bool {
         .flat_map(|set| &set.routes)
         .map(|(route, _)| route);
     let mut unsafe_routes = written.filter(|route| !safe.contains(&route.method));
-    let overlaps = |pattern| {
-        draft
-            .rule
-            .routes
-            .iter()
-            .any(|route| route.pattern.overlaps(pattern))
+    let reaches = |write: &Route| {
+        let own = draft.rule.routes.iter();
+        let mut own = own.filter(|read| read.pattern.covers(&write.pattern));
+        own.any(|read| !is_anothers(file, draft, read, write))
     };
-    file.proxy.auto_invalidate && unsafe_routes.any(|route| overlaps(&route.pattern))
+    file.proxy.auto_invalidate && unsafe_routes.any(reaches)
+}
+
+/// Whether what is read on the paths of a write by the method of `read` is another rule's.
+fn is_anothers(file: &File, draft: &Draft, read: &Route, write: &Route) -> bool {
+    let others = file.caches.iter().filter(|other| other.served());
+    let others = others.filter(|other| !std::ptr::eq(*other, draft));
+    let mut routes = others.flat_map(|other| &other.rule.routes);
+    routes.any(|route| {
+        route.method == read.method
+            && route.pattern.covers(&write.pattern)
+            && read.pattern.covers(&route.pattern)
+    })
 }

@@ -18,7 +18,6 @@ pub fn check(file: &File, problems: &mut Vec<Problem>) {
             owned(file, draft, problems);
         }
         if draft.template().is_some() {
-            roles(file, draft, problems);
             merging(draft, problems);
             sessions(file, draft, problems);
         }
@@ -123,7 +122,7 @@ fn public(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
 }
 
 /// The claim that tells roles.
-fn role(file: &File) -> &str {
+pub fn role(file: &File) -> &str {
     file.identity
         .as_ref()
         .map_or("role", |identity| &identity.role)
@@ -170,49 +169,31 @@ fn owned(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
 }
 
 const NOBODY: &str = "nothing in the rule tells callers apart";
-const NOBODY_HELP: &str = "say `public = true` if credentials do not shape the answer; else add `{claims.…}` or `{token}` to the key, or `roles`";
-const SHARED_HELP: &str =
+const NOBODY_HELP: &str = "add `{claims.…}` (a claim that only one person has) or `{token}` to the key; only if everybody gets the same, logged in or not: `public = true`";
+
+/// What sets people apart whom a key does not.
+pub const SHARED_HELP: &str =
     "add a claim to the key that only one person has, as `{claims.email}`, or `{token}`";
+
+/// The claims that a key holds, each with how many placeholders stand before it.
+pub fn claims(key: &Template) -> impl Iterator<Item = (usize, &str)> {
+    let all = key.placeholders().enumerate();
+    all.filter_map(|(nth, placeholder)| match &placeholder.source {
+        Source::Claim(name) => Some((nth, name.as_str())),
+        _ => None,
+    })
+}
 
 /// Who would share an answer, where the key tells callers apart but not people.
 fn sharing(draft: &Draft, role: &str) -> String {
     let rule = &draft.rule;
-    let claims = || {
-        let sources = rule
-            .key
-            .placeholders()
-            .map(|placeholder| &placeholder.source);
-        sources.filter_map(|source| match source {
-            Source::Claim(name) => Some(name),
-            _ => None,
-        })
-    };
-    match claims().next() {
-        Some(name) if rule.roles.is_empty() && claims().all(|name| name != role) => {
+    let mut names = claims(&rule.key).map(|(_, name)| name);
+    match names.next() {
+        Some(name) if rule.roles.is_empty() && name != role && names.all(|name| name != role) => {
             format!("all callers with the same `{name}` would share an answer")
         }
         _ => "all callers of one role would share an answer".to_owned(),
     }
-}
-
-/// Several roles, and a key that does not say which: each has answers of its own then, in one place that
-/// nobody reads off the key.
-fn roles(file: &File, draft: &Draft, problems: &mut Vec<Problem>) {
-    let (rule, role) = (&draft.rule, role(file));
-    if rule.public || rule.roles.len() < 2 || rule.key.tells_roles_apart(role, &rule.roles) {
-        return;
-    }
-    let help = format!("write `{{claims.{role}}}` into the key");
-    let at = draft.roles_at.clone();
-    let all = rule.roles.join(", ");
-    let message =
-        format!("{all}: the key does not say which role asks, so each has answers of its own");
-    problems.push(Problem::warning(
-        at,
-        message,
-        "several roles, one key",
-        help,
-    ));
 }
 
 /// Filters by which two people, as the origin sees them, come to the same key. A role that `roles`

@@ -1,4 +1,4 @@
-//! Names that speak of whoever asks: words of paths, cookies and headers.
+//! Names that speak of whoever asks: words of paths, cookies, headers and roles.
 
 use crate::rules::file::Draft;
 use crate::rules::pattern::Step;
@@ -60,6 +60,21 @@ pub const SESSIONS: [&str; 14] = [
     "user",
     "userid",
     "username",
+];
+
+/// Words in the names of roles whose people look after what is others', rather than have something of their
+/// own.
+pub const STEWARDS: [&str; 10] = [
+    "admin",
+    "administrator",
+    "admins",
+    "moderator",
+    "operator",
+    "root",
+    "staff",
+    "superadmin",
+    "superuser",
+    "support",
 ];
 
 /// The first route that has one of these words, and the word.

@@ -4,7 +4,9 @@ use crate::rules::file::{File, UNNAMED};
 use crate::rules::problem::Problem;
 use crate::rules::router::{Router, Target};
 use crate::rules::settings::Routing;
-use crate::rules::table::Route;
+use crate::rules::table::{Route, Ttl};
+use crate::rules::units;
+use hyper::Method;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -33,6 +35,7 @@ pub fn check(file: &File, problems: &mut Vec<Problem>) {
     let mut router = Router::new(routing);
     reads(file, &mut router, problems);
     writes(file, &mut router, problems);
+    kept_writes(file, problems);
 }
 
 fn twice<'a>(
@@ -120,6 +123,28 @@ fn shadowed(file: &File, route: &Route, at: &Range<usize>, problems: &mut Vec<Pr
     );
     let help = "a request that a cache rule matches is a read; narrow the rule or remove the route";
     problems.push(Problem::error(at.clone(), message, "read or write?", help));
+}
+
+/// Methods that ask for a change, whatever the path (RFC 9110 §9.3): what is kept of them does not reach the
+/// origin again. A POST may only ask.
+const CHANGES: [Method; 3] = [Method::DELETE, Method::PATCH, Method::PUT];
+
+/// Rules that keep the answers to what is probably a write.
+fn kept_writes(file: &File, problems: &mut Vec<Problem>) {
+    for draft in file.caches.iter().filter(|draft| draft.served()) {
+        let written = draft.rule.routes.iter().zip(&draft.routes_at);
+        for (route, at) in written.filter(|(route, _)| CHANGES.contains(&route.method)) {
+            let once = match draft.rule.ttl {
+                Ttl::Fixed(ttl) if !ttl.is_zero() => {
+                    format!("only once in {}", units::written(ttl))
+                }
+                _ => "not while its answer is kept".to_owned(),
+            };
+            let message = format!("kept, a {} reaches the origin {once}", route.method);
+            let help = "if it is a write, it belongs into `on` of an [[invalidate]] table";
+            problems.push(Problem::warning(at.clone(), message, "a write?", help));
+        }
+    }
 }
 
 /// A route as it is written.

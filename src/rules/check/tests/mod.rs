@@ -7,6 +7,7 @@ mod concealed;
 mod credentials;
 mod limits;
 mod refused;
+mod roles;
 mod shipped;
 mod soft;
 mod whose;

@@ -300,6 +300,30 @@ fn drops_that_name_nothing_are_refused_with_what_was_probably_meant() {
     for (on, drop, message) in cases {
         refused(&(doctor("") + &set(on, drop)), "", message);
     }
+    // The key misspells what the write has, and another write has nothing of the kind.
+    let misspelt = rule(
+        "x",
+        "GET /doctor/{doctorId}",
+        "doctors:{doctorID}:{query}",
+        "",
+    );
+    for (on, drop, meant) in [
+        (
+            "PUT /doctor/{doctorId}",
+            "doctor:{doctorId}:*",
+            "doctors:{doctorId}:*",
+        ),
+        ("PUT /doctor", "doctor:*", "doctors:*"),
+    ] {
+        let text = misspelt.clone() + &set(on, drop);
+        let helps = check(&text)
+            .problems
+            .into_iter()
+            .map(|problem| problem.help);
+        let expected = format!("did you mean `{meant}`?");
+        let helps: Vec<_> = helps.collect();
+        assert!(helps.contains(&expected), "{on}: {helps:?}");
+    }
     let commits = doctor("") + &set("PUT /a", "doctors:*") + "commits = [\"9xx\"]";
     refused(&commits, "9xx", "not a status");
 }
@@ -334,6 +358,77 @@ fn what_is_allowed_but_odd_is_a_warning() {
     let long = doctor("public = true\nlocal_ttl = \"301s\"")
         + &set("PATCH /doctor/{id}", "doctors:details:{id}");
     warned(&long, "\"301s\"", "longer than `ttl`");
+}
+
+#[test]
+fn a_rule_is_dropped_by_its_own_path_only_where_a_write_is_no_wider() {
+    let advice = rule(
+        "advice",
+        "POST /doctor/suggestion",
+        "advice:{body}",
+        "public = true",
+    );
+    let never = |text: &str| {
+        let problems = check(text).problems;
+        let named = problems
+            .iter()
+            .filter(|problem| problem.message.contains("no set ever drops"));
+        let names = named.filter_map(|problem| problem.message.split('`').nth(1));
+        names.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let list = rule("list", "GET /list", "list:all", "public = true");
+    let patch = |route: &str| set(&format!("PATCH {route}"), "list:*");
+    let doctors = doctor("public = true") + &advice + &list;
+    assert_eq!(
+        never(&(doctors.clone() + &patch("/doctor/{id}"))),
+        ["advice"]
+    );
+    let own = doctors.clone() + &patch("/doctor/suggestion");
+    assert_eq!(never(&own), [""; 0], "of both, something falls");
+    let below = |route: &str| {
+        let text = rule(
+            "below",
+            "GET /doctor/{rest*}",
+            "below:{rest}",
+            "public = true",
+        );
+        doctors.clone() + &text + &patch(route)
+    };
+    assert_eq!(never(&below("/doctor/{id}/photo")), ["doctor", "advice"]);
+    // What is kept for these paths is the more specific rule's.
+    assert_eq!(never(&below("/doctor/{id}")), ["advice", "below"]);
+}
+
+#[test]
+fn a_method_that_asks_for_a_change_is_told_of_where_its_answers_are_kept() {
+    for method in ["DELETE", "PUT", "PATCH"] {
+        let kept = rule("x", &format!("{method} /a"), "x:a", "public = true");
+        let said = format!("kept, a {method} reaches the origin only once in 5m");
+        has(&kept, Severity::Warning, "/a", &said);
+        let by_origin = kept.replace("5m", "origin");
+        has(
+            &by_origin,
+            Severity::Warning,
+            "/a",
+            "not while its answer is kept",
+        );
+        let off = kept + "stage = \"off\"\n";
+        let messages = check(&off)
+            .problems
+            .into_iter()
+            .map(|problem| problem.message);
+        assert!(
+            !messages
+                .into_iter()
+                .any(|message| message.starts_with("kept, a"))
+        );
+    }
+    let asks = rule("x", "POST /a", "x:a", "public = true");
+    let messages: Vec<_> = check(&asks).problems;
+    assert!(
+        !messages.iter().any(|problem| problem.label == "a write?"),
+        "{messages:?}"
+    );
 }
 
 #[test]
