@@ -17,6 +17,7 @@ use crate::inputs::{Inputs, Query};
 use crate::key::{self, CacheKey, Variant};
 use crate::live::Live;
 use crate::outcome::Detail;
+use crate::part::Single;
 use crate::rules::table::{Forward, Matched, Rule, Ttl};
 use crate::targets::Target;
 use crate::trace::{Span, Trace, Work};
@@ -251,6 +252,16 @@ impl Asked {
     /// Whether the origin is asked by GET.
     pub fn is_get(&self) -> bool {
         *read_method(&self.head.parts.method) == Method::GET
+    }
+
+    /// The range that it asks for, if the answer to that alone may be kept. What `store_if` asks for only a
+    /// whole can show.
+    pub fn keepable_part(&self) -> Option<Single> {
+        let may_be = self.wants_part
+            && self.rule.ttl == Ttl::Origin
+            && self.rule.store_if.is_empty()
+            && !self.demand.no_store;
+        may_be.then(|| Single::of(&self.head.parts.headers))?
     }
 
     /// Whether all of the client's headers go along with a fill.

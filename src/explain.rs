@@ -9,7 +9,9 @@ mod kept; // where an answer is kept, and what is asked of it
 mod near; // rules that a request just missed
 mod question; // what is asked about
 mod reasons; // why a request may not use its rule
+mod shared; // who is served the same
 mod shown; // as text for a person
+mod usable; // a request that may use its rule
 mod written; // what a write drops
 
 pub use explanation::{
@@ -122,7 +124,7 @@ impl Case<'_> {
         let obstacles = Asked::obstacles(self.live, matched, self.head, body);
         let asked = Asked::of(self.live, matched, self.head, body.unwrap_or_default());
         let told = match asked {
-            Ok(asked) if obstacles.is_empty() => self.usable(&asked),
+            Ok(asked) if obstacles.is_empty() => usable::told(self, &asked),
             Ok(_) => self.bypassed(rule, &obstacles),
             Err(first) if obstacles.is_empty() => self.bypassed(rule, &[first]),
             Err(_) => self.bypassed(rule, &obstacles),
@@ -154,33 +156,6 @@ impl Case<'_> {
                 "bypass",
                 "a rule matches, but this request may not use it: it goes to the origin as it is, and nothing is kept",
             )
-        }
-    }
-
-    /// A request that may use its rule.
-    fn usable(&self, asked: &Asked) -> Explanation {
-        let rule = &asked.rule;
-        let (verdict, summary) = match rule.stage {
-            Stage::Observe => (
-                "observed",
-                "it would be answered from what is kept, were the rule's stage \"on\": now it goes to the origin, and is counted",
-            ),
-            _ if self.live.holds(rule) => (
-                "quarantined",
-                "the rule is in quarantine and passes everything: its answers were seen to differ by who asks",
-            ),
-            _ => (
-                "cacheable",
-                "it is answered from what is kept, or by a fill that is kept for the next",
-            ),
-        };
-        Explanation {
-            key: Some(kept::place(self, asked)),
-            fill: Some(kept::fill(self, asked)),
-            kept_if: kept::conditions(self, asked),
-            dropped_by: dropped::by(&self.live.table, asked),
-            notes: kept::notes(self, asked),
-            ..Explanation::of(verdict, summary)
         }
     }
 }

@@ -20,12 +20,16 @@ pub struct Explanation {
     /// The limits that count it, whatever becomes of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<LimitShown>,
-    /// Why the request may not use it: all there is, each with what would change it.
+    /// Why the request may not use it, or is not answered from what is kept: all there is, each with what
+    /// would change it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
     /// Where the answer is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyShown>,
+    /// Who is served the same answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared_by: Option<String>,
     /// What the origin would be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fill: Option<FillShown>,
@@ -71,7 +75,7 @@ pub struct LimitShown {
     pub window: String,
 }
 
-/// Why a request may not use its rule.
+/// Why a request may not use its rule, or is not answered from what is kept.
 #[derive(Debug, Serialize)]
 pub struct Reason {
     /// The word in `Cache-Status`, logs and metrics.

@@ -2,7 +2,7 @@
 
 use super::explanation::{FillShown, KeyShown, PartShown};
 use super::reasons::listed;
-use super::{Case, shown_route};
+use super::{Case, dropped, shown_route, usable};
 use crate::asked::Asked;
 use crate::headers;
 use crate::identity;
@@ -85,7 +85,10 @@ fn variants(case: &Case<'_>, asked: &Asked, vary: &[HeaderName]) -> Vec<String> 
 /// What the origin is asked where nothing is kept.
 pub(super) fn fill(case: &Case<'_>, asked: &Asked) -> FillShown {
     let vary = case.live.vary[asked.rule.index].known(asked.place());
-    let (request, _) = asked.fill(&vary.names, None);
+    let (mut request, _) = asked.fill(&vary.names, None);
+    if let Some(range) = usable::part(case, asked) {
+        range.onto(request.headers_mut());
+    }
     let names = request.headers().keys().map(|name| name.to_string());
     let own = case.head.parts.headers.keys();
     let withheld = own
@@ -143,16 +146,21 @@ pub(super) fn notes(case: &Case<'_>, asked: &Asked) -> Vec<String> {
         .count()
         > 0;
     let alone = (!is_dropped).then(|| {
-        "no [[invalidate]] set names it: but for writes to its own path, only time ends it"
-            .to_owned()
+        let but = match dropped::own_writes(case) {
+            Some(_) => "but for writes to its own path, ",
+            None => "",
+        };
+        format!("no [[invalidate]] set names it: {but}only time ends it")
     });
     let local = (!rule.local_ttl.is_zero()).then(|| {
         let time = written(rule.local_ttl);
         format!("for {time} this process may answer without asking the store (local_ttl)")
     });
-    let range = asked
-        .wants_part
-        .then(|| "it asks for a range: answered from the whole if that is kept".to_owned());
+    let range = usable::part(case, asked).map(|_| {
+        "it asks for a range: answered from the whole if that is kept, or from a part that holds it; if not, \
+         the origin is asked for this range, and the part is kept"
+            .to_owned()
+    });
     let demand = &asked.demand;
     let demands = [
         (

@@ -8,7 +8,7 @@ use super::explanation::Reason;
 use crate::headers::{METHOD_OVERRIDES, TARGET_OVERRIDES};
 use crate::inputs::{MAX_QUERY_PARAMETERS, Query};
 use crate::outcome::Detail;
-use crate::rules::table::{Rule, Shaping, Table};
+use crate::rules::table::{Rule, Shaping, Table, Ttl};
 use crate::rules::template::Source;
 use hyper::header::{self, HeaderName};
 
@@ -67,6 +67,25 @@ impl Context<'_> {
             Detail::BadToken => self.bad_token(),
             Detail::NoIdentity => self.no_identity(),
             Detail::Role => self.role(),
+            Detail::Range => self.range(),
+            Detail::Observe => Told::new(
+                "the rule only observes: its requests pass, and what would have become of them is counted",
+                self.rule.lines.of("stage"),
+                "`stage = \"on\"`, once `sidecache stats` shows what is wanted",
+            ),
+            Detail::Quarantined => Told::new(
+                "an audit saw its answers differ by who asks, while it is `public`",
+                self.rule.lines.of("public"),
+                format!(
+                    "take `public` away or mend the origin, then POST /api/release {{\"rule\": \"{}\"}}",
+                    self.rule.name
+                ),
+            ),
+            Detail::StoreDown => Told::new(
+                "the store cannot be asked now: what is kept there is not known, and nothing is kept",
+                self.table().places.store.of("url"),
+                "nothing to do here: it is tried until it answers; /readyz and the log tell of it",
+            ),
             other => Told::new(
                 format!("`{}`", other.word()),
                 self.rule.lines.table(),
@@ -86,6 +105,20 @@ impl Context<'_> {
             self.table().places.proxy.of("hosts"),
             "list it, with its port, if its answers are the same as those of the others",
         )
+    }
+
+    fn range(&self) -> Told {
+        let why = match self.rule.ttl {
+            Ttl::Origin => {
+                "it asks for a range, of which no part is kept: several ranges, a condition on them, `store_if`, `no-store`, a stage or a store that keeps nothing now"
+            }
+            Ttl::Fixed(_) => {
+                "it asks for a range, and where the file says how long, only wholes are kept"
+            }
+        };
+        let remedy =
+            "a request without `Range` keeps the whole, from which ranges are answered then";
+        Told::new(why, self.rule.lines.of("ttl"), remedy)
     }
 
     fn header(&self) -> Told {
@@ -121,8 +154,9 @@ impl Context<'_> {
         names.dedup();
         let key_of = |name: &&str| format!("\"{}\"", name.escape_debug());
         let example: Vec<String> = names.iter().map(key_of).collect();
+        let verb = if names.len() > 1 { "shape" } else { "shapes" };
         Told::new(
-            format!("nothing says whether {} shapes the answer", listed(&names)),
+            format!("nothing says whether {} {verb} the answer", listed(&names)),
             line,
             format!(
                 "if it does: `query = [{}, …]` with every parameter that does, and `{{query}}` in the key; if not: `query = [...]` without it, and it is ignored",

@@ -35,6 +35,7 @@ impl Display for Shown<'_> {
                 .collect::<Vec<_>>(),
         )?;
         self.key(f)?;
+        lines(f, "shared by", told.shared_by.as_slice())?;
         if let Some(fill) = &told.fill {
             lines(f, "asks", std::slice::from_ref(&fill.request))?;
             lines(f, "  sends", &[fill.headers.join(", ")])?;

@@ -137,6 +137,10 @@ fn every_obstacle_has_words_of_its_own() {
             Detail::BadToken,
             Detail::NoIdentity,
             Detail::Role,
+            Detail::Range,
+            Detail::Observe,
+            Detail::Quarantined,
+            Detail::StoreDown,
         ];
         for detail in of_requests {
             let reason = context.reason(detail);

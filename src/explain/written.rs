@@ -6,6 +6,7 @@ use crate::body::Body;
 use crate::key;
 use crate::rules::table::{Commits, Table};
 use crate::write::{Cause, Foretold, Write};
+use bytes::Bytes;
 
 /// What a request that may change something comes to.
 pub(super) fn told(case: &Case<'_>) -> Explanation {
@@ -35,7 +36,10 @@ pub(super) fn told(case: &Case<'_>) -> Explanation {
         };
     }
     Explanation {
-        notes: notes(&foretold),
+        notes: unread(&write, body, &foretold)
+            .into_iter()
+            .chain(notes(&foretold))
+            .collect(),
         drops: foretold.iter().map(|one| drops(table, one)).collect(),
         ..Explanation::of(
             "write",
@@ -58,6 +62,16 @@ fn drops(table: &Table, foretold: &Foretold) -> Drops {
         nodes: foretold.nodes.iter().map(pattern).collect(),
         rules: foretold.rules.iter().map(name).collect(),
     }
+}
+
+/// That a line takes something from a body which there is none of, or which cannot be read.
+fn unread(write: &Write, body: Option<&Bytes>, foretold: &[Foretold]) -> Option<String> {
+    let is_of_body = |one: &Foretold| one.template.contains("{body");
+    let is_read = body.is_some_and(|body| write.reads(body));
+    let text = "it has no body that can be read (JSON, not encoded, no longer than max_keyed_body): what a line \
+                takes from it is not known, and dropped as wide as it can be";
+    let is_meant = !is_read && foretold.iter().any(is_of_body);
+    is_meant.then(|| text.to_owned())
 }
 
 fn notes(foretold: &[Foretold]) -> Vec<String> {

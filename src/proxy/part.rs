@@ -10,7 +10,6 @@ use crate::look::{Found, KeptPart};
 use crate::outcome::{Detail, Outcome, Why};
 use crate::part::{Part, Single};
 use crate::reply;
-use crate::rules::table::Ttl;
 use std::sync::Arc;
 
 impl Exchange {
@@ -44,16 +43,12 @@ impl Exchange {
         answer
     }
 
-    /// The range, if the answer to it can be kept. What `store_if` asks for only a whole can show. Where
-    /// a whole is kept that this client does not want, no part takes its place.
+    /// The range, if the answer to it can be kept. Where a whole is kept that this client does not want, no
+    /// part takes its place.
     fn keepable(&self, asked: &Asked, found: &Found) -> Option<Single> {
-        let rule = &asked.rule;
-        let may_be = rule.ttl == Ttl::Origin
-            && rule.store_if.is_empty()
-            && !asked.demand.no_store
-            && found.kept.is_none()
-            && matches!(found.place.snapshot, Snapshot::Known(_));
-        Single::of(&self.head.parts.headers).filter(|_| may_be)
+        let is_known = matches!(found.place.snapshot, Snapshot::Known(_));
+        let may_be = found.kept.is_none() && is_known;
+        may_be.then(|| asked.keepable_part())?
     }
 }
 

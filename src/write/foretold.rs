@@ -29,6 +29,11 @@ pub struct Foretold {
 }
 
 impl Write {
+    /// Whether this body is one of which lines can take something.
+    pub fn reads(&self, body: &Bytes) -> bool {
+        parsed(body, &self.parts.headers).is_some()
+    }
+
     /// What it would drop if it were answered as done. `body` is its whole body.
     pub fn foretold(&self, body: Option<&Bytes>) -> Vec<Foretold> {
         let document = body.and_then(|bytes| parsed(bytes, &self.parts.headers));

@@ -1,5 +1,8 @@
 //! What is told of a request is what becomes of it.
 
+mod ends; // what keeps it from what is kept
+mod who; // who is served the same
+
 use crate::process::{command, output, stderr, stdout, written};
 use crate::world::{Asked, Got, Origin, Reply, Sidecar, head};
 use jsonwebtoken::{EncodingKey, Header};
@@ -77,6 +80,14 @@ public = true
 stage = "observe"
 
 [[cache]]
+name = "parts"
+match = "GET /parts"
+key = "parts"
+query = []
+ttl = "origin"
+public = true
+
+[[cache]]
 name = "off"
 match = "GET /off"
 key = "off"
@@ -99,12 +110,24 @@ drop = ["item:{body.id}"]
 async fn origin() -> Origin {
     Origin::start(|asked: Asked| async move {
         let reply = Reply::json(r#"{"data": [1]}"#);
-        match asked.target.starts_with("/varied") {
-            true => reply.header("vary", "Cookie, Accept-Language"),
-            false => reply,
+        match asked.target.as_str() {
+            "/varied" => reply.header("vary", "Cookie, Accept-Language"),
+            "/parts" => part(&asked).header("cache-control", "max-age=60"),
+            _ => reply,
         }
     })
     .await
+}
+
+/// The first four bytes of ten to whoever asks for them.
+fn part(asked: &Asked) -> Reply {
+    let reply = match asked.header("range") {
+        Some("bytes=0-3") => {
+            Reply::of(206, "text/plain", "0123").header("content-range", "bytes 0-3/10")
+        }
+        _ => Reply::of(200, "text/plain", "0123456789"),
+    };
+    reply.header("etag", "\"1\"")
 }
 
 fn file(origin: SocketAddr) -> String {
@@ -214,6 +237,13 @@ fn cases() -> Vec<Case> {
             r#"{"symptoms": "a cough that goes on for longer than sixty-four bytes let it"}"#,
         ),
         case("GET", "/seen"),
+        case("GET", "/seen").with("range", "bytes=0-3"),
+        case("GET", "/list?page=7").with("range", "bytes=0-3"),
+        case("HEAD", "/list?page=7").with("range", "bytes=0-3"),
+        case("GET", "/list?page=7").with("range", "bytes=0-3"),
+        case("GET", "/parts").with("range", "bytes=0-1,5-6"),
+        case("GET", "/parts").with("range", "bytes=0-3"),
+        case("GET", "/parts").with("range", "bytes=0-3"),
         case("GET", "/off"),
         case("GET", "/nowhere"),
         case("PATCH", "/item/42").json("{}"),
@@ -231,8 +261,13 @@ fn cases() -> Vec<Case> {
 fn agrees(told: &Value, got: &Got) -> bool {
     let first = told["reasons"][0]["detail"].as_str();
     match told["verdict"].as_str().expect("a verdict") {
-        "cacheable" => ["hit", "miss"].contains(&got.outcome()) && got.detail().is_none(),
-        "observed" => got.detail() == Some("observe"),
+        "cacheable" => match got.outcome() {
+            "hit" => got.detail().is_none(),
+            "miss" => got.detail() == first,
+            // Answered from the whole, if that is kept.
+            _ => got.detail() == Some("range") && first == Some("range"),
+        },
+        "observed" => got.detail() == Some("observe") && first == Some("observe"),
         "bypass" => got.outcome() == "bypass" && got.detail() == first && first.is_some(),
         "pass" => got.outcome() == "bypass" && got.detail().is_none(),
         "write" => match told["drops"].is_null() {
@@ -269,7 +304,7 @@ async fn what_is_told_of_a_request_is_what_becomes_of_it() {
     assert_eq!(verdicts.len(), 6, "all but quarantines: {verdicts:?}");
     assert_eq!(
         details.len(),
-        9,
+        11,
         "each reason that a request can give: {details:?}"
     );
 }
@@ -443,6 +478,11 @@ fn the_command_explains_without_a_running_sidecar() {
         "unkeyed-query: ",
         "`x`",
     ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let told = explain(&["GET", "/list?page=1&a=1", "-H", "Range: bytes=0-3"]);
+    let text = stdout(&told);
+    for part in ["because     range: ", "shared by   everybody"] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     let write = explain(&[

@@ -49,6 +49,7 @@ function explained(told) {
   if (told.key) {
     add("Key", [[code(told.key.name)], ...keyParts(told.key)]);
     add("Varies by", told.key.variants);
+    add("Shared by", told.shared_by ? [told.shared_by] : []);
     add("Falls with", [joined(told.key.nodes)]);
     nodes.push(purgeButton(told.key.name));
   }

@@ -3,6 +3,7 @@
 use super::{Context, Told, listed};
 use crate::identity::token::BadToken;
 use crate::identity::{self, Claims, Presented};
+use crate::rules::settings::Scheme;
 use crate::rules::template::Source;
 use hyper::header::HeaderName;
 
@@ -49,6 +50,11 @@ impl Context<'_> {
     pub(super) fn bad_token(&self) -> Told {
         let places = &self.table().places.identity;
         match self.verified() {
+            Some(Err(BadToken::Malformed)) if self.has_scheme() => Told::new(
+                "its token begins with `Bearer `, and `scheme = \"raw\"` takes the whole value for the token",
+                places.of("scheme"),
+                "if the origin takes it so: `scheme = \"bearer\"`, or `\"either\"` for tokens with and without it",
+            ),
             Some(Err(bad)) => {
                 let (why, key) = told(bad);
                 let remedy = "if callers with it are to be served, mend what issues it or [identity]; the origin decides meanwhile";
@@ -60,6 +66,18 @@ impl Context<'_> {
                 "`scheme = \"either\"` takes tokens with and without `Bearer`; `token = [...]` lists where they are looked for",
             ),
         }
+    }
+
+    /// Whether what is taken for a token has its scheme before it.
+    fn has_scheme(&self) -> bool {
+        const BEARER: &str = "bearer ";
+        let identity = self.table().identity.as_ref();
+        let is_raw = identity.is_some_and(|settings| settings.scheme == Scheme::Raw);
+        let Presented::One(credential) = self.presented() else {
+            return false;
+        };
+        let begins = credential.token.reveal().get(..BEARER.len());
+        is_raw && begins.is_some_and(|word| word.eq_ignore_ascii_case(BEARER))
     }
 
     pub(super) fn no_identity(&self) -> Told {
@@ -98,10 +116,15 @@ impl Context<'_> {
             .and_then(Result::ok)
             .and_then(|claims| claims.text(claim));
         let why = match role {
-            Some(role) => format!(
-                "its role is `{}`, which `roles` does not list",
-                role.escape_debug()
-            ),
+            Some(role) => {
+                let mut listed = self.rule.roles.iter();
+                let but = match listed.any(|one| one.to_lowercase() == role.to_lowercase()) {
+                    true => ": capital and small letters count",
+                    false => "",
+                };
+                let role = role.escape_debug();
+                format!("its role is `{role}`, which `roles` does not list{but}")
+            }
             None => format!("no verified token says its role (claim `{claim}`)"),
         };
         let remedy = "list the role, if it may see these answers and the key tells roles apart";
