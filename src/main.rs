@@ -50,7 +50,8 @@ enum Command {
         #[arg(
             value_name = "FILE",
             env = "SIDECACHE_RULES",
-            default_value = "rules.toml"
+            default_value = cli::rules::USUAL,
+            value_parser = cli::rules::file()
         )]
         file: PathBuf,
     },
@@ -86,7 +87,8 @@ struct Run {
         long,
         value_name = "FILE",
         env = "SIDECACHE_RULES",
-        default_value = "rules.toml"
+        default_value = cli::rules::USUAL,
+        value_parser = cli::rules::file()
     )]
     rules: PathBuf,
 }

@@ -51,7 +51,8 @@ pub struct Way {
         long,
         value_name = "FILE",
         env = "SIDECACHE_RULES",
-        default_value = "rules.toml"
+        default_value = super::rules::USUAL,
+        value_parser = super::rules::file()
     )]
     rules: PathBuf,
 }
@@ -332,7 +333,12 @@ impl Door {
             return Ok((status, told));
         }
         let address = &self.address;
-        let why = told["error"].as_str().unwrap_or("it does not say why");
+        let Some(why) = told["error"].as_str() else {
+            return Err(format!(
+                "what listens at {address} answers as no admin door does, {status} without a reason: is it a sidecar \
+                 of this release? [admin] listen says where the door is"
+            ));
+        };
         Err(match (status, &self.token) {
             (StatusCode::UNAUTHORIZED, None) => {
                 format!(

@@ -30,7 +30,8 @@ pub struct Args {
         long,
         value_name = "FILE",
         env = "SIDECACHE_RULES",
-        default_value = "rules.toml"
+        default_value = super::rules::USUAL,
+        value_parser = super::rules::file()
     )]
     rules: PathBuf,
 }

@@ -53,7 +53,8 @@ fn nothing(told: &Json) -> String {
     let rules: Vec<&str> = rules.filter_map(Json::as_str).collect();
     format!(
         "nothing is kept under this key, which is one of `{}`. Answers that vary (by a header, or by Host \
-         where [proxy] hosts is left out) have variants of it, KEY#DIGEST",
+         where [proxy] hosts is left out) have variants of it, KEY#DIGEST: \
+         `sidecache explain GET /path -H 'Host: …'` tells the whole key",
         rules.join("`, `")
     )
 }

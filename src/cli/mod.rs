@@ -9,7 +9,9 @@ pub mod health; // `sidecache health`
 pub mod inspect; // `sidecache inspect`
 pub mod purge; // `sidecache purge`
 pub mod reload; // `sidecache reload`
+pub mod rules; // which rules file is meant
 pub mod run; // `sidecache run`
 pub mod stats; // `sidecache stats`
 mod table; // tables for people
 pub mod warm; // `sidecache warm`
+mod words; // arguments, as a shell reads them

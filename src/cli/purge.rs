@@ -11,16 +11,22 @@ pub struct Args {
     /// (doctors:list:*), or everything (*)
     #[arg(value_name = "PATTERN", required = true)]
     patterns: Vec<String>,
+    /// Drops nothing, and says what would be dropped
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     way: Way,
 }
 
-/// Prints what was really dropped, one a line. Status 1 unless all was.
+/// Prints what was really dropped, or would be, one a line. Status 1 unless all was.
 pub fn purge(args: &Args) -> ExitCode {
     run(async || {
         let door = args.way.door()?;
-        let wanted = json!({ "drop": args.patterns });
+        let wanted = json!({ "drop": args.patterns, "dry_run": args.dry_run });
         let (_, told) = door.post("/api/purge", &wanted).await?;
+        for name in names(&told["would_drop"]) {
+            say(&format!("would drop {name}"));
+        }
         for dropped in names(&told["dropped"]) {
             say(&format!("dropped {dropped}"));
         }

@@ -1,6 +1,7 @@
 //! `sidecache reload`: the rules file is read again.
 
 use super::door::{Way, complain, run, say};
+use crate::rules::units::counted;
 use serde_json::{Value as Json, json};
 use std::process::ExitCode;
 
@@ -21,8 +22,13 @@ pub fn reload(args: &Args) -> ExitCode {
         for warning in warnings.filter_map(Json::as_str) {
             complain(&format!("warning: {warning}"));
         }
-        let (rules, sets) = (&told["rules"], &told["sets"]);
-        say(&format!("reloaded: {rules} rules, {sets} sets"));
+        let number = |name: &str| told[name].as_u64().unwrap_or_default() as usize;
+        let (rules, sets) = (number("rules"), number("sets"));
+        say(&format!(
+            "reloaded: {}, {}",
+            counted(rules, "rule"),
+            counted(sets, "set")
+        ));
         Ok(ExitCode::SUCCESS)
     })
 }

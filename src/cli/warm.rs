@@ -1,6 +1,7 @@
 //! `sidecache warm FILE`: asks for each URL or path of a list through the proxy, so that the first visitor
 //! finds it kept.
 
+mod again; // how to go on
 mod asking; // one line, and what became of it
 mod list; // the lines
 mod progress; // how far it is
@@ -8,6 +9,7 @@ mod progress; // how far it is
 use super::door::{Failed, complain, named_port, places, run, say};
 use crate::rules::places::Front;
 use crate::rules::settings::OriginAddress;
+use crate::rules::units::counted;
 use asking::{Asker, Became, Unreachable};
 use list::{Line, Reading};
 use progress::Progress;
@@ -46,7 +48,8 @@ pub struct Args {
         long,
         value_name = "FILE",
         env = "SIDECACHE_RULES",
-        default_value = "rules.toml"
+        default_value = super::rules::USUAL,
+        value_parser = super::rules::file()
     )]
     rules: PathBuf,
     /// A header to ask with, such as what answers vary by: 'Accept-Encoding: gzip, br'. No credentials:
@@ -69,8 +72,11 @@ pub struct Args {
 pub fn warm(args: &Args) -> ExitCode {
     run(async || {
         let lines = list::read(&args.file, args.skip)?;
-        let front = front(args)?;
-        let asker = Asker::new(&front.0, front.1, &args.headers)?;
+        let (proxy, host) = front(args)?;
+        if host.is_none() && lines.iter().any(Reading::leaves_the_host_out) {
+            complain(&as_itself(&proxy));
+        }
+        let asker = Asker::new(&proxy, host, &args.headers)?;
         let pace = args.rate.map(|rate| {
             let mut pace = interval(Duration::from_secs(1) / rate);
             pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -90,6 +96,16 @@ pub fn warm(args: &Args) -> ExitCode {
         work.progress.end();
         work.told(ended, args)
     })
+}
+
+/// Where no host is said: each has answers of its own then.
+fn as_itself(proxy: &OriginAddress) -> String {
+    let host = proxy.host();
+    format!(
+        "paths are asked for as Host {}, and visitors with another Host do not get these answers: give --host, \
+         or list [proxy] hosts",
+        host.to_str().unwrap_or_default()
+    )
 }
 
 /// Where the proxy is, and as whom it is asked. The rules file need not be there where both are said.
@@ -240,8 +256,7 @@ impl Work {
 
     fn told(&self, ended: Ended, args: &Args) -> Result<ExitCode, Failed> {
         self.tally.say();
-        let (file, settled) = (args.file.display(), self.settled());
-        let again = format!("go on with: sidecache warm {file} --skip {settled}");
+        let again = format!("go on with: {}", args.again(self.settled()));
         match ended {
             Ended::All if self.tally.hits + self.tally.stored == 0 => Err(NOTHING.to_owned()),
             Ended::All if self.tally.failed == 0 => Ok(ExitCode::SUCCESS),
@@ -257,8 +272,11 @@ impl Tally {
         let not_kept: usize = self.not_kept.values().sum();
         let all = self.hits + self.stored + not_kept + self.unsaid + self.failed;
         say(&format!(
-            "{all} lines: {} were kept already, {} are kept now, {not_kept} are not kept, {} failed",
-            self.hits, self.stored, self.failed
+            "{}: {} were kept already, {} are kept now, {not_kept} are not kept, {} failed",
+            counted(all, "line"),
+            self.hits,
+            self.stored,
+            self.failed
         ));
         for (detail, count) in &self.not_kept {
             say(&format!("{count} not kept: {detail}"));
@@ -270,7 +288,8 @@ impl Tally {
             ));
         }
         if self.failed > MAX_TOLD {
-            complain(&format!("{} more lines failed", self.failed - MAX_TOLD));
+            let more = counted(self.failed - MAX_TOLD, "more line");
+            complain(&format!("{more} failed"));
         }
     }
 }

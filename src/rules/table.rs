@@ -12,6 +12,7 @@ use super::settings::{
     StoreSettings,
 };
 use super::template::Template;
+use super::units::counted;
 use crate::digest::Digest;
 use hyper::Method;
 use hyper::header::HeaderName;
@@ -371,13 +372,11 @@ impl Table {
     pub fn holds(&self) -> String {
         let limits = match self.limits.len() {
             0 => String::new(),
-            count => format!(", {count} limits"),
+            count => format!(", {}", counted(count, "limit")),
         };
-        format!(
-            "{} rules, {} sets{limits}",
-            self.rules.len(),
-            self.sets.len()
-        )
+        let (rules, sets) = (self.rules.len(), self.sets.len());
+        let (rules, sets) = (counted(rules, "rule"), counted(sets, "set"));
+        format!("{rules}, {sets}{limits}")
     }
 
     /// The longest time an entry of any rule lives, stale or to be validated at its end.

@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them.
+//! Durations and sizes as people write them, and numbers of things as people read them.
 
 use super::problem::Fault;
 use std::time::Duration;
@@ -102,9 +102,22 @@ pub fn written(time: Duration) -> String {
     }
 }
 
+/// `1 rule`, `2 rules`.
+pub fn counted(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_not_told_as_many() {
+        assert_eq!(counted(0, "set"), "0 sets");
+        assert_eq!(counted(1, "rule"), "1 rule");
+        assert_eq!(counted(22, "line"), "22 lines");
+    }
 
     #[test]
     fn durations_are_written_in_their_largest_whole_unit() {

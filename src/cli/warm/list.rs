@@ -26,6 +26,13 @@ pub struct Line {
     pub is_secure: bool,
 }
 
+impl Reading {
+    /// Whether it is a path: as whom it is asked for, others say.
+    pub fn leaves_the_host_out(&self) -> bool {
+        self.line.as_ref().is_ok_and(|line| line.host.is_none())
+    }
+}
+
 /// Reads a list, without its first `skip` lines.
 ///
 /// # Errors

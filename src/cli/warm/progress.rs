@@ -1,7 +1,8 @@
 //! How far it is: a bar on a terminal, a line now and then elsewhere.
 
 use crate::cli::door::complain;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use std::fmt::Write;
 use std::io::IsTerminal;
 
 /// Lines that are told where there is no terminal.
@@ -19,9 +20,9 @@ impl Progress {
     pub fn of(all: usize) -> Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(all as u64);
-            let look = "{bar:40} {pos}/{len}  {per_sec}  {eta} left";
+            let look = "{bar:40} {pos}/{len}  {rate}  {eta} left";
             match ProgressStyle::with_template(look) {
-                Ok(style) => bar.with_style(style),
+                Ok(style) => bar.with_style(style.with_key("rate", told_rate)),
                 Err(_) => bar,
             }
         });
@@ -57,5 +58,24 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+fn told_rate(state: &ProgressState, out: &mut dyn Write) {
+    let _ = write!(out, "{}", rate(state.per_sec())); // a bar that cannot be drawn is none
+}
+
+/// Lines in a second.
+fn rate(per_second: f64) -> String {
+    format!("{per_second:.1}/s")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_has_one_decimal() {
+        assert_eq!(rate(18.7144), "18.7/s");
     }
 }

@@ -137,3 +137,17 @@ async fn the_token_of_a_rules_file_goes_to_no_other_door() {
     std::fs::write(&path, own).expect("a rules file");
     run_with(&elsewhere, &[]).await.succeeds();
 }
+
+#[tokio::test]
+async fn what_answers_json_without_an_error_is_told_to_be_no_door() {
+    let origin = Origin::start(|_: Asked| async {
+        Reply::of(404, "application/json", r#"{"message": "Route not found"}"#)
+    })
+    .await;
+    let door = format!("http://{}", origin.address);
+    for command in ["stats", "reload"] {
+        let ended = run_with(&[command, "--admin", &door], &[]).await;
+        ended.fails("answers as no admin door does, 404");
+        ended.fails("[admin] listen says where the door is");
+    }
+}

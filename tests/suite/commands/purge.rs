@@ -27,6 +27,17 @@ async fn what_was_really_dropped_is_printed() {
 }
 
 #[tokio::test]
+async fn what_would_be_dropped_is_printed_and_nothing_is() {
+    let world = World::start().await;
+    world.sidecar.get("/kept/a").await;
+    let ended = world.run(&["purge", "--dry-run", "kept:a"]).await;
+    assert_eq!(ended.succeeds().out, "would drop kept:a\n");
+    assert_eq!(world.sidecar.get("/kept/a").await.outcome(), "hit");
+    let ended = world.run(&["purge", "--dry-run", "nothing:a"]).await;
+    ended.fails("names no key that a rule makes");
+}
+
+#[tokio::test]
 async fn what_is_owed_is_no_success() {
     let redis = crate::redis::RedisServer::absent(&[]);
     let world = World::on(&redis.url(), RULES).await;

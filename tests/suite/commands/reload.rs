@@ -9,7 +9,7 @@ async fn rules_are_reloaded_by_the_door_as_by_a_signal() {
     let process = Process::start(&file);
     let url = format!("http://{}", process.door());
     let reload = async || run_with(&["reload", "--admin", &url], &[]).await;
-    assert_eq!(reload().await.succeeds().out, "reloaded: 1 rules, 1 sets\n");
+    assert_eq!(reload().await.succeeds().out, "reloaded: 1 rule, 1 set\n");
 
     process.get("/kept/a").await;
     process.write_rules(&file.replace("ttl =", "tll ="));
@@ -28,7 +28,10 @@ async fn rules_are_reloaded_by_the_door_as_by_a_signal() {
         .fails("namespace has changed, which takes a restart");
 
     let more = RULES.replace("kept", "more").replace("chang", "more-chang");
-    process.write_rules(&format!("{file}{more}\n[[cache]]\nname = \"b\"\nmatch = \"GET /b\"\nkey = \"b\"\nttl = \"1s\"\nquery = []\n"));
+    let text = format!(
+        "{file}{more}\n[[cache]]\nname = \"b\"\nmatch = \"GET /b\"\nkey = \"b\"\nttl = \"1s\"\nquery = []\n"
+    );
+    process.write_rules(&text);
     let ended = reload().await.succeeds();
     assert_eq!(ended.out, "reloaded: 3 rules, 2 sets\n");
     assert!(
@@ -36,5 +39,8 @@ async fn rules_are_reloaded_by_the_door_as_by_a_signal() {
         "{}",
         ended.err
     );
+    let line = text.lines().position(|line| line == "name = \"b\"");
+    let line = format!("(line {})", line.expect("the rule") + 1);
+    assert!(ended.err.contains(&line), "{line}: {}", ended.err);
     assert_eq!(process.get("/more/a").await.outcome(), "miss");
 }

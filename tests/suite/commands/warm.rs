@@ -129,6 +129,24 @@ async fn it_asks_as_the_first_host_and_with_the_headers_that_are_named() {
 }
 
 #[tokio::test]
+async fn where_hosts_have_answers_of_their_own_it_says_as_which_it_asks() {
+    let world = World::start().await;
+    let path = world.directory.path().join("rules.toml");
+    let text = std::fs::read_to_string(&path).expect("the rules");
+    std::fs::write(&path, text.replace("hosts = [\"api.test\"]\n", "")).expect("a file");
+    let note = "visitors with another Host do not get these answers: give --host";
+    world.list("/kept/a\n");
+    let ended = world.run(&[]).await;
+    let said = format!("asked for as Host {}, and {note}", world.sidecar.address());
+    assert!(ended.err.contains(&said), "{}", ended.err);
+    let ended = world.run(&["--host", "api.test"]).await;
+    assert!(!ended.err.contains(note), "{}", ended.err);
+    world.list("http://api.test/kept/a\n");
+    let ended = world.run(&[]).await;
+    assert!(!ended.err.contains(note), "{}", ended.err);
+}
+
+#[tokio::test]
 async fn a_line_that_fails_is_told_and_the_others_are_asked_for_all_the_same() {
     let world = World::start().await;
     world.list("/kept/a\nno path\n/kept/gone\n/kept/b\n");
@@ -159,6 +177,18 @@ async fn a_proxy_that_is_not_there_ends_it_with_how_to_go_on() {
     let ended = ended(elsewhere).await;
     ended.fails("nothing answers at");
     ended.fails("go on with: sidecache warm list --skip 1");
+    ended.fails(&format!("--skip 1 --proxy {proxy}\n"));
+    let mut given = command();
+    let options = "--host a.test --rules rules.toml --jobs 3 --rate 50";
+    let headers = ["-H", "Accept: text/html, */*", "-H", "X: it's"];
+    given
+        .current_dir(world.directory.path())
+        .args(["warm", "list", "--proxy", &proxy])
+        .args(options.split(' ').chain(headers));
+    let told = format!(
+        "--skip 1 --proxy {proxy} --host a.test --jobs 3 --rate 50 -H 'Accept: text/html, */*' -H 'X: it'\\''s'\n"
+    );
+    self::ended(given).await.fails(&told);
     let mut unknown = command();
     unknown
         .current_dir(world.directory.path())
@@ -218,7 +248,10 @@ async fn an_interrupted_run_finishes_what_it_began_and_says_where_to_go_on() {
     let told = "4 lines: 0 were kept already, 4 are kept now, 0 are not kept, 0 failed\n";
     assert_eq!(stdout(&output), told);
     eventually("how to go on", async || {
-        said().ends_with("interrupted; go on with: sidecache warm list --skip 4\n")
+        let again = "interrupted; go on with: sidecache warm list --skip 4";
+        said().ends_with(&format!(
+            "{again} --proxy {proxy} --host api.test --jobs 2\n"
+        ))
     })
     .await;
     gate.add_permits(1000);

@@ -17,7 +17,7 @@ async fn it_says_what_it_listens_on_and_what_it_fronts() {
         said.contains(&format!("before http://{}", origin.address)),
         "{said}"
     );
-    assert!(said.contains("1 rules, 1 sets"), "{said}");
+    assert!(said.contains("1 rule, 1 set;"), "{said}");
     assert!(said.contains("admin door: http://127.0.0.1:"), "{said}");
     assert_eq!(process.get("/kept").await.outcome(), "miss");
     assert_eq!(process.get("/kept").await.outcome(), "hit");
@@ -38,6 +38,12 @@ async fn rules_are_named_by_flag_or_environment_with_or_without_run() {
     expected(&output(command().arg("--rules").arg(&path)));
     expected(&output(command().arg("run").arg("--rules").arg(&path)));
     expected(&output(command().env("SIDECACHE_RULES", &path)));
+    // A variable that is set to nothing names none: the usual one is read.
+    expected(&output(
+        command()
+            .env("SIDECACHE_RULES", "")
+            .current_dir(directory.path()),
+    ));
     expected(&output(command().current_dir(directory.path())));
     expected(&output(command().arg("check").arg(&path)));
     expected(&output(
@@ -103,7 +109,7 @@ fn check_of_a_sound_file_says_so() {
     let checked = output(command().arg("check").arg(&path));
     assert_eq!(checked.status.code(), Some(0), "{}", stderr(&checked));
     assert!(
-        stdout(&checked).contains("1 rules, 1 sets, no problem"),
+        stdout(&checked).contains("1 rule, 1 set, no problem"),
         "{}",
         stdout(&checked)
     );

@@ -33,7 +33,7 @@ fn a_limit_counts_by_address_unless_it_says_otherwise() {
     assert_eq!(limit.window, Duration::from_secs(60));
     assert_eq!(limit.per.to_string(), "{client_ip}");
     assert_eq!(limit.lines.table(), Some(1));
-    assert_eq!(table.holds(), "0 rules, 0 sets, 1 limits");
+    assert_eq!(table.holds(), "0 rules, 0 sets, 1 limit");
 }
 
 #[test]
