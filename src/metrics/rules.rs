@@ -32,7 +32,7 @@ pub(super) struct Counted {
     pub(super) requests: [OnceLock<Box<Timings>>; Outcome::ALL.len()],
     pub(super) origin: Timings,
     pub(super) statuses: [OnceLock<Box<Statuses>>; CLASSES],
-    pub(super) failed: AtomicU64,
+    pub(super) unanswered: OnceLock<Box<Timings>>,
     pub(super) collapsed: AtomicU64,
 }
 
@@ -74,7 +74,7 @@ impl RuleMetrics {
     /// The origin gave no answer: refused, reset, too slow, or malformed.
     pub fn origin_failed(&self, took: Duration) {
         let own = self.counted.own();
-        own.failed.fetch_add(1, Ordering::Relaxed);
+        own.unanswered.get_or_init(Box::default).observe(took);
         own.origin.observe(took);
     }
 

@@ -11,8 +11,10 @@ use std::sync::atomic::Ordering;
 pub struct Tally {
     /// By outcome, in the order of [`Outcome::ALL`].
     pub requests: [Times; Outcome::ALL.len()],
-    /// Requests to the origin.
+    /// Requests to the origin, those too that it gave no answer to.
     pub origin: Times,
+    /// Those that it gave no answer to: as long as it took until that was known.
+    pub unanswered: Times,
     pub(super) statuses: BTreeMap<usize, u64>,
     /// Requests to the origin that it gave no answer to.
     pub failed: u64,
@@ -21,6 +23,21 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Of times by outcome, of all requests to the origin, and of those that it gave no answer to.
+    pub fn of_times(
+        requests: [Times; Outcome::ALL.len()],
+        origin: Times,
+        unanswered: Times,
+    ) -> Tally {
+        Tally {
+            requests,
+            origin,
+            unanswered,
+            failed: unanswered.count(),
+            ..Tally::default()
+        }
+    }
+
     pub(super) fn add(&mut self, counted: &Counted) {
         for (sum, timings) in self.requests.iter_mut().zip(&counted.requests) {
             timings.get().into_iter().for_each(|one| sum.add(one));
@@ -39,7 +56,10 @@ impl Tally {
                 }
             }
         }
-        self.failed += counted.failed.load(Ordering::Relaxed);
+        if let Some(timings) = counted.unanswered.get() {
+            self.unanswered.add(timings);
+        }
+        self.failed = self.unanswered.count();
         self.collapsed += counted.collapsed.load(Ordering::Relaxed);
     }
 
@@ -73,7 +93,12 @@ impl Tally {
     pub fn served(&self) -> u64 {
         let fetched = [Outcome::Revalidated, Outcome::Miss, Outcome::Collapsed];
         let fetched = fetched.iter().map(|outcome| self.of(*outcome).count());
-        self.hits().count() + fetched.sum::<u64>()
+        fetched.fold(self.hits().count(), u64::saturating_add)
+    }
+
+    /// Requests that the origin answered, and how long that took.
+    pub fn answered(&self) -> Times {
+        self.origin.since(&self.unanswered)
     }
 
     /// These and those.
@@ -83,8 +108,9 @@ impl Tally {
             *one = one.plus(other);
         }
         tally.origin = tally.origin.plus(&other.origin);
-        tally.failed += other.failed;
-        tally.collapsed += other.collapsed;
+        tally.unanswered = tally.unanswered.plus(&other.unanswered);
+        tally.failed = tally.unanswered.count();
+        tally.collapsed = tally.collapsed.saturating_add(other.collapsed);
         tally
     }
 
@@ -95,7 +121,8 @@ impl Tally {
             *times = self.requests[at].since(&earlier.requests[at]);
         }
         tally.origin = self.origin.since(&earlier.origin);
-        tally.failed = self.failed.saturating_sub(earlier.failed);
+        tally.unanswered = self.unanswered.since(&earlier.unanswered);
+        tally.failed = tally.unanswered.count();
         tally.collapsed = self.collapsed.saturating_sub(earlier.collapsed);
         tally
     }
@@ -103,6 +130,6 @@ impl Tally {
     /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
         let requests = self.requests.iter().chain([&self.origin]);
-        requests.map(Times::count).sum::<u64>() + self.failed == 0
+        requests.map(Times::count).all(|count| count == 0)
     }
 }

@@ -13,16 +13,18 @@ use std::sync::Arc;
 
 /// Answers for which the origin was not asked.
 pub(super) fn spared(tally: &Tally) -> u64 {
-    tally.hits().count() + tally.of(Outcome::Collapsed).count()
+    let collapsed = tally.of(Outcome::Collapsed).count();
+    tally.hits().count().saturating_add(collapsed)
 }
 
-/// How much longer it would have taken without what was kept, by what the origin took otherwise.
+/// How much longer it would have taken without what was kept, by what the origin took where it answered: how
+/// long one waited for it in vain says nothing of what an answer takes.
 fn saved(tally: &Tally) -> f64 {
-    let asked = tally.origin.count();
-    if asked == 0 {
+    let answered = tally.answered();
+    if answered.count() == 0 {
         return 0.0;
     }
-    let usual = tally.origin.seconds() / asked as f64;
+    let usual = answered.seconds() / answered.count() as f64;
     (usual * tally.hits().count() as f64 - tally.hits().seconds()).max(0.0)
 }
 
@@ -41,7 +43,7 @@ pub(super) fn rule(tally: &Tally) -> Map<String, Json> {
     let served = tally.served();
     let rate = (served > 0).then(|| tally.hits().count() as f64 / served as f64);
     let document = json!({
-        "requests": tally.requests.iter().map(Times::count).sum::<u64>(),
+        "requests": tally.requests.iter().map(Times::count).fold(0, u64::saturating_add),
         "hits": tally.hits().count(),
         "stale": of(Outcome::Stale),
         "revalidated": of(Outcome::Revalidated),
@@ -53,7 +55,8 @@ pub(super) fn rule(tally: &Tally) -> Map<String, Json> {
         "would_miss": of(Outcome::WouldMiss),
         "hit_rate": rate,
         "hit_seconds": quantiles(&tally.hits()),
-        "origin_seconds": quantiles(&tally.origin),
+        "origin_seconds": quantiles(&tally.answered()),
+        "origin_failed_seconds": quantiles(&tally.unanswered),
         "origin_requests": tally.origin.count(),
         "origin_errors": tally.failed,
         "spared": spared(tally),
@@ -116,7 +119,7 @@ pub(super) fn unruled(tallies: &Tallies) -> Json {
         "pass": of(Outcome::Pass),
         "writes": of(Outcome::Write),
         "errors": of(Outcome::Error),
-        "origin_seconds": quantiles(&tally.origin),
+        "origin_seconds": quantiles(&tally.answered()),
     })
 }
 
@@ -169,4 +172,29 @@ pub(super) fn store(
         "local_bytes": local_bytes,
         "local_entries": local_entries,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::StatusCode;
+    use std::time::Duration;
+
+    #[test]
+    fn time_that_was_waited_in_vain_is_not_time_saved() {
+        let metrics = Metrics::new();
+        let rule = metrics.rule("list");
+        (0..10).for_each(|_| rule.request(Outcome::Hit, Duration::from_millis(1)));
+        rule.origin_answered(StatusCode::OK, Duration::from_millis(100));
+        rule.origin_failed(Duration::from_secs(30));
+        let shown = super::rule(&rule.sum());
+        let saved = shown["seconds_saved"].as_f64().expect("a number");
+        assert!((saved - 0.99).abs() < 1e-6, "{saved}");
+        assert!(shown["origin_seconds"]["p99"].as_f64() < Some(1.0));
+        assert!(shown["origin_failed_seconds"]["p50"].as_f64() > Some(1.0));
+        assert_eq!(
+            (&shown["origin_requests"], &shown["origin_errors"]),
+            (&json!(2), &json!(1))
+        );
+    }
 }
