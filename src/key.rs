@@ -154,9 +154,10 @@ pub fn counter(namespace: &str, limit: &Limit, identifier: &Digest) -> String {
     format!("{namespace}:{COUNTERS}:{}:{identifier}", limit.name)
 }
 
-/// The store key under which the sidecars of a namespace say what they did.
+/// The store key under which the sidecars of a namespace say what they did, in words of their second version:
+/// releases that say it in others have a key of their own.
 pub fn stats(namespace: &str) -> String {
-    format!("{namespace}:!stats")
+    format!("{namespace}:!stats2")
 }
 
 /// Where the sidecars of a namespace tell each other which nodes they deleted.

@@ -28,7 +28,7 @@ use rules::Rules;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-use store::Commands;
+use store::{Commands, StoreMemory};
 
 /// Content type of [`Metrics::encode`]: OpenMetrics 1.0 text, which Prometheus asks for first.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -93,7 +93,7 @@ pub struct Metrics {
     write_leases: Family<LeaseResult, Counter>,
     store_errors: Family<Kind, Counter>,
     store_up: Gauge,
-    store_memory: Gauge,
+    store_memory: Arc<StoreMemory>,
     subscription_up: Gauge,
     local_evictions: Counter,
     fills_in_flight: Gauge,
@@ -129,7 +129,7 @@ impl Metrics {
             write_leases: Family::default(),
             store_errors: Family::default(),
             store_up: Gauge::default(),
-            store_memory: Gauge::default(),
+            store_memory: Arc::default(),
             subscription_up: Gauge::default(),
             local_evictions: Counter::default(),
             fills_in_flight: Gauge::default(),
@@ -148,6 +148,7 @@ impl Metrics {
         self.registry.register_collector(Box::new(process::Process));
         let registry = self.registry.sub_registry_with_prefix("sidecache");
         registry.register_collector(Box::new(self.rules.clone()));
+        registry.register_collector(Box::new(self.store_memory.clone()));
         registry.register_collector(Box::new(self.limits.clone()));
         registry.register_collector(Box::new(self.commands.clone()));
         registry.register_collector(Box::new(self.local.clone()));
@@ -180,11 +181,6 @@ impl Metrics {
         );
         names.add("store_errors", "Commands that failed", &self.store_errors);
         names.add("store_up", "Whether the store is used now", &self.store_up);
-        names.add(
-            "store_memory_bytes",
-            "What the store says that it uses; 0 where it does not say",
-            &self.store_memory,
-        );
         names.add(
             "subscription_up",
             "Whether other sidecars are heard now",
@@ -290,10 +286,9 @@ impl Metrics {
         self.store_up.set(i64::from(up));
     }
 
-    /// What the store says that it uses.
+    /// What the store says that it uses; nothing is shown where it does not say.
     pub fn store_memory(&self, bytes: Option<u64>) {
-        let bytes = bytes.and_then(|bytes| i64::try_from(bytes).ok());
-        self.store_memory.set(bytes.unwrap_or(0));
+        self.store_memory.set(bytes);
     }
 
     /// Whether other sidecars are heard, so that rules with a `local_ttl` answer from memory.

@@ -268,7 +268,7 @@ impl Server {
         let finish = tokio::time::timeout(patience, finish);
         let finished = tokio::join!(finish, tell).0.is_ok();
         // What is not told in time was counted for nobody: the end does not wait for it.
-        let _ = tokio::time::timeout(DOOR_PATIENCE, books::note_and_tell(&live)).await;
+        let _ = tokio::time::timeout(DOOR_PATIENCE, books::end(&live)).await;
         live.ground.store.close().await;
         live.ground.tracer.flush(SPANS_PATIENCE).await;
         if let Some(door) = &self.door {

@@ -7,16 +7,18 @@
 mod day; // commands of a day
 mod fleet; // what processes tell each other
 mod lately; // what happened
+mod pause; // how long one does without what was refused
 mod series; // the last hour
 mod shown; // as JSON
 
 use crate::clock::Clock;
 use crate::metrics::{Metrics, Tally};
 use crate::rules::table::Table;
-use crate::store::{Down, Store, StoreMemory};
+use crate::store::{Store, StoreMemory, Unsaid};
 use day::Day;
-use fleet::{Fleet, Teller};
+use fleet::{Fleet, News, Own, Teller};
 use lately::Lately;
+use pause::Pause;
 use serde_json::{Value as Json, json};
 use series::Series;
 use std::collections::BTreeMap;
@@ -31,6 +33,9 @@ const MEMORY_LIFE: Duration = Duration::from_secs(60);
 
 /// For how long a store that does not say is not asked again: some do not know how, some may not.
 const REFUSED_LIFE: Duration = Duration::from_secs(10 * 60);
+
+/// For how long a store that did not answer is not asked again.
+const DOWN_LIFE: Duration = Duration::from_secs(5);
 
 /// By rule, what was counted.
 type Tallies = BTreeMap<String, Tally>;
@@ -70,10 +75,11 @@ struct Kept {
     day: Day,
     /// Believed until then, as the next one.
     memory: Option<(Instant, StoreMemory)>,
-    /// So that a page that asks every second costs one command each [`STEP`].
-    fleet: Option<(Instant, Option<Fleet>)>,
-    /// What this process counted when it last told the fleet.
-    told: Tallies,
+    /// So that a page that asks every second costs one command each [`STEP`]; what is this process's is added
+    /// to it anew each time.
+    fleet: Option<(Instant, (Fleet, Own))>,
+    /// Kept after the fleet could not be heard.
+    deaf: Pause,
 }
 
 impl Stats {
@@ -92,9 +98,18 @@ impl Stats {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the counters, and tells the fleet what this process did, if there is news: one command, and every
-    /// hour one or two more, which tidy up what processes left that are no more.
+    /// Reads the counters, and tells the fleet what this process did, if there is news or it was silent for
+    /// minutes: one command, and every hour two more, which tidy up what processes left that are no more.
     pub async fn note_and_tell(&self, metrics: &Metrics, store: &Store, table: &Table) {
+        self.note(metrics, store, table, false).await;
+    }
+
+    /// Does it for the last time: the fleet is told that this process ends.
+    pub async fn note_and_end(&self, metrics: &Metrics, store: &Store, table: &Table) {
+        self.note(metrics, store, table, true).await;
+    }
+
+    async fn note(&self, metrics: &Metrics, store: &Store, table: &Table, is_last: bool) {
         let now = self.clock.now_ms();
         let tallies: Tallies = metrics.tallies().into_iter().collect();
         let day = {
@@ -105,19 +120,20 @@ impl Stats {
             kept.day
         };
         if store.is_shared() && store.up() {
+            let news = News {
+                tallies: &tallies,
+                day,
+                now,
+                is_last,
+            };
             let mut teller = self.teller.lock().await;
-            teller
-                .tell(store, &table.namespace, &tallies, (now, day))
-                .await;
-            let mut kept = self.kept();
-            kept.told = teller.told().clone();
-            kept.fleet = None; // heard before that was told
+            teller.tell(store, &table.namespace, &news).await;
         }
     }
 
     /// What the store says of its memory, asked unless it was a moment ago; nothing where it does not say.
     pub async fn ask_memory(&self, store: &Store) -> StoreMemory {
-        if !store.is_shared() {
+        if !store.is_shared() || !store.up() {
             return StoreMemory::default();
         }
         let _alone = self.asking.lock().await;
@@ -126,31 +142,39 @@ impl Stats {
         {
             return memory;
         }
-        let (life, memory) = match store.memory().await {
-            Ok(memory) => (MEMORY_LIFE, memory),
-            Err(Down) => (REFUSED_LIFE, StoreMemory::default()),
-        };
-        self.kept().memory = Some((Instant::now() + life, memory));
+        let said = store.memory().await;
+        let memory = said.unwrap_or_default();
+        self.kept().memory = Some((Instant::now() + life(said), memory));
         memory
     }
 
-    /// What the fleet told, as it was a moment ago; nothing where it cannot be heard.
-    async fn fleet(&self, store: &Store, namespace: &str) -> Option<Fleet> {
+    /// What the rest of the fleet told, as it was a moment ago, and which part of this process is not in that;
+    /// nothing where it cannot be heard.
+    async fn fleet(&self, store: &Store, namespace: &str) -> Option<(Fleet, Own)> {
+        let now = self.clock.now_ms();
         let _alone = self.asking.lock().await;
         if let Some((until, fleet)) = &self.kept().fleet
             && Instant::now() < *until
         {
-            return fleet.clone();
+            return Some(fleet.clone());
         }
-        let fleet = fleet::heard(store, namespace, self.clock.now_ms())
-            .await
-            .ok();
-        self.kept().fleet = Some((Instant::now() + STEP, fleet.clone()));
-        fleet
+        if !store.is_shared() || !store.up() || self.kept().deaf.holds(now) {
+            return None;
+        }
+        // Held meanwhile, so that this process tells nothing that is read here as another's.
+        let mut teller = self.teller.lock().await;
+        let own = teller.own(now);
+        let heard = fleet::heard(store, namespace, &own, now).await;
+        self.kept().deaf.note(now, heard.is_ok());
+        let (fleet, is_there) = heard.ok()?;
+        teller.saw_own(is_there, now);
+        let heard = (fleet, teller.own(now));
+        self.kept().fleet = Some((Instant::now() + STEP, heard.clone()));
+        Some(heard)
     }
 
     /// All of it, as `GET /api/stats` answers: of this process, and of the fleet as far as it can be
-    /// heard. At most two commands, and those seldom.
+    /// heard. At most two commands, and those seldom; where a fleet has much to tell, some more.
     pub async fn told(&self, facts: &Facts<'_>) -> Json {
         let Facts {
             metrics,
@@ -160,15 +184,12 @@ impl Stats {
         } = *facts;
         let memory = self.ask_memory(store).await;
         let tallies: Tallies = metrics.tallies().into_iter().collect();
-        let heard = match store.is_shared() {
-            true => self.fleet(store, &table.namespace).await,
-            false => None,
-        };
+        let heard = self.fleet(store, &table.namespace).await;
         let now = self.clock.now_ms();
         let kept = self.kept();
-        let own = Fleet::of_one(&tallies, kept.day, now);
         let is_alone = heard.is_none();
-        let fleet = heard.map_or(own, |fleet| fleet.with(&tallies, &kept.told));
+        let (others, own) = heard.unwrap_or_default();
+        let fleet = others.with(&own, &tallies, (kept.day, now));
         json!({
             "at": now,
             "version": env!("CARGO_PKG_VERSION"),
@@ -176,7 +197,7 @@ impl Stats {
                 "since": self.since_ms,
                 "rules": shown::rules(&tallies, facts, &kept.series),
                 "unruled": shown::unruled(&tallies),
-                "total": shown::total(&tallies),
+                "total": shown::total(&tallies, &Tally::default()),
                 "store": shown::store((store, metrics), memory, (kept.day, now)),
                 "series": kept.series.shown(),
                 "writes": kept.lately.writes(),
@@ -186,5 +207,25 @@ impl Stats {
             },
             "fleet": fleet.shown(store.is_shared() && is_alone),
         })
+    }
+}
+
+/// For how long it is believed what a store says of its memory, or why it does not.
+fn life(said: Result<StoreMemory, Unsaid>) -> Duration {
+    match said {
+        Ok(_) => MEMORY_LIFE,
+        Err(Unsaid::Refused) => REFUSED_LIFE,
+        Err(Unsaid::Down) => DOWN_LIFE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_did_not_answer_is_asked_again_soon_and_one_that_refused_is_not() {
+        assert!(life(Err(Unsaid::Down)) <= STEP);
+        assert!(life(Err(Unsaid::Refused)) > life(Ok(StoreMemory::default())));
     }
 }

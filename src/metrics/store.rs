@@ -4,10 +4,12 @@ use super::family::{count, family};
 use super::shards::Sharded;
 use super::timings::{Times, Timings};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The commands that are sent to Redis; the `command` label.
@@ -26,13 +28,12 @@ pub enum Command {
     Evalsha,
     Eval,
     Hset,
-    Hgetall,
     Info,
 }
 
 impl Command {
     /// All, each at the place of its number.
-    const ALL: [Command; 14] = [
+    const ALL: [Command; 13] = [
         Command::Ping,
         Command::Time,
         Command::Get,
@@ -45,7 +46,6 @@ impl Command {
         Command::Evalsha,
         Command::Eval,
         Command::Hset,
-        Command::Hgetall,
         Command::Info,
     ];
 
@@ -63,7 +63,6 @@ impl Command {
             Command::Evalsha => "evalsha",
             Command::Eval => "eval",
             Command::Hset => "hset",
-            Command::Hgetall => "hgetall",
             Command::Info => "info",
         }
     }
@@ -125,6 +124,29 @@ impl Collector for Commands {
         let (name, help) = ("store_duration_seconds", "Of commands to the store.");
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
         took.encode(&mut metric)
+    }
+}
+
+/// What the store says that it uses.
+#[derive(Debug, Default)]
+pub(super) struct StoreMemory(Mutex<Option<u64>>);
+
+impl StoreMemory {
+    /// From now on.
+    pub(super) fn set(&self, bytes: Option<u64>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
+    }
+}
+
+impl Collector for StoreMemory {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let said = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(bytes) = said else {
+            return Ok(()); // unknown is not nothing
+        };
+        let (name, help) = ("store_memory_bytes", "What the store says that it uses.");
+        let gauge = ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX));
+        gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
     }
 }
 

@@ -102,6 +102,17 @@ fn a_fill_counts_as_long_as_its_guard_lives() {
 }
 
 #[test]
+fn memory_that_is_not_known_is_not_shown_as_none() {
+    let metrics = Metrics::new();
+    assert!(!metrics.encode().contains("store_memory_bytes"));
+    metrics.store_memory(Some(5));
+    let line = "sidecache_store_memory_bytes 5\n";
+    assert!(metrics.encode().contains(line));
+    metrics.store_memory(None);
+    assert!(!metrics.encode().contains("store_memory_bytes"));
+}
+
+#[test]
 fn a_label_value_cannot_break_out_of_its_line() {
     let metrics = Metrics::new();
     metrics.invalidated("a\"\n} 7");

@@ -65,7 +65,7 @@ impl Times {
 
     /// How many there were.
     pub fn count(&self) -> u64 {
-        self.buckets.iter().sum()
+        self.buckets.iter().copied().fold(0, u64::saturating_add)
     }
 
     /// How long they took in all.
@@ -92,7 +92,7 @@ impl Times {
 
     /// These and those.
     pub fn plus(&self, other: &Times) -> Times {
-        self.with(other, u64::wrapping_add)
+        self.with(other, u64::saturating_add)
     }
 
     /// What came since `earlier`.
@@ -109,22 +109,35 @@ impl Times {
         times
     }
 
-    /// As numbers, to be kept: nanoseconds, then the buckets. Nothing where there were none.
+    /// As numbers, to be kept: nanoseconds, then each bucket that is not empty, its place before its count.
+    /// Nothing where there were none.
     pub fn to_numbers(&self) -> Vec<u64> {
+        let places = (0..).zip(self.buckets).filter(|(_, count)| *count > 0);
         match self.count() {
             0 => Vec::new(),
-            _ => std::iter::once(self.nanos).chain(self.buckets).collect(),
+            _ => [self.nanos]
+                .into_iter()
+                .chain(places.flat_map(|(place, count)| [place, count]))
+                .collect(),
         }
     }
 
     /// What [`Times::to_numbers`] made; nothing of anything else.
     pub fn of_numbers(numbers: &[u64]) -> Times {
-        let mut times = Times::default();
-        if let [nanos, buckets @ ..] = numbers
-            && buckets.len() == BUCKETS
-        {
-            times.nanos = *nanos;
-            times.buckets.copy_from_slice(buckets);
+        let [nanos, places @ ..] = numbers else {
+            return Times::default();
+        };
+        let mut times = Times {
+            nanos: *nanos,
+            ..Times::default()
+        };
+        for pair in places.chunks(2) {
+            let bucket = pair.first().and_then(|place| usize::try_from(*place).ok());
+            let bucket = bucket.and_then(|place| times.buckets.get_mut(place));
+            match (bucket, pair) {
+                (Some(bucket), [_, count]) => *bucket = *count,
+                _ => return Times::default(),
+            }
         }
         times
     }
@@ -185,7 +198,16 @@ mod tests {
         assert_eq!(both.count(), 3);
         assert_eq!(both.since(&late), early);
         assert_eq!(Times::of_numbers(&both.to_numbers()), both);
-        assert_eq!(Times::of_numbers(&[1, 2, 3]), Times::default());
+        assert!(both.to_numbers().len() <= 7, "what is empty is left out");
+        for other in [&[1, 2][..], &[1, 99, 3], &[1, 2, 3, 4]] {
+            assert_eq!(Times::of_numbers(other), Times::default(), "{other:?}");
+        }
+        let most = Times::of_numbers(&[u64::MAX, 2, u64::MAX]);
+        assert_eq!(
+            most.plus(&most).plus(&both).count(),
+            u64::MAX,
+            "and no less"
+        );
         assert!(Times::default().to_numbers().is_empty());
     }
 

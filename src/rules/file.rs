@@ -16,6 +16,7 @@ pub(super) mod syntax;
 mod verify;
 
 pub use limit::LimitDraft;
+pub use route::is_name;
 pub use rule::{Draft, UNNAMED};
 pub use set::SetDraft;
 

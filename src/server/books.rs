@@ -26,7 +26,7 @@ pub(super) async fn step(live: &Live) {
 }
 
 /// Notes what was counted, and tells the fleet of it.
-pub(super) async fn note_and_tell(live: &Live) {
+async fn note_and_tell(live: &Live) {
     let Ground {
         stats,
         metrics,
@@ -34,6 +34,17 @@ pub(super) async fn note_and_tell(live: &Live) {
         ..
     } = &live.ground;
     stats.note_and_tell(metrics, store, &live.table).await;
+}
+
+/// Does it for the last time.
+pub(super) async fn end(live: &Live) {
+    let Ground {
+        stats,
+        metrics,
+        store,
+        ..
+    } = &live.ground;
+    stats.note_and_end(metrics, store, &live.table).await;
 }
 
 fn judge(live: &Live) {

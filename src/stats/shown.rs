@@ -133,14 +133,16 @@ pub(super) fn limits(metrics: &Metrics) -> Json {
     Json::Object(all.map(|(name, results)| (name, shown(results))).collect())
 }
 
-/// All rules together.
-pub(super) fn total(tallies: &Tallies) -> Json {
-    let ruled = tallies.iter().filter(|(name, _)| *name != UNRULED);
-    let sum = ruled.fold(Tally::default(), |sum, (_, tally)| sum.plus(tally));
+/// All rules together, those too that are known only as a sum.
+pub(super) fn total(tallies: &Tallies, others: &Tally) -> Json {
+    let ruled = || {
+        let ruled = tallies.iter().filter(|(name, _)| *name != UNRULED);
+        ruled.map(|(_, tally)| tally).chain([others])
+    };
+    let sum = ruled().fold(Tally::default(), |sum, tally| sum.plus(tally));
     let mut members = rule(&sum);
     // Each rule's origin takes its own time: the sum of what each saved, not what the mean would have.
-    let saved = tallies.iter().filter(|(name, _)| *name != UNRULED);
-    let saved = saved.fold(0.0, |sum, (_, tally)| sum + self::saved(tally));
+    let saved = ruled().fold(0.0, |sum, tally| sum + self::saved(tally));
     members.insert("seconds_saved".to_owned(), json!(saved));
     Json::Object(members)
 }

@@ -1,6 +1,6 @@
 //! Fields: what each process of a fleet says of itself, all of them under one name.
 
-use super::fault::Down;
+use super::fault::{Down, Fault, Kind};
 use super::{Place, Store};
 use bytes::Bytes;
 use std::time::Duration;
@@ -8,19 +8,23 @@ use std::time::Duration;
 /// How long fields stand of which none is written.
 pub(super) const FIELDS_LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
+/// Bytes that a field may hold as it stands in the store. A longer one is nobody's of ours.
+pub(super) const MAX_FIELD: usize = 48 << 10;
+
 impl Store {
     /// Whether processes can tell each other anything here.
     pub fn is_shared(&self) -> bool {
         matches!(self.0.place, Place::Redis(_))
     }
 
-    /// Writes a field. One command. Where nobody else could read it, nothing is written.
+    /// Writes a field of at most 32 KiB, and says whether it was not there. One command. Where nobody else
+    /// could read it, nothing is written.
     ///
     /// # Errors
     /// The store cannot be told.
-    pub async fn put_field(&self, name: &str, field: &str, value: Bytes) -> Result<(), Down> {
+    pub async fn put_field(&self, name: &str, field: &str, value: Bytes) -> Result<bool, Down> {
         match &self.0.place {
-            Place::Memory(_) => Ok(()),
+            Place::Memory(_) => Ok(false),
             Place::Redis(shared) => {
                 let name = self.0.names.one(name);
                 shared.put_field(&name, field, value).await
@@ -28,14 +32,14 @@ impl Store {
         }
     }
 
-    /// All fields. One command.
+    /// All fields, `own` without what it holds. One script for each 64 KiB, at most 32 of them.
     ///
     /// # Errors
     /// The store cannot be asked.
-    pub async fn fields(&self, name: &str) -> Result<Vec<Field>, Down> {
+    pub async fn fields(&self, name: &str, own: &str) -> Result<Fields, Down> {
         match &self.0.place {
-            Place::Memory(_) => Ok(Vec::new()),
-            Place::Redis(shared) => shared.fields(&self.0.names.one(name)).await,
+            Place::Memory(_) => Ok(Fields::default()),
+            Place::Redis(shared) => shared.fields(&self.0.names.one(name), own).await,
         }
     }
 
@@ -75,13 +79,42 @@ impl Store {
     /// What the store says of its own memory. One command, which providers do not bill.
     ///
     /// # Errors
-    /// The store cannot be asked, or does not say.
-    pub async fn memory(&self) -> Result<StoreMemory, Down> {
+    /// The store cannot be asked, or will not say.
+    pub async fn memory(&self) -> Result<StoreMemory, Unsaid> {
         match &self.0.place {
-            Place::Memory(_) => Err(Down),
+            Place::Memory(_) => Err(Unsaid::Refused),
             Place::Redis(shared) => shared.memory().await,
         }
     }
+}
+
+/// Why a store does not say how much memory it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsaid {
+    /// It does not answer now.
+    Down,
+    /// It does not know how, or may not.
+    Refused,
+}
+
+impl Unsaid {
+    /// `NOPERM`, and `ERR` for a command that is not known; what is full, spent or loading says something else.
+    pub(super) fn of(fault: &Fault) -> Unsaid {
+        let code = fault.said.split_whitespace().next();
+        match (fault.kind, code) {
+            (Kind::Other, Some("NOPERM" | "ERR")) => Unsaid::Refused,
+            _ => Unsaid::Down,
+        }
+    }
+}
+
+/// The fields of one name.
+#[derive(Clone, Debug, Default)]
+pub struct Fields {
+    /// In the order of their names.
+    pub all: Vec<Field>,
+    /// Whether there were no more of them than are read.
+    pub is_whole: bool,
 }
 
 /// A field as it was read.
@@ -89,9 +122,9 @@ impl Store {
 pub struct Field {
     /// Its name.
     pub name: String,
-    /// As it stands in the store.
+    /// As it stands in the store; empty where that was not read.
     pub(super) raw: Bytes,
-    /// What it says; `None` where it is sealed with a key that is not known here.
+    /// What it says; `None` where that was not read, or is sealed with a key that is not known here.
     pub value: Option<Bytes>,
 }
 
@@ -120,21 +153,15 @@ impl StoreMemory {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_memory_is_read_from_what_redis_says_of_itself() {
-        let info = "# Memory\r\nused_memory:1048576\r\nused_memory_human:1.00M\r\nmaxmemory:0\r\n";
-        let memory = StoreMemory::of_info(info);
-        assert_eq!(
-            memory,
-            StoreMemory {
-                used: Some(1 << 20),
-                max: None
-            }
-        );
-        assert_eq!(StoreMemory::of_info("maxmemory:5").max, Some(5));
-        assert_eq!(StoreMemory::of_info("ERR"), StoreMemory::default());
+impl Field {
+    /// One that stands in the store as it is.
+    pub(crate) fn of(name: &str, value: &[u8]) -> Field {
+        let raw = Bytes::copy_from_slice(value);
+        let value = Some(raw.clone());
+        let name = name.to_owned();
+        Field { name, raw, value }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,7 @@ mod windows; // requests counted by who asks
 pub use bump::Bump;
 pub use examine::{Examined, Standing};
 pub use fault::{Down, Kind, OpenError};
-pub use fields::{Field, StoreMemory};
+pub use fields::{Field, Fields, StoreMemory, Unsaid};
 pub use locks::{Lock, Locked, Taken, Wanted};
 pub use owed::MAX_OWED;
 #[cfg(test)]

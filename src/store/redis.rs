@@ -305,7 +305,16 @@ impl Connection {
         keys: Vec<String>,
         args: Vec<Bytes>,
     ) -> Result<T, Fault> {
-        let by = self.deadline();
+        self.run_by(script, keys, args, self.deadline()).await
+    }
+
+    async fn run_by<T: FromValue>(
+        &self,
+        script: &Script,
+        keys: Vec<String>,
+        args: Vec<Bytes>,
+        by: Instant,
+    ) -> Result<T, Fault> {
         let known = self
             .client
             .evalsha(script.sha1(), keys.clone(), args.clone());

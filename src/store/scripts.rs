@@ -201,16 +201,47 @@ end
 return everything",
 );
 
+/// Some fields of a hash with what they hold, in the order of their names: as many as have room in one reply,
+/// behind which whoever asks for answers does not wait long. First `1` if there are more, else `0`. What one
+/// field holds that is longer than any of ours is left empty, and so is that of whoever asks.
+///
+/// `KEYS`: the hash; `ARGV`: the field of whoever asks, the name after which to begin, bytes of a reply, bytes
+/// of a field.
+pub static FIELDS: Script = Script::new(
+    "\
+local all, held, names = redis.call('HGETALL', KEYS[1]), {}, {}
+for i = 1, #all, 2 do
+  names[#names + 1] = all[i]
+  held[all[i]] = all[i + 1]
+end
+table.sort(names)
+local told, room = {'0'}, tonumber(ARGV[3])
+for _, name in ipairs(names) do
+  if name > ARGV[2] then
+    local value = held[name]
+    if name == ARGV[1] or #value > tonumber(ARGV[4]) then value = '' end
+    room = room - #name - #value
+    if room < 0 and #told > 1 then
+      told[1] = '1'
+      break
+    end
+    told[#told + 1] = name
+    told[#told + 1] = value
+  end
+end
+return told",
+);
+
 /// Writes a field of a hash and takes others away, whose sum it is, unless one of them is not as it was
 /// read: see [`super::Store::fold_fields`].
 ///
 /// `KEYS`: the hash; `ARGV`: its lifetime in ms, the field, what it held (empty: nothing), what it is to hold,
-/// then each other with what it held.
+/// then each other with what it held (empty: whatever).
 pub static FOLD: Script = Script::new(
     "\
 if (redis.call('HGET', KEYS[1], ARGV[2]) or '') ~= ARGV[3] then return 0 end
 for i = 5, #ARGV, 2 do
-  if redis.call('HGET', KEYS[1], ARGV[i]) ~= ARGV[i + 1] then return 0 end
+  if ARGV[i + 1] ~= '' and redis.call('HGET', KEYS[1], ARGV[i]) ~= ARGV[i + 1] then return 0 end
 end
 redis.call('HSET', KEYS[1], ARGV[2], ARGV[4])
 for i = 5, #ARGV, 2 do redis.call('HDEL', KEYS[1], ARGV[i]) end

@@ -188,7 +188,7 @@ async fn a_fleet_that_cannot_be_heard_is_told_apart_from_a_fleet_of_one() {
     assert!(told["process"]["rules"]["list"]["requests"].as_u64() >= Some(1));
 }
 
-const HASH: &[u8] = b"test:!stats";
+const HASH: &[u8] = b"test:!stats2";
 
 /// The fields of the fleet, each with what it says.
 fn fields(redis: &Redis) -> Vec<(String, Value)> {
@@ -246,7 +246,7 @@ async fn what_silent_processes_told_is_folded_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn a_past_that_cannot_be_read_is_left_to_those_who_can() {
+async fn a_past_that_cannot_be_read_is_left_to_those_who_can_and_another_is_begun() {
     let redis = Redis::start();
     let origin = origin().await;
     a_process_comes_and_goes(&origin, &redis).await;
@@ -260,5 +260,43 @@ async fn a_past_that_cannot_be_read_is_left_to_those_who_can() {
             .ask(&[b"HGET", HASH, b"past"])
             .contains("of another release")
     );
-    assert_eq!(fields(&redis).len(), 3, "nothing was folded into it");
+    let names: Vec<String> = fields(&redis).into_iter().map(|(name, _)| name).collect();
+    assert!(
+        names.contains(&"past-2".to_owned()) && !names.contains(&name),
+        "{names:?}"
+    );
+    let sidecar = started(&origin, &redis.url()).await;
+    let fleet = &told_of(&sidecar).await["fleet"];
+    assert_eq!(fleet["rules"]["list"]["requests"], 2, "{fleet:#}");
+    assert_eq!(fleet["unread"], 1);
+}
+
+#[tokio::test]
+async fn a_process_that_ended_is_not_counted_as_running() {
+    let redis = Redis::start();
+    let origin = origin().await;
+    a_process_comes_and_goes(&origin, &redis).await;
+    let (_, last) = fields(&redis).remove(0);
+    assert_eq!(last["ended"], true);
+    let sidecar = started(&origin, &redis.url()).await;
+    assert_eq!(told_of(&sidecar).await["fleet"]["processes"], 1);
+}
+
+#[tokio::test]
+async fn a_redis_that_was_emptied_takes_nothing_from_who_is_asked() {
+    let redis = Redis::start();
+    let origin = origin().await;
+    let sidecar = started(&origin, &redis.url()).await;
+    sidecar.get("/list/1").await;
+    eventually("the fleet is told", async || !fields(&redis).is_empty()).await;
+    redis.say("FLUSHALL");
+    let told = told_of(&sidecar).await;
+    let requests = &told["process"]["rules"]["list"]["requests"];
+    assert_eq!(&told["fleet"]["rules"]["list"]["requests"], requests);
+    eventually("the fleet is told again", async || {
+        let told = fields(&redis);
+        told.iter()
+            .any(|(_, told)| told["counts"]["rules"]["list"].is_object())
+    })
+    .await;
 }

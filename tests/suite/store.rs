@@ -1,6 +1,7 @@
 //! What a store promises, asked of its public face.
 
 mod contract; // of memory and Redis alike
+mod fields; // what processes say of themselves
 mod lock; // taken by one, seen by all
 mod lease; // writes that are never settled
 mod moved; // a Redis whose keys are another's

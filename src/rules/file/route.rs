@@ -12,12 +12,16 @@ use std::ops::Range;
 /// Longest name: it is a label in every metric.
 const MAX_NAME: usize = 64;
 
+/// Whether it can be the name of a rule, a set or a limit.
+pub fn is_name(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    !text.is_empty() && text != "-" && text.len() <= MAX_NAME && text.bytes().all(allowed)
+}
+
 /// `name`
 pub fn name(s: &Section<'_>) -> Option<Text> {
     let text = s.required("name", "name = \"doctor-list\"")?;
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    let name = text.value.as_str();
-    if name.is_empty() || name == "-" || name.len() > MAX_NAME || !name.bytes().all(allowed) {
+    if !is_name(text.value.as_str()) {
         let help = format!("use letters, digits and - _ . , at most {MAX_NAME}");
         s.reader.report(Problem::error(
             text.span.clone(),

@@ -1,25 +1,67 @@
-//! Hashes, and what a server says of itself: asked now and then, by nobody who waits.
+//! Hashes, and what a server says of itself: asked now and then, by nobody whose answer waits.
 
 use super::{Connection, milliseconds, number};
 use crate::metrics::Command;
 use crate::store::fault::Fault;
 use crate::store::scripts;
 use bytes::Bytes;
-use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long any of this may take, all of its commands together. Longer than a look may: a slow line is no
+/// reason to do without statistics, and nobody's answer waits for them.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Bytes of one reply. Looks wait behind it on the same connection: at 10 Mbit/s for 50 ms.
+const PAGE: usize = 64 << 10;
+
+/// Replies that are asked for. At 10 Mbit/s more would not come within [`PATIENCE`].
+const MAX_PAGES: usize = 32;
+
+/// A field with what it holds.
+pub type Pair = (Bytes, Bytes);
 
 impl Connection {
-    /// `HSET` of one field.
-    pub async fn put_field(&self, key: &str, field: &str, value: Bytes) -> Result<(), Fault> {
-        let put = self.client.hset(key, field, value);
-        let _new: i64 = self.call(Command::Hset, self.deadline(), put).await?;
-        Ok(())
+    fn patience() -> Instant {
+        Instant::now() + PATIENCE
     }
 
-    /// `HGETALL`.
-    pub async fn fields(&self, key: &str) -> Result<BTreeMap<String, Bytes>, Fault> {
-        let fields = self.client.hgetall(key);
-        self.call(Command::Hgetall, self.deadline(), fields).await
+    /// `HSET` of one field: whether it was not there.
+    pub async fn put_field(&self, key: &str, field: &str, value: Bytes) -> Result<bool, Fault> {
+        let put = self.client.hset(key, field, value);
+        let new: i64 = self.call(Command::Hset, Self::patience(), put).await?;
+        Ok(new > 0)
+    }
+
+    /// See [`crate::store::Store::fields`]: the fields, and whether there are no more.
+    pub async fn fields(
+        &self,
+        key: &str,
+        own: &str,
+        longest: usize,
+    ) -> Result<(Vec<Pair>, bool), Fault> {
+        let by = Self::patience();
+        let mut fields: Vec<Pair> = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let after = fields.last().map(|(name, _)| name.clone());
+            let args = vec![
+                Bytes::copy_from_slice(own.as_bytes()),
+                after.unwrap_or_default(),
+                number(PAGE as i64),
+                number(longest as i64),
+            ];
+            let keys = vec![key.to_owned()];
+            let page: Vec<Bytes> = self.run_by(&scripts::FIELDS, keys, args, by).await?;
+            let Some((more, page)) = page.split_first() else {
+                break;
+            };
+            let pairs = page.chunks_exact(2);
+            fields.extend(pairs.map(|pair| (pair[0].clone(), pair[1].clone())));
+            if more.as_ref() == b"0" {
+                return Ok((fields, true));
+            }
+        }
+        Ok((fields, false))
     }
 
     /// See [`crate::store::Store::fold_fields`]. `into` is the field with what it held, empty if it was not
@@ -36,13 +78,20 @@ impl Connection {
         for (field, held) in others {
             args.extend([Bytes::copy_from_slice(field.as_bytes()), held.clone()]);
         }
-        let _folded: i64 = self.run(&scripts::FOLD, vec![key.to_owned()], args).await?;
+        let (keys, by) = (vec![key.to_owned()], Self::patience());
+        let _folded: i64 = self.run_by(&scripts::FOLD, keys, args, by).await?;
         Ok(())
+    }
+
+    /// `PEXPIRE`.
+    pub async fn renew_fields(&self, key: &str, ttl: Duration) -> Result<(), Fault> {
+        let expire = self.client.expire(key, milliseconds(ttl));
+        self.call(Command::Pexpire, Self::patience(), expire).await
     }
 
     /// `INFO memory`.
     pub async fn memory(&self) -> Result<String, Fault> {
-        self.call(Command::Info, self.deadline(), self.client.info_memory())
-            .await
+        let info = self.client.info_memory();
+        self.call(Command::Info, Self::patience(), info).await
     }
 }

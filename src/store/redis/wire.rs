@@ -6,7 +6,6 @@ use fred::prelude::{
     Client, ClientLike, Expiration, HashesInterface, KeysInterface, LuaInterface, PubsubInterface,
 };
 use fred::types::{ClusterHash, CustomCommand, FromValue, InfoKind, SetOptions};
-use std::collections::BTreeMap;
 #[cfg(test)]
 use {
     super::simulated::{Line, spoken},
@@ -126,14 +125,6 @@ impl Wire {
             Wire::Fred(client) => client.hset(key, (field, value)).await,
             #[cfg(test)]
             Wire::Simulated(line) => spoken(line, "HSET", [key, field], [value]).await,
-        }
-    }
-
-    pub async fn hgetall(&self, key: &str) -> Result<BTreeMap<String, Bytes>, Error> {
-        match self {
-            Wire::Fred(client) => client.hgetall(key).await,
-            #[cfg(test)]
-            Wire::Simulated(line) => spoken(line, "HGETALL", [key], []).await,
         }
     }
 

@@ -1,41 +1,54 @@
-//! Fields in terms of commands.
+//! Fields in terms of commands. None of them says anything to the breaker: that statistics come slowly, or not
+//! at all, is no reason to go without answers. A connection that broke is seen by who watches over it.
 
 use super::Shared;
-use crate::store::fault::Down;
-use crate::store::fields::{FIELDS_LIFE, Field, StoreMemory};
+use crate::store::fault::{Down, Fault};
+use crate::store::fields::{FIELDS_LIFE, Field, Fields, MAX_FIELD, StoreMemory, Unsaid};
 use bytes::Bytes;
 
 impl Shared {
+    /// Counts a failure.
+    fn counted<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
+        result.inspect_err(|fault| {
+            self.metrics.store_failed(fault.kind.word());
+            tracing::debug!(%fault, "store command of statistics failed");
+        })
+    }
+
     /// See [`crate::store::Store::put_field`].
-    pub async fn put_field(&self, name: &str, field: &str, value: Bytes) -> Result<(), Down> {
+    pub async fn put_field(&self, name: &str, field: &str, value: Bytes) -> Result<bool, Down> {
         let connection = self.breaker.connection()?;
         let value = self.sealed(name, value)?;
         let put = connection.put_field(name, field, value).await;
-        self.breaker.note(&connection, put)
+        self.counted(put).map_err(|_| Down)
     }
 
     /// See [`crate::store::Store::fields`].
-    pub async fn fields(&self, name: &str) -> Result<Vec<Field>, Down> {
+    pub async fn fields(&self, name: &str, own: &str) -> Result<Fields, Down> {
         let connection = self.breaker.connection()?;
-        let fields = connection.fields(name).await;
-        let fields = self.breaker.note(&connection, fields)?;
-        let opened = |(field, raw): (String, Bytes)| {
-            let value = self.opened(name, &raw);
+        let fields = connection.fields(name, own, MAX_FIELD).await;
+        let (fields, is_whole) = self.counted(fields).map_err(|_| Down)?;
+        let opened = |(field, raw): (Bytes, Bytes)| {
+            let is_read = !raw.is_empty();
+            let value = is_read.then(|| self.opened(name, &raw)).flatten();
             let value = value.map(|value| Bytes::copy_from_slice(&value));
-            Field {
-                name: field,
+            Some(Field {
+                name: String::from_utf8(field.into()).ok()?, // no name of ours
                 raw,
                 value,
-            }
+            })
         };
-        Ok(fields.into_iter().map(opened).collect())
+        Ok(Fields {
+            all: fields.into_iter().filter_map(opened).collect(),
+            is_whole,
+        })
     }
 
     /// See [`crate::store::Store::renew_fields`].
     pub async fn renew_fields(&self, name: &str) -> Result<(), Down> {
         let connection = self.breaker.connection()?;
-        let renewed = connection.expire(name, FIELDS_LIFE).await;
-        self.breaker.note(&connection, renewed)
+        let renewed = connection.renew_fields(name, FIELDS_LIFE).await;
+        self.counted(renewed).map_err(|_| Down)
     }
 
     /// See [`crate::store::Store::fold_fields`].
@@ -54,15 +67,14 @@ impl Shared {
         let before = into_read.into_iter().next().map(|(_, raw)| raw);
         let into = (into, before.unwrap_or_default(), value);
         let folded = connection.fold_fields(name, into, &others, FIELDS_LIFE);
-        let folded = folded.await;
-        self.breaker.note(&connection, folded)
+        self.counted(folded.await).map_err(|_| Down)
     }
 
     /// See [`crate::store::Store::memory`].
-    pub async fn memory(&self) -> Result<StoreMemory, Down> {
-        let connection = self.breaker.connection()?;
+    pub async fn memory(&self) -> Result<StoreMemory, Unsaid> {
+        let connection = self.breaker.connection().map_err(|Down| Unsaid::Down)?;
         let info = connection.memory().await;
-        let info = self.breaker.note(&connection, info)?;
+        let info = self.counted(info).map_err(|fault| Unsaid::of(&fault))?;
         Ok(StoreMemory::of_info(&info))
     }
 }
