@@ -42,6 +42,9 @@ pub const OBSERVED_SAME: &str = "same";
 /// Its `result` where they were not.
 pub const OBSERVED_DIFFERS: &str = "differs";
 
+/// The `set` label of what was dropped by hand.
+pub const PURGE: &str = "purge";
+
 /// The `rule` label where none matched.
 pub const UNRULED: &str = "-";
 

@@ -131,6 +131,12 @@ impl Stats {
         }
     }
 
+    /// Somebody dropped by hand what these patterns name.
+    pub fn purged(&self, patterns: &[String]) {
+        let at = self.clock.now_ms();
+        self.kept().lately.purged(at, patterns);
+    }
+
     /// What the store says of its memory, asked unless it was a moment ago; nothing where it does not say.
     pub async fn ask_memory(&self, store: &Store) -> StoreMemory {
         if !store.is_shared() || !store.up() {

@@ -5,6 +5,7 @@ use super::{Answer, Denied};
 use crate::body::Body;
 use crate::key::{self, Pattern};
 use crate::live::Live;
+use crate::metrics::PURGE;
 use crate::reply;
 use crate::rules::table::Table;
 use crate::store::Bumped;
@@ -50,6 +51,7 @@ pub(super) async fn purge(live: &Live, body: &[u8]) -> Answer {
     }
     tracing::info!(nodes = nodes.len(), "purged by hand");
     let bumped = live.ground.store.bump(&nodes).await;
+    note(live, &wanted.drop, bumped);
     if bumped == Bumped::Everything {
         names.push("*");
     }
@@ -64,6 +66,22 @@ pub(super) async fn purge(live: &Live, body: &[u8]) -> Answer {
                 &json!({ "dropped": none, "owed": names }),
             ))
         }
+    }
+}
+
+/// Has a purge stand beside what writes dropped: counted, with the patterns as they were typed, and at each rule
+/// that they name.
+fn note(live: &Live, patterns: &[String], bumped: Bumped) {
+    if patterns.is_empty() {
+        return;
+    }
+    live.ground.metrics.invalidated(PURGE);
+    live.ground.stats.purged(patterns);
+    let everything = (bumped == Bumped::Everything).then(|| "*".to_owned());
+    let patterns = patterns.iter().chain(&everything);
+    for pattern in patterns.filter_map(|text| parse(text).ok()) {
+        let named = live.table.named(&pattern.segments, pattern.wildcard, None);
+        named.iter().for_each(|(rule, _)| live.dropped(*rule));
     }
 }
 

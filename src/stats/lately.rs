@@ -1,8 +1,8 @@
 //! What happened lately: writes that dropped something, and what went wrong. Seen by how counters grew, so
-//! many of one kind within a step are one line, and nothing personal stands in it.
+//! many of one kind within a step are one line, and nothing personal stands in it but what an operator typed.
 
 use super::Tallies;
-use crate::metrics::{Metrics, Tally};
+use crate::metrics::{Metrics, PURGE, Tally};
 use crate::outcome::Outcome;
 use crate::rules::table::Table;
 use crate::store::Kind;
@@ -14,6 +14,9 @@ const LINES: usize = 100;
 
 /// Drops that no set names, by the labels that they are counted under.
 const WITHOUT_SET: [&str; 3] = ["auto", "groups", "rollout"];
+
+/// Patterns of a purge that are kept, of those that it named first.
+const PATTERNS: usize = 20;
 
 /// Writes of one set within a step.
 #[derive(Clone, Debug, Serialize)]
@@ -72,6 +75,21 @@ impl Lately {
             self.failed(at, "origin", rule, tally.failed);
             self.failed(at, "answer", rule, errors(tally));
         }
+    }
+
+    /// Takes over what was dropped by hand, in the words of whoever did it.
+    pub(super) fn purged(&mut self, at: u64, patterns: &[String]) {
+        let drops = patterns.iter().take(PATTERNS).cloned().collect();
+        let (set, count) = (PURGE.to_owned(), 1);
+        push(
+            &mut self.writes,
+            Wrote {
+                at,
+                set,
+                count,
+                drops,
+            },
+        );
     }
 
     fn failed(&mut self, at: u64, what: &'static str, of: &str, counted: u64) {

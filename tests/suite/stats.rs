@@ -300,3 +300,27 @@ async fn a_redis_that_was_emptied_takes_nothing_from_who_is_asked() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_purge_stands_beside_what_writes_dropped() {
+    let origin = origin().await;
+    let sidecar = started(&origin, "memory:").await;
+    let dry = r#"{"drop": ["list:*"], "dry_run": true}"#;
+    assert_eq!(sidecar.door("POST", "/api/purge", dry).await.status, 200);
+    let told = told_of(&sidecar).await;
+    assert_eq!(told["process"]["writes"], serde_json::json!([]));
+    let purge = r#"{"drop": ["list:*"]}"#;
+    assert_eq!(sidecar.door("POST", "/api/purge", purge).await.status, 200);
+    let process = told_of(&sidecar).await["process"].take();
+    let last = &process["writes"][0];
+    assert_eq!(
+        (&last["set"], &last["count"], &last["drops"][0]),
+        (&"purge".into(), &1.into(), &"list:*".into())
+    );
+    let rules = &process["rules"];
+    assert!(rules["list"]["last_drop"].as_u64() > Some(0), "{rules:#}");
+    assert_eq!(rules["unasked"]["last_drop"], Value::Null);
+    let metrics = sidecar.door("GET", "/metrics", "").await.text();
+    let line = "sidecache_invalidations_total{set=\"purge\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+}
