@@ -64,7 +64,7 @@ fn show(args: &Args, told: &Json) -> Result<(), Failed> {
         let counted = &told[of]["rules"][name];
         (
             row(name, if counted.is_null() { own } else { counted }, own),
-            notes(own),
+            notes(own, counted),
         )
     });
     table::print(HEAD, rows.collect());
@@ -79,7 +79,7 @@ const HEAD: [&str; 12] = [
     "REQUESTS",
     "HITS",
     "RATE",
-    "HOUR",
+    "HOUR (here)",
     "BYPASS",
     "HIT p50",
     "p99",
@@ -109,24 +109,26 @@ fn row(name: &str, counted: &Json, own: &Json) -> [String; 12] {
     ]
 }
 
-/// What a table has no column for, and somebody should see.
-fn notes(own: &Json) -> Vec<String> {
+/// What a table has no column for, and somebody should see. What was compared is known of this process alone.
+fn notes(own: &Json, counted: &Json) -> Vec<String> {
     let held = own["quarantined"].as_bool() == Some(true);
     let held =
         held.then(|| "in quarantine: it passes everything; see `sidecache audit`".to_owned());
     let observed = (own["stage"].as_str() == Some("observe")).then(|| {
-        let [hits, misses] = ["would_hit", "would_miss"].map(|key| own[key].as_u64().unwrap_or(0));
+        let counted = if counted.is_null() { own } else { counted };
+        let [hits, misses] =
+            ["would_hit", "would_miss"].map(|key| counted[key].as_u64().unwrap_or(0));
         let [same, differs] =
             ["same", "differs"].map(|key| own["observed"][key].as_u64().unwrap_or(0));
         let compared = match (same, differs) {
             (0, 0) => String::new(),
-            (same, 0) => format!("; all {same} compared were what the origin answered"),
+            (same, 0) => format!("; all {same} compared here were what the origin answered"),
             (same, differs) => {
                 let all = same + differs;
-                format!("; {differs} of {all} compared were not what the origin answered")
+                format!("; {differs} of {all} compared here were not what the origin answered")
             }
         };
-        format!("observed: {hits} would have been hits, {misses} misses (this process){compared}")
+        format!("observed: {hits} would have been hits, {misses} misses{compared}")
     });
     let off = own["stage"].as_str() == Some("off");
     let off = off.then(|| "off: as if it were not written".to_owned());
@@ -173,11 +175,20 @@ fn summary(told: &Json, of: &str) -> Vec<String> {
             span(total["seconds_saved"].as_f64().unwrap_or(0.0)),
         ),
         format!(
-            "store: {kind} {state}{memory}; {} commands today, {} by its end (UTC)",
+            "store: {kind} {state}{memory}; {} commands sent today, {} by its end (UTC; a script is one)",
             number("commands_today"),
             number("commands_forecast"),
         ),
     ];
+    let of_fleet = |key: &str| (of == "fleet").then(|| fleet[key].as_u64()).flatten();
+    if let Some(count) = of_fleet("rules_not_told").filter(|count| *count > 0) {
+        let sums = "that processes had no room for stand in these sums only";
+        lines.push(format!("rules: {count} or more {sums}"));
+    }
+    if let Some(count) = of_fleet("unread").filter(|count| *count > 0) {
+        let whose = "other processes cannot be read: another release's, or sealed with another key";
+        lines.push(format!("fleet: {count} words of {whose}"));
+    }
     if number("owed") > 0 {
         lines.push(format!(
             "owed: {} drops that the store could not be told of",
@@ -286,23 +297,41 @@ mod tests {
     }
 
     #[test]
+    fn what_the_fleet_had_no_room_for_is_said() {
+        let told =
+            json!({"fleet": {"rules_not_told": 800, "unread": 2, "processes": 3, "total": {}}});
+        let lines = summary(&told, "fleet");
+        assert!(
+            lines.iter().any(|line| line.contains("800 or more")),
+            "{lines:?}"
+        );
+        assert!(
+            lines.iter().any(|line| line.contains("2 words of other")),
+            "{lines:?}"
+        );
+        assert!(lines[1].contains("commands sent today"), "{lines:?}");
+        assert_eq!(summary(&told, "process").len(), 2, "nothing of the fleet's");
+    }
+
+    #[test]
     fn what_somebody_should_see_stands_below_its_rule() {
         assert_eq!(
-            notes(&json!({"stage": "on", "quarantined": false})),
+            notes(&json!({"stage": "on", "quarantined": false}), &Json::Null),
             Vec::<String>::new()
         );
-        let held = notes(&json!({"stage": "on", "quarantined": true}));
+        let held = notes(&json!({"stage": "on", "quarantined": true}), &Json::Null);
         assert!(held[0].contains("quarantine"), "{held:?}");
-        let observed = notes(&json!({"stage": "observe", "would_hit": 3, "would_miss": 1}));
+        let own = json!({"stage": "observe", "would_hit": 1, "would_miss": 0});
+        let observed = notes(&own, &json!({"would_hit": 3, "would_miss": 1}));
         assert!(
             observed[0].contains("3 would have been hits, 1 misses"),
             "{observed:?}"
         );
         let compared = |same: u64, differs: u64| {
             let held = json!({"same": same, "differs": differs});
-            notes(&json!({"stage": "observe", "observed": held})).remove(0)
+            notes(&json!({"stage": "observe", "observed": held}), &Json::Null).remove(0)
         };
-        assert!(compared(4, 0).ends_with("all 4 compared were what the origin answered"));
-        assert!(compared(4, 1).ends_with("1 of 5 compared were not what the origin answered"));
+        assert!(compared(4, 0).ends_with("all 4 compared here were what the origin answered"));
+        assert!(compared(4, 1).ends_with("1 of 5 compared here were not what the origin answered"));
     }
 }

@@ -54,6 +54,8 @@ async fn each_rule_is_a_line_and_the_store_is_told_of_below() {
         told.out
     );
     for part in [
+        "HOUR (here)",
+        "commands sent today",
         "observed: 1 would have been hits, 1 misses",
         "hit rate 75.0 %, 3 requests spared",
         "store: memory up",
