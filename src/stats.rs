@@ -2,7 +2,7 @@
 //!
 //! Nothing of it is worked out for a request. Every [`STEP`] the counters are read and held against what
 //! they were before, so a request costs what its counters cost; and each process tells the fleet of its own
-//! in one command, if there is any news.
+//! in one command, if there is any news or was none for minutes.
 
 mod day; // commands of a day
 mod fleet; // what processes tell each other
