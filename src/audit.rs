@@ -265,19 +265,24 @@ async fn quarantine(live: &Live, rule: &Rule, evidence: &Evidence) {
     }
 }
 
-/// The rule's quarantine, if it is in one, as the store holds it.
+/// Those of the rules that are in quarantine, each with what the store holds of it. One command for all.
 ///
 /// # Errors
 /// The store cannot be asked.
-pub async fn evidence(live: &Live, rule: &Rule) -> Result<Option<Evidence>, Down> {
-    let flag = key::quarantine_flag(&live.table.namespace, rule);
-    let value = live.ground.store.flag(&flag).await?;
+pub async fn held<'r>(live: &Live, rules: &[&'r Rule]) -> Result<Vec<(&'r Rule, Evidence)>, Down> {
+    let flag = |rule: &&Rule| key::quarantine_flag(&live.table.namespace, rule);
+    let flags: Vec<String> = rules.iter().map(flag).collect();
+    let values = live.ground.store.flags(&flags).await?;
     let unknown = Evidence {
         at: 0,
         status: (0, 0),
         length: (0, 0),
     };
-    Ok(value.map(|value| serde_json::from_slice(&value).unwrap_or(unknown)))
+    let read = |value: Bytes| serde_json::from_slice(&value).unwrap_or_else(|_| unknown.clone());
+    let all = rules.iter().zip(values);
+    Ok(all
+        .filter_map(|(rule, value)| Some((*rule, read(value?))))
+        .collect())
 }
 
 /// Ends a quarantine in the whole fleet: says whether there was one.
@@ -285,7 +290,7 @@ pub async fn evidence(live: &Live, rule: &Rule) -> Result<Option<Evidence>, Down
 /// # Errors
 /// The store cannot be asked; the quarantine stays.
 pub async fn release(live: &Live, rule: &Rule) -> Result<bool, Down> {
-    let was_held = evidence(live, rule).await?.is_some();
+    let was_held = !held(live, &[rule]).await?.is_empty();
     let flag = key::quarantine_flag(&live.table.namespace, rule);
     live.ground.store.lower_flag(&flag).await?;
     let was_known = live.ground.quarantine.learn(&rule.name, false);

@@ -17,14 +17,16 @@ struct Release {
     rule: String,
 }
 
-/// Every rule that is in quarantine, and why: one command for each rule that is audited.
+/// Every rule that is in quarantine, and why: one command.
 pub(super) async fn all(live: &Live) -> Answer {
-    let mut findings = Vec::new();
-    for rule in live.table.rules.iter().filter(|rule| live.is_audited(rule)) {
-        if let Some(evidence) = audit::evidence(live, rule).await.map_err(not_now)? {
-            findings.push(shown(rule, &evidence));
-        }
-    }
+    let rules = live.table.rules.iter().map(Arc::as_ref);
+    let audited: Vec<&Rule> = rules.filter(|rule| live.is_audited(rule)).collect();
+    let held = audit::held(live, &audited).await;
+    let held = held.map_err(|Down| not_now(""))?;
+    let findings: Vec<Json> = held
+        .iter()
+        .map(|(rule, evidence)| shown(rule, evidence))
+        .collect();
     Ok(reply::json(
         StatusCode::OK,
         &json!({ "findings": findings }),
@@ -58,12 +60,13 @@ pub(super) async fn release(live: &Live, body: &[u8]) -> Answer {
         let why = format!("there is no rule `{}`", wanted.rule);
         return Err(Denied::new(StatusCode::NOT_FOUND, why));
     };
-    let was_held = audit::release(live, rule).await.map_err(not_now)?;
+    let was_held = audit::release(live, rule).await;
+    let was_held = was_held.map_err(|Down| not_now("; nothing was changed"))?;
     let answer = json!({ "rule": rule.name, "released": was_held });
     Ok(reply::json(StatusCode::OK, &answer))
 }
 
-fn not_now(_: Down) -> Denied {
-    let why = "the store, where quarantines stand, cannot be asked now; nothing was changed";
+fn not_now(so: &str) -> Denied {
+    let why = format!("the store, where quarantines stand, cannot be asked now{so}");
     Denied::new(StatusCode::SERVICE_UNAVAILABLE, why)
 }

@@ -24,14 +24,16 @@ impl Store {
         }
     }
 
-    /// What a flag says, if it is raised; nothing where that cannot be read. One command.
+    /// What each flag says, in their order, if it is raised; nothing where that cannot be read. One command for all,
+    /// or none where there are no flags.
     ///
     /// # Errors
     /// The store cannot be asked.
-    pub async fn flag(&self, flag: &str) -> Result<Option<Bytes>, Down> {
+    pub async fn flags(&self, flags: &[String]) -> Result<Vec<Option<Bytes>>, Down> {
         match &self.0.place {
-            Place::Memory(memory) => Ok(memory.flag(flag)),
-            Place::Redis(shared) => shared.flag(&self.0.names.one(flag)).await,
+            _ if flags.is_empty() => Ok(Vec::new()),
+            Place::Memory(memory) => Ok(flags.iter().map(|flag| memory.flag(flag)).collect()),
+            Place::Redis(shared) => shared.flags(&self.0.names.all(flags)).await,
         }
     }
 

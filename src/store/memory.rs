@@ -125,7 +125,7 @@ impl Memory {
         self.flags().insert(flag.to_owned(), value);
     }
 
-    /// See [`super::Store::flag`].
+    /// See [`super::Store::flags`].
     pub fn flag(&self, flag: &str) -> Option<Bytes> {
         self.flags().get(flag).cloned()
     }

@@ -134,6 +134,44 @@ async fn a_quarantine_survives_reload_and_restart_until_it_is_released() {
 }
 
 #[tokio::test]
+async fn what_audits_found_costs_the_store_one_command_however_many_rules_there_are() {
+    let origin = clinic().await;
+    let redis = RedisServer::start();
+    let sidecar = Sidecar::start(&origin, &redis.url(), &rules("1.0")).await;
+    sidecar.get_with("/leaky", ANN).await;
+    eventually("the leak is found", async || {
+        detail(&sidecar, "/leaky", &[]).await == "bypass quarantined"
+    })
+    .await;
+    let asked = async || {
+        let metrics = sidecar.door("GET", "/metrics", "").await.text();
+        let prefix = "sidecache_store_commands_total{command=\"mget\"} ";
+        let line = metrics.lines().find_map(|line| line.strip_prefix(prefix));
+        line.map_or(0, |count| count.parse::<u64>().expect("a number"))
+    };
+    let before = asked().await;
+    let findings = sidecar.door("GET", "/api/audit", "").await.text();
+    assert_eq!(asked().await, before + 1);
+    assert_eq!(findings.matches("\"rule\":").count(), 1, "{findings}");
+    assert!(findings.contains(r#""status":[200,200]"#), "{findings}");
+}
+
+#[tokio::test]
+async fn a_door_that_cannot_ask_for_findings_says_no_more_than_that() {
+    let origin = clinic().await;
+    let mut redis = RedisServer::start();
+    let sidecar = Sidecar::start(&origin, &redis.url(), &rules("1.0")).await;
+    redis.kill();
+    let told = sidecar.door("GET", "/api/audit", "").await;
+    assert_eq!(told.status, 503);
+    assert!(!told.text().contains("changed"), "{}", told.text());
+    let released = sidecar
+        .door("POST", "/api/release", r#"{"rule": "leaky"}"#)
+        .await;
+    assert!(released.text().contains("nothing was changed"));
+}
+
+#[tokio::test]
 async fn what_is_the_same_refused_or_restless_is_no_leak() {
     let origin = clinic().await;
     let sidecar = Sidecar::start(&origin, "memory:", &rules("1.0")).await;

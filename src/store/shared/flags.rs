@@ -14,17 +14,21 @@ impl Shared {
         self.breaker.note(&connection, raised)
     }
 
-    /// See [`crate::store::Store::flag`]. A flag that is no value of ours is raised all the same.
-    pub async fn flag(&self, flag: &str) -> Result<Option<Bytes>, Down> {
+    /// See [`crate::store::Store::flags`]. A flag that is no value of ours is raised all the same.
+    pub async fn flags(&self, flags: &[String]) -> Result<Vec<Option<Bytes>>, Down> {
         let connection = self.breaker.connection()?;
-        let keys = vec![Bytes::copy_from_slice(flag.as_bytes())];
+        let key = |flag: &String| Bytes::copy_from_slice(flag.as_bytes());
+        let keys = flags.iter().map(key).collect();
         let values = connection.mget(keys, connection.deadline()).await;
-        let value = self.breaker.note(&connection, values)?.pop().flatten();
-        let opened = |value: Bytes| match self.opened(flag, &value) {
+        let values = self.breaker.note(&connection, values)?;
+        let opened = |flag: &String, value: Bytes| match self.opened(flag, &value) {
             Some(opened) => Bytes::copy_from_slice(&opened),
             None => Bytes::new(),
         };
-        Ok(value.map(opened))
+        let both = flags.iter().zip(values);
+        Ok(both
+            .map(|(flag, value)| value.map(|value| opened(flag, value)))
+            .collect())
     }
 
     /// See [`crate::store::Store::lower_flag`].
