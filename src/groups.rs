@@ -29,7 +29,7 @@ use crate::flights::Snapshot;
 use crate::key;
 use crate::live::Live;
 use crate::outcome::Detail;
-use crate::rules::table::{Commits, Table};
+use crate::rules::table::{Commits, GROUPS, Table};
 use hyper::header::HeaderName;
 use hyper::{HeaderMap, Method, Response};
 use sfv::{BareItem, List, ListEntry, Parser};
@@ -38,9 +38,6 @@ use std::collections::BTreeSet;
 /// Most groups of an answer that is kept: what RFC 9875 §2 asks for at least. Each is a key in every
 /// look. Names are kept as digests, so their length does not matter.
 pub const MAX_GROUPS: usize = 32;
-
-/// The label of drops of groups.
-pub const GROUPS: &str = "groups";
 
 /// A version that no node ever has.
 const NEVER: Version = [0; size_of::<Version>()];

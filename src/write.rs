@@ -18,7 +18,7 @@ use crate::origin::Failure;
 use crate::outcome::Detail;
 use crate::rules::pattern::Captures;
 use crate::rules::settings::OnDown;
-use crate::rules::table::{Commits, Set, Table};
+use crate::rules::table::{Commits, ROLLOUT, Set, Table};
 use crate::rules::template::Source;
 use crate::store::{Bump, Bumped, Leased};
 use crate::trace::{Trace, Work};
@@ -34,12 +34,6 @@ use std::sync::Arc;
 /// Bytes of an answer that are read for `{response.…}`; a longer one widens the drop. The answer
 /// waits for the bump in any case, so this bounds memory, not time.
 pub const MAX_KEYED_ANSWER: usize = 1024 * 1024;
-
-/// The label of drops that no set names: what a rule keeps for the path of an unsafe method.
-pub const AUTOMATIC: &str = "auto";
-
-/// The label of drops of everything, made because sidecars with other rules keep answers in the store.
-pub const ROLLOUT: &str = "rollout";
 
 /// A request that changes something, and what it is known to touch before it is sent.
 pub struct Write {

@@ -239,6 +239,19 @@ impl Commits {
     }
 }
 
+/// What drops are counted as that no set names: those of a rule's own path, those of groups, and those because of
+/// other rules. No set is called so.
+pub const WITHOUT_SET: [&str; 3] = [AUTOMATIC, GROUPS, ROLLOUT];
+
+/// Drops of what a rule keeps for the path of an unsafe method.
+pub const AUTOMATIC: &str = "auto";
+
+/// Drops of groups.
+pub const GROUPS: &str = "groups";
+
+/// Drops of everything, made because sidecars with other rules keep answers in the store.
+pub const ROLLOUT: &str = "rollout";
+
 /// An `[[invalidate]]` table, compiled.
 #[derive(Clone, Debug)]
 pub struct Set {

@@ -1,13 +1,13 @@
 //! Which nodes a write drops: those that its sets name, and those of what is kept for the paths that it
 //! concerns.
 
-use super::{AUTOMATIC, Write, is_automatic};
-use crate::groups::{self, GROUPS};
+use super::{Write, is_automatic};
+use crate::groups;
 use crate::identity::Claims;
 use crate::inputs::{Inputs, Query};
 use crate::key;
 use crate::rules::pattern::Captures;
-use crate::rules::table::{Commits, Drop, Rule, Ttl};
+use crate::rules::table::{AUTOMATIC, Commits, Drop, GROUPS, Rule, Ttl};
 use crate::store::Bump;
 use hyper::header::HeaderName;
 use hyper::{HeaderMap, Uri, header};

@@ -4,7 +4,7 @@ use crate::rules::file::{File, UNNAMED};
 use crate::rules::problem::Problem;
 use crate::rules::router::{Router, Target};
 use crate::rules::settings::Routing;
-use crate::rules::table::{Route, Ttl};
+use crate::rules::table::{Route, Ttl, WITHOUT_SET};
 use crate::rules::units;
 use hyper::Method;
 use std::collections::HashMap;
@@ -23,6 +23,7 @@ pub fn check(file: &File, problems: &mut Vec<Problem>) {
         .iter()
         .filter_map(|set| set.name.as_ref())
         .map(|name| (name.value.as_str(), &name.span));
+    taken(names.clone(), problems);
     twice("set", names, problems);
     let names = file.limits.iter().filter_map(|limit| limit.name.as_ref());
     let names = names.map(|name| (name.value.as_str(), &name.span));
@@ -36,6 +37,22 @@ pub fn check(file: &File, problems: &mut Vec<Problem>) {
     reads(file, &mut router, problems);
     writes(file, &mut router, problems);
     kept_writes(file, problems);
+}
+
+/// A set that is called as drops without a set are counted would be counted with them.
+fn taken<'a>(
+    names: impl Iterator<Item = (&'a str, &'a Range<usize>)>,
+    problems: &mut Vec<Problem>,
+) {
+    for (name, at) in names.filter(|(name, _)| WITHOUT_SET.contains(name)) {
+        let message = format!("drops that no set names are counted as `{name}`");
+        problems.push(Problem::error(
+            at.clone(),
+            message,
+            "taken",
+            "give the set another name",
+        ));
+    }
 }
 
 fn twice<'a>(
