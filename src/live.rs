@@ -25,6 +25,7 @@ pub use failures::Failures;
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, header};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -78,6 +79,10 @@ pub struct Live {
     pub any_group: Option<String>,
     /// The fetches under way.
     pub fills: Arc<Fills>,
+    /// Since when these rules are in force, in milliseconds of Unix time.
+    pub since_ms: u64,
+    /// When others were refused last while these were in force; 0 for never.
+    refused_at: AtomicU64,
     /// What outlives these rules.
     pub ground: Ground,
 }
@@ -112,6 +117,8 @@ impl Live {
             counted,
             limited,
             fills: Arc::default(),
+            since_ms: ground.clock.now_ms(),
+            refused_at: AtomicU64::default(),
             targets: Targets::default(),
             any_group: key::any_group_node_of(&table),
             table,
@@ -174,6 +181,17 @@ impl Live {
     /// Something that the rule at this position may keep is dropped now.
     pub fn dropped(&self, rule: usize) {
         self.counted[rule].dropped(self.ground.clock.now_ms());
+    }
+
+    /// Other rules were to take the place of these now, and could not.
+    pub fn stays(&self) {
+        let now = self.ground.clock.now_ms();
+        self.refused_at.store(now, Ordering::Relaxed);
+    }
+
+    /// When a reload was refused last since these rules are in force, in milliseconds of Unix time.
+    pub fn refused_at_ms(&self) -> Option<u64> {
+        Some(self.refused_at.load(Ordering::Relaxed)).filter(|at| *at > 0)
     }
 
     /// Where what happens by a rule is counted, or what no rule is for.

@@ -103,8 +103,14 @@ pub fn error(status: StatusCode, error: &str, detail: Detail) -> Response<Body> 
 
 /// Something that we say ourselves, and that nobody is to keep.
 pub fn json(status: StatusCode, document: &serde_json::Value) -> Response<Body> {
-    let mut response = Response::new(Body::full(Bytes::from(document.to_string())));
+    let mut response = json_text(Bytes::from(document.to_string()));
     *response.status_mut() = status;
+    response
+}
+
+/// The same of a document that was written already, with 200.
+pub fn json_text(text: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::full(text));
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,

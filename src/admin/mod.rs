@@ -75,6 +75,7 @@ pub struct Door {
     porter: Porter,
     closing: CancellationToken,
     reload: Arc<Reload>,
+    told: stats::Told,
 }
 
 /// Why a caller is turned away.
@@ -136,6 +137,7 @@ impl Door {
             porter: Porter::new(settings.token.as_ref()),
             closing,
             reload: Arc::new(reload),
+            told: stats::Told::default(),
         }
     }
 
@@ -187,16 +189,20 @@ impl Door {
     /// What a caller asks for who was let in.
     async fn do_as_told(&self, path: &str, body: &[u8]) -> Answer {
         let live = self.live.load_full();
-        match path {
+        let answer = match path {
             "/api/explain" => explain::told(&live, body),
             "/api/purge" => purge::purge(&live, body).await,
             "/api/release" => findings::release(&live, body).await,
-            "/api/stats" => Ok(stats::told(&live).await),
+            "/api/stats" => Ok(self.told.answer(&live).await),
             "/api/reload" => self.reload(body).await,
             "/api/inspect" => inspect::inspect(&live, self.porter.wants_token(), body).await,
             "/api/audit" => findings::all(&live).await,
             _ => Ok(compiled::shown(&live.table)),
+        };
+        if CHANGING.contains(&path) {
+            self.told.forget().await;
         }
+        answer
     }
 
     fn ready(&self) -> Response<Body> {

@@ -15,7 +15,8 @@ pub struct Tally {
     pub origin: Times,
     /// Those that it gave no answer to: as long as it took until that was known.
     pub unanswered: Times,
-    pub(super) statuses: BTreeMap<usize, u64>,
+    /// What the origin answered, by status; in sums and differences of tallies left out.
+    pub statuses: BTreeMap<usize, u64>,
     /// Requests to the origin that it gave no answer to.
     pub failed: u64,
     /// Requests that shared a fill.

@@ -106,6 +106,7 @@ impl Reloader {
                 let is_known = is_unread && tried.failure.as_ref() == Some(&error);
                 if wish == Wish::Asked || !is_known {
                     old.ground.metrics.rules_reload_failed();
+                    old.stays();
                     tracing::error!("the rules were not reloaded:\n{error}");
                 }
                 tried.failure = Some(error.clone());

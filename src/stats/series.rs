@@ -20,6 +20,8 @@ struct Point {
     at_ms: u64,
     ruled: Tally,
     unruled: Tally,
+    /// What the origin answered 5xx.
+    broken: u64,
 }
 
 /// What came of a rule within one minute.
@@ -44,8 +46,12 @@ impl Series {
     /// Takes over what was counted so far.
     pub(super) fn sample(&mut self, at_ms: u64, tallies: &Tallies) {
         let (mut ruled, mut unruled) = (Tally::default(), Tally::default());
+        let mut broken = 0;
         for (rule, tally) in tallies {
-            let came = since(tally, self.before.get(rule));
+            let before = self.before.get(rule);
+            let came = since(tally, before);
+            let known = before.map_or(0, |before| shown::answered(before, 5));
+            broken += shown::answered(tally, 5).saturating_sub(known);
             match rule.as_str() {
                 UNRULED => unruled = came,
                 _ => ruled = ruled.plus(&came),
@@ -55,6 +61,7 @@ impl Series {
             at_ms,
             ruled,
             unruled,
+            broken,
         });
         if self.points.len() > POINTS {
             self.points.pop_front();
@@ -108,10 +115,12 @@ fn since(tally: &Tally, before: Option<&Tally>) -> Tally {
 }
 
 impl Point {
+    /// `asked` are requests to the origin that were made for rules, also for those that are observed; `origin_seconds`
+    /// what these took, to be held against hits.
     fn shown(&self) -> Json {
         let (ruled, unruled) = (&self.ruled, &self.unruled);
         let both = |outcome| ruled.of(outcome).count() + unruled.of(outcome).count();
-        let origin = ruled.origin.plus(&unruled.origin);
+        let would = [Outcome::WouldHit, Outcome::WouldMiss];
         json!({
             "at": self.at_ms,
             "hits": ruled.hits().count(),
@@ -120,10 +129,14 @@ impl Point {
             "bypass": both(Outcome::Bypass),
             "pass": both(Outcome::Pass),
             "writes": both(Outcome::Write),
+            "would": would.map(both).iter().sum::<u64>(),
+            "limited": both(Outcome::Limited),
             "errors": both(Outcome::Error),
-            "origin": origin.count(),
+            "origin_5xx": self.broken,
+            "asked": ruled.origin.count(),
+            "origin": ruled.origin.count() + unruled.origin.count(),
             "hit_seconds": shown::quantiles(&ruled.hits()),
-            "origin_seconds": shown::quantiles(&origin),
+            "origin_seconds": shown::quantiles(&ruled.origin),
         })
     }
 }
@@ -132,6 +145,7 @@ impl Point {
 mod tests {
     use super::*;
     use crate::metrics::Metrics;
+    use hyper::StatusCode;
     use std::time::Duration;
 
     fn tallies(metrics: &Metrics) -> Tallies {
@@ -165,5 +179,50 @@ mod tests {
         let hour = series.hour("list", &all["list"]).expect("asked for");
         assert!((hour - 2.0 / 3.0).abs() < 0.01, "{hour}");
         assert_eq!(series.hour("other", &Tally::default()), None);
+    }
+
+    #[test]
+    fn what_fails_without_a_rule_was_not_asked_for_one_and_what_is_observed_has_a_number() {
+        let (metrics, mut series) = (Metrics::new(), Series::default());
+        let (rule, unruled, took) = (
+            metrics.rule("tried"),
+            metrics.unruled(),
+            Duration::from_millis(1),
+        );
+        for outcome in [Outcome::WouldHit, Outcome::WouldMiss] {
+            rule.request(outcome, took);
+            rule.origin_answered(StatusCode::OK, Duration::from_millis(90));
+        }
+        unruled.request(Outcome::Error, took);
+        unruled.origin_failed(took);
+        unruled.request(Outcome::Limited, took);
+        unruled.request(Outcome::Write, took);
+        unruled.origin_answered(StatusCode::INTERNAL_SERVER_ERROR, took);
+        series.sample(1, &tallies(&metrics));
+        unruled.request(Outcome::Pass, took);
+        unruled.origin_answered(StatusCode::BAD_GATEWAY, took);
+        unruled.origin_answered(StatusCode::NOT_FOUND, took);
+        series.sample(2, &tallies(&metrics));
+        let shown = series.shown();
+        let of = |at: usize, name: &str| shown["points"][at][name].as_u64();
+        let first = [
+            "asked",
+            "origin",
+            "would",
+            "limited",
+            "errors",
+            "origin_5xx",
+        ];
+        assert_eq!(
+            first.map(|name| of(0, name)),
+            [2, 4, 2, 1, 1, 1].map(Some),
+            "{shown:#}"
+        );
+        assert_eq!((of(1, "asked"), of(1, "origin_5xx")), (Some(0), Some(1)));
+        let median = shown["points"][0]["origin_seconds"]["p50"].as_f64();
+        assert!(
+            median > Some(0.05),
+            "of what was asked for rules: {median:?}"
+        );
     }
 }

@@ -17,6 +17,12 @@ pub(super) fn spared(tally: &Tally) -> u64 {
     tally.hits().count().saturating_add(collapsed)
 }
 
+/// How often the origin answered with a status of this class, 4 or 5.
+pub(super) fn answered(tally: &Tally, class: usize) -> u64 {
+    let statuses = tally.statuses.range(class * 100..(class + 1) * 100);
+    statuses.map(|(_, count)| count).sum()
+}
+
 /// How much longer it would have taken without what was kept, by what the origin took where it answered: how
 /// long one waited for it in vain says nothing of what an answer takes.
 fn saved(tally: &Tally) -> f64 {
@@ -78,6 +84,8 @@ pub(super) fn rules(tallies: &Tallies, facts: &Facts<'_>, series: &Series) -> Js
             ("hit_rate_hour", json!(series.hour(&one.name, tally))),
             ("ttl", json!(ttl(one.ttl))),
             ("stage", json!(stage(one.stage))),
+            ("origin_4xx", json!(answered(tally, 4))),
+            ("origin_5xx", json!(answered(tally, 5))),
             ("observed", observed(&one.name, facts.metrics)),
             ("line", json!(one.lines.table())),
             ("last_drop", json!(facts.dropped_at[one.index])),
@@ -119,6 +127,9 @@ pub(super) fn unruled(tallies: &Tallies) -> Json {
         "pass": of(Outcome::Pass),
         "writes": of(Outcome::Write),
         "errors": of(Outcome::Error),
+        "limited": of(Outcome::Limited),
+        "origin_4xx": answered(tally, 4),
+        "origin_5xx": answered(tally, 5),
         "origin_seconds": quantiles(&tally.answered()),
     })
 }

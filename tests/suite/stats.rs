@@ -100,6 +100,69 @@ async fn a_process_tells_what_its_rules_did_and_what_they_spared() {
 }
 
 #[tokio::test]
+async fn what_the_origin_answers_is_told_by_class_and_a_5xx_is_no_failure() {
+    let origin = Origin::start(|asked: Asked| async move {
+        let status = if asked.target.ends_with("/1") {
+            500
+        } else {
+            404
+        };
+        Reply::of(status, "text/plain", "no")
+    })
+    .await;
+    let sidecar = started(&origin, "memory:").await;
+    for target in ["/list/1", "/list/1", "/list/2", "/elsewhere/1"] {
+        sidecar.get(target).await;
+    }
+    let told = told_of(&sidecar).await;
+    let list = &told["process"]["rules"]["list"];
+    let of = |name: &str| list[name].as_u64();
+    assert_eq!(
+        ["origin_4xx", "origin_5xx", "origin_errors"].map(of),
+        [Some(1), Some(2), Some(0)]
+    );
+    assert_eq!(told["process"]["unruled"]["origin_5xx"], 1);
+    assert!(told["process"]["rules_loaded"].as_u64() > Some(0));
+    assert_eq!(told["process"]["rules_refused"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_long_text_is_written_once_a_second_unless_something_was_changed_by_hand() {
+    let origin = origin().await;
+    let rule = |n: usize| {
+        RULES
+            .split_inclusive("public = true\n")
+            .nth(1)
+            .expect("a rule")
+            .replace("unasked", &format!("unasked-{n}"))
+    };
+    let rules: String = (0..200).map(rule).collect();
+    let file = head(origin.address, "memory:") + RULES + &rules;
+    let sidecar = Sidecar::with_file(&file).await;
+    let text = async || sidecar.door("GET", "/api/stats", "").await.text();
+    let requests = |text: &str| {
+        let told: Value = serde_json::from_str(text).expect("JSON");
+        told["process"]["rules"]["list"]["requests"].as_u64()
+    };
+    assert!(text().await.len() > 64 * 1024);
+    sidecar.get("/list/1").await;
+    sidecar
+        .door("POST", "/api/purge", r#"{"drop": ["list:1"]}"#)
+        .await;
+    let told = text().await;
+    assert_eq!(requests(&told), Some(1), "a purge is seen at once");
+    eventually("two who ask get one text", async || {
+        text().await == text().await
+    })
+    .await;
+    sidecar.get("/list/1").await;
+    eventually("and news a moment later", async || {
+        requests(&text().await) == Some(2)
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_counts_of_a_fleet_are_summed_and_outlive_its_processes() {
     let redis = Redis::start();
     let origin = origin().await;

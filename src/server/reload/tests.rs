@@ -65,6 +65,19 @@ async fn a_change_is_tried_when_it_was_seen_twice_alike() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_remembered_until_rules_are_put_in_force() {
+    let world = World::with(&whole());
+    let refused = || world.reloader.live.load().refused_at_ms();
+    assert_eq!(refused(), None);
+    world.write(&whole().replace("ttl", "tttl"));
+    world.reloader.reload().expect_err("there is no tttl");
+    assert!(refused() >= Some(world.reloader.live.load().since_ms));
+    world.write(&whole());
+    world.reloader.reload().expect("it is right");
+    assert_eq!(refused(), None);
+}
+
+#[tokio::test]
 async fn a_file_that_lost_all_rules_or_sets_is_taken_from_a_person_and_not_from_the_watch() {
     for cut in [[HEAD, RULE].concat(), HEAD.to_owned()] {
         let world = World::with(&whole());
