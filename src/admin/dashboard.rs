@@ -33,9 +33,10 @@ struct Dashboard {
 }
 
 static DASHBOARD: LazyLock<Dashboard> = LazyLock::new(|| {
-    let (style, script) = (plain(STYLE), plain(SCRIPT));
+    let style = dense(&plain(STYLE), &PUNCTUATION).replace(";}", "}");
+    let script = dense(&plain(SCRIPT), &OPERATORS);
     Dashboard {
-        text: PAGE
+        text: plain(PAGE)
             .replacen("{{style}}", &style, 1)
             .replacen("{{script}}", &script, 1)
             .into(),
@@ -64,11 +65,25 @@ pub(super) fn page() -> Response<Body> {
 const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// A script or a style sheet without what only its readers need: indentation, and lines of comment.
+/// A page, a script or a style sheet without what only its readers need: indentation, and lines of comment.
 fn plain(source: &str) -> String {
     let lines = source.lines().map(str::trim_start);
     let kept = lines.filter(|line| !line.is_empty() && !line.starts_with("//"));
     kept.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// What spaces stand beside in a style sheet, where they say nothing.
+const PUNCTUATION: [&str; 7] = ["; ", ": ", ", ", " {", "{ ", " }", " > "];
+
+/// The same of a script: none of it stands in words that anybody reads.
+const OPERATORS: [&str; 10] = [
+    " =", "= ", "=> ", " !=", " && ", " || ", " ?? ", " {", "{ ", " }",
+];
+
+/// A text without the spaces beside these.
+fn dense(text: &str, beside: &[&str]) -> String {
+    let without = |text: String, one: &&str| text.replace(one, one.trim());
+    beside.iter().fold(text.to_owned(), without)
 }
 
 /// What is not named is forbidden. The icon is an empty `data:`, or browsers would ask the door for one.
@@ -107,5 +122,15 @@ mod tests {
     fn only_what_readers_need_is_left_out() {
         let source = "\n// Why.\nconst a = 1; // why\n  const b = \"//\";\n";
         assert_eq!(plain(source), "const a = 1; // why\nconst b = \"//\";\n");
+        let style = "a :is(b, i) > c { width: calc(1px + 2px); margin: 0 auto; }\n";
+        assert_eq!(
+            dense(style, &PUNCTUATION),
+            "a :is(b,i)>c{width:calc(1px + 2px);margin:0 auto;}\n"
+        );
+        let script = "const { a, b } = c ?? {}; if (a !== b) return \"a : b\";\n";
+        assert_eq!(
+            dense(script, &OPERATORS),
+            "const{a, b}=c??{}; if (a!==b) return \"a : b\";\n"
+        );
     }
 }

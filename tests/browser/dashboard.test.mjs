@@ -39,7 +39,7 @@ async function shown(one, options) {
 
 async function traffic(one) {
   for (let round = 0; round < 4; round += 1) {
-    for (const target of ["/list/1", "/slow/1", "/searched?page=1", "/tried/1"]) await one.get(target);
+    for (const target of ["/list/1", "/slow/1", "/searched?page=1", "/tried/1", "/broken/1"]) await one.get(target);
   }
   await one.get("/elsewhere");
   await one.get("/change/2", {}, "POST");
@@ -64,6 +64,135 @@ test("the page draws itself, asks nobody but the door, and its policy has nothin
   assert.deepEqual(seen.requests.filter((url) => new URL(url).host !== host), []);
   assert.deepEqual(seen.complaints, []);
   await context.close();
+});
+
+test("an origin that answers 500 is told apart from one that fails, and what is observed has a number", LIMIT, async () => {
+  const { page, isDrawn, cell, figure, context } = await shown(busy);
+  await isDrawn();
+  assert.deepEqual([await cell("broken", "Origin 5xx"), await cell("broken", "Errors"), await cell("list", "Origin 5xx")], ["4", "0", "0"]);
+  const errors = page.locator("#errors");
+  await eventually("it has a line", async () => /origin answered 500\s*broken\s*4/.test(await errors.innerText()));
+  const tone = (locator) => locator.evaluate((node) => getComputedStyle(node).color);
+  const ofTone = (name) => page.evaluate((name) => {
+    const node = document.body.appendChild(Object.assign(document.createElement("i"), { className: name }));
+    const { color } = getComputedStyle(node);
+    node.remove();
+    return color;
+  }, name);
+  assert.equal(await tone(errors.locator("td").nth(1)), await ofTone("answered"));
+  assert.notEqual(await ofTone("answered"), await ofTone("failed"));
+  assert.deepEqual([await figure("hour.origin_5xx"), await figure("hour.would"), await figure("hour.errors")], ["4", "4", "0"]);
+  await page.getByLabel("the fleet").check();
+  assert.equal(await cell("broken", "Origin 5xx"), "–", "the fleet does not tell");
+  await context.close();
+});
+
+/** A tab whose answers from the door's statistics `change` may change; gives another status or text in their stead. */
+async function altered(one, change) {
+  const tab = await open(browser, one.door);
+  await tab.page.route("**/api/stats", async (route) => {
+    const response = await route.fetch();
+    const stats = await response.json();
+    const instead = change(stats);
+    await route.fulfill(instead ?? { response, json: stats });
+  });
+  await tab.load();
+  await tab.isDrawn();
+  return tab;
+}
+
+test("figures are not shown on to who is no longer let in", LIMIT, async () => {
+  let isRefused = false;
+  const { page, cell, figure, context } = await altered(busy, () => isRefused ? { status: 401, json: { error: "no" } } : undefined);
+  assert.notEqual(await figure("spared.all"), "–");
+  isRefused = true;
+  await page.getByLabel("Token, as").waitFor();
+  assert.equal(await cell("list", "Requests"), null);
+  assert.deepEqual([await figure("spared.all"), await figure("store.state")], ["–", "–"]);
+  assert.equal(await page.locator("#updated").textContent(), "Waiting for the token");
+  isRefused = false;
+  await page.getByLabel("Token, as").fill("another");
+  await page.keyboard.press("Enter");
+  await eventually("they come back", async () => (await figure("store.state")) === "up");
+  await context.close();
+});
+
+test("an answer that the page cannot read is no update, and another version asks to be loaded", LIMIT, async () => {
+  let change = () => undefined;
+  const { page, context } = await altered(busy, (stats) => change(stats));
+  const alert = page.getByRole("alert");
+  const updated = page.locator("#updated");
+  assert.equal(await alert.innerText(), "");
+  change = (stats) => { stats.version = "99.0.0"; };
+  await eventually("the version is told", async () => /its door of 99\.0\.0: load it again/.test(await alert.innerText()));
+  change = (stats) => { stats.process.series = null; };
+  await eventually("it is told", async () => /does not understand its door: load it again\. What stands here is from \d\d:/.test(await alert.innerText()));
+  const at = async () => /updated [\d:]+/.exec(await updated.textContent())[0];
+  const before = await at();
+  await page.waitForResponse("**/api/stats");
+  await page.waitForResponse("**/api/stats");
+  assert.equal(await at(), before);
+  assert.equal(await updated.getAttribute("class"), "late");
+  change = () => undefined;
+  await eventually("it goes on", async () => (await alert.innerText()) === "" && (await at()) !== before);
+  await context.close();
+});
+
+test("a refused rules file is loud until one is put in force", LIMIT, async () => {
+  const one = await sidecar();
+  const { page, isDrawn, context } = await shown(one);
+  await isDrawn();
+  await one.reload('[[cache]]\nname = "half');
+  const alert = page.getByRole("alert");
+  await eventually("it is told", async () => /The rules file was refused at \d\d:\d\d:\d\d: rules of \d\d:\d\d:\d\d are in force/.test(await alert.innerText()));
+  assert.match(await page.title(), /^\(!\)/);
+  await one.reload();
+  await eventually("it leaves", async () => (await alert.innerText()) === "");
+  await context.close();
+});
+
+test("figures wait for no audit", LIMIT, async () => {
+  const { page, load, isDrawn, asks, context } = await open(browser, busy.door);
+  await page.route("**/api/audit", () => {}); // never answered
+  await load();
+  await isDrawn();
+  await eventually("it asks again", async () => asks("/api/stats") > 2);
+  assert.equal(asks("/api/audit"), 1);
+  await context.close();
+});
+
+test("what was not today has its date, and a name is not taken for what every object has", LIMIT, async () => {
+  const { page, cell, context } = await altered(busy, (stats) => {
+    const { process, fleet, at } = stats;
+    const yesterday = at - 86_400_000;
+    process.writes = [{ at, set: "toString", count: 1, drops: [] }, { at: yesterday, set: "auto", count: 2, drops: [] }];
+    process.errors = [{ from: yesterday, at, what: "store", of: "io", count: 18 }, { from: at, at, what: "valueOf", of: "-", count: 1 }];
+    fleet.rules.constructor = fleet.rules.list;
+  });
+  const writes = (await page.locator("#writes").innerText()).split("\n");
+  assert.match(writes[0], /^\d\d:\d\d:\d\d\s+toString\s+1/);
+  assert.match(writes[1], /^\d+ [A-Z][a-z]+, \d\d:\d\d:\d\d\s+its own path\s+2/);
+  assert.match(await page.locator("#errors").innerText(), /\d+ [A-Z][a-z]+, [\d:]+ – [\d:]+\s+store\s+io\s+18\s+[\d:]+\s+valueOf/);
+  await page.getByLabel("the fleet").check();
+  assert.match(await cell("constructor", "Stage"), /not in force here/);
+  await context.close();
+});
+
+test("limits are counted in a table of their own, where there are any", LIMIT, async () => {
+  const one = await sidecar({ more: '\n[[limit]]\nname = "searches"\nmatch = "GET /searched"\nper = "everybody"\nmax = 2\nwindow = "1h"\n' });
+  for (let times = 0; times < 5; times += 1) await one.get("/searched?page=1");
+  const { page, isDrawn, figure, context } = await shown(one);
+  await isDrawn();
+  const table = page.getByRole("region", { name: "Limits" }).locator("tbody");
+  await eventually("it is counted", async () => /searches\s+2\s+3\s+0/.test(await table.innerText()));
+  await eventually("so are the requests", async () => (await figure("hour.limited")) === "3");
+  assert.match(await page.locator("#traffic").locator("xpath=../ul").innerText(), /limited/);
+  await context.close();
+  const { page: other, isDrawn: isOtherDrawn, context: another } = await shown(busy);
+  await isOtherDrawn();
+  assert.equal(await other.locator("#limits").isVisible(), false);
+  assert.doesNotMatch(await other.locator("#traffic").locator("xpath=../ul").innerText(), /limited/);
+  await another.close();
 });
 
 test("what a browser would do for a foreign script, this page's policy forbids", LIMIT, async () => {
@@ -421,8 +550,8 @@ function contrast(one, other) {
   return (high + 0.05) / (low + 0.05);
 }
 
-const TEXTS = [["text", "panel"], ["text", "ground"], ["dim", "panel"], ["dim", "ground"], ["link", "panel"], ["good", "panel"], ["warn", "panel"], ["warn", "warn-ground"], ["bad", "panel"], ["bad", "bad-ground"], ["bad", "ground"]];
-const DRAWN = ["hits", "fetched", "bypass", "pass", "writes", "errors"];
+const TEXTS = [["text", "panel"], ["text", "ground"], ["dim", "panel"], ["dim", "ground"], ["link", "panel"], ["good", "panel"], ["warn", "panel"], ["warn", "ground"], ["warn", "warn-ground"], ["bad", "panel"], ["bad", "bad-ground"], ["bad", "ground"]];
+const DRAWN = ["hits", "fetched", "bypass", "pass", "writes", "would", "limited", "errors"];
 
 for (const colorScheme of ["dark", "light"]) {
   for (const width of [1400, 360]) {

@@ -85,7 +85,7 @@ ${more}`;
 const RULES = `
 [audit]
 leak = 1
-${rule("list")}${rule("slow")}${rule("leaky")}${rule("unasked")}${rule("tried", 'stage = "observe"')}
+${rule("list")}${rule("slow")}${rule("leaky")}${rule("unasked")}${rule("tried", 'stage = "observe"')}${rule("broken")}
 [[cache]]
 name = "searched"
 match = "GET /searched"
@@ -100,11 +100,11 @@ on = "POST /change/{id}"
 drop = ["list:{id}", "searched:*"]
 `;
 
-/** A sidecar; `admin` are more lines for its door, `alerts` those of a table of their own. */
-export async function startSidecar(origin, { store = "memory:", admin = "", alerts = "" } = {}) {
+/** A sidecar; `admin` are more lines for its door, `alerts` those of a table of their own, `more` tables of others. */
+export async function startSidecar(origin, { store = "memory:", admin = "", alerts = "", more = "" } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "sidecache-page-"));
   const file = join(folder, "rules.toml");
-  writeFileSync(file, `namespace = "page"
+  const rules = `namespace = "page"
 [proxy]
 listen = "127.0.0.1:0"
 origin = "http://${origin.address}"
@@ -116,7 +116,8 @@ ${admin}
 url = "${store}"
 timeout = "1s"
 ${alerts && `[alerts]\n${alerts}`}
-${RULES}`);
+${RULES}${more}`;
+  writeFileSync(file, rules);
   const child = started(PROGRAM, ["--rules", file], { SIDECACHE_LOG: "error" });
   const said = [];
   for await (const line of createInterface({ input: child.stdout })) {
@@ -128,7 +129,11 @@ ${RULES}`);
   if (!proxy || !door) throw new Error(`${PROGRAM} has not started: ${said.join("\n")}`);
   const get = (target, headers = {}, method = "GET") => asked(proxy, method, target, headers);
   const stop = () => ended(child).then(() => rmSync(folder, { recursive: true, force: true }));
-  return { door: `http://${door}/`, get, stop };
+  const reload = (lines = "") => {
+    writeFileSync(file, rules + lines);
+    return asked(door, "POST", "/api/reload", { Host: door });
+  };
+  return { door: `http://${door}/`, get, reload, stop };
 }
 
 async function asked(address, method, target, headers) {

@@ -10,6 +10,8 @@ const stacked = [
   ["bypass", "bypass", (sum) => sum.bypass],
   ["pass", "no rule", (sum) => sum.pass],
   ["writes", "writes", (sum) => sum.writes],
+  ["would", "observed", (sum) => sum.would],
+  ["limited", "limited", (sum) => sum.limited],
   ["errors", "errors", (sum) => sum.errors],
 ];
 const lines = [
@@ -113,8 +115,11 @@ function timeLines(size) {
   return [...grid(size, marks), ...lines.map(([tone], index) => line(size, tone, minutes.map(({ times }) => share(times[index]))))];
 }
 
+// Most have no limits, and observe nothing: what an hour has none of stands in no legend.
+const isKept = ([tone, , of]) => (tone !== "would" && tone !== "limited") || minutes.some(({ sum }) => of(sum) > 0);
+
 const charts = [
-  { id: "traffic", drawn: bars, keys: ({ sum }) => stacked.map(([tone, name, of]) => [tone, name, count(of(sum))]) },
+  { id: "traffic", drawn: bars, keys: ({ sum }) => stacked.filter(isKept).map(([tone, name, of]) => [tone, name, count(of(sum))]) },
   { id: "rates", drawn: rateLine, keys: ({ rate, sum }) => [["hits", "hits", percent(rate)], ["", "of answers by rules", count(sum.served)]] },
   { id: "times", drawn: timeLines, keys: ({ times }) => lines.map(([tone, name], index) => [tone, name, seconds(times[index])]) },
 ];

@@ -51,12 +51,14 @@ async function ask(method, path, document) {
 // Whether the page waits for a token; nothing is asked meanwhile.
 let isLocked = false;
 
-// Forgets a token that was refused, unless another was given meanwhile, and asks for one.
+// Forgets a token that was refused, unless another was given meanwhile, with all that was shown to who had it, and
+// asks for one.
 function lock(refused) {
   if (sessionStorage.getItem(TOKEN) !== refused) return;
   sessionStorage.removeItem(TOKEN);
   const wasLocked = isLocked;
   isLocked = true;
+  forgetFigures();
   byId("locked").hidden = false;
   byId("forget").hidden = true;
   if (!wasLocked) byId("token").focus();
@@ -93,7 +95,6 @@ byId("forget").addEventListener("click", () => {
   const had = sessionStorage.getItem(TOKEN);
   lock(had);
   say(byId("unlock-said"), "");
-  forgetFigures();
 });
 
 // Says beside a form what came of it.

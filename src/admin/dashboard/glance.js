@@ -5,7 +5,7 @@ const MINUTE_MS = 60_000;
 
 // Sums of what came within the points.
 function summed(points) {
-  const names = ["hits", "served", "spared", "bypass", "pass", "writes", "errors", "origin"];
+  const names = ["hits", "served", "spared", "bypass", "pass", "writes", "would", "limited", "errors", "origin_5xx", "asked"];
   return Object.fromEntries(names.map((name) => [name, points.reduce((sum, point) => sum + point[name], 0)]));
 }
 
@@ -28,7 +28,7 @@ function figures({ at, process, fleet }) {
   const { points, step_s: step } = process.series;
   const lately = points.filter((point) => point.at > at - MINUTE_MS);
   const [last, hour] = [summed(lately), summed(points)];
-  const asked = last.served + last.bypass + last.pass + last.writes + last.errors;
+  const asked = last.served + last.bypass + last.pass + last.writes + last.would + last.limited + last.errors;
   const { total, store } = process;
   const pair = (name) => [[`minute.${name}`, count(last[name])], [`hour.${name}`, count(hour[name])]];
   return Object.fromEntries([
@@ -38,14 +38,14 @@ function figures({ at, process, fleet }) {
     ["rate.fleet", percent(fleet.total.hit_rate)],
     ["spared.hour", count(hour.spared)],
     ["spared.all", count(total.spared)], ["spared.fleet", count(fleet.total.spared)],
-    // What passes without a rule, or writes, is not what a rule could spare.
-    ["asked.hour", count(Math.max(0, hour.origin - hour.pass - hour.writes))],
+    ["asked.hour", count(hour.asked)],
     ["asked.all", count(total.origin_requests)], ["asked.fleet", count(fleet.total.origin_requests)],
     ["saved.all", seconds(total.seconds_saved)], ["saved.fleet", seconds(fleet.total.seconds_saved)],
     ...times("hit", total.hit_seconds), ...times("origin", total.origin_seconds),
+    ...times("unruled.origin", process.unruled.origin_seconds),
     ...times("fleet.hit", fleet.total.hit_seconds), ...times("fleet.origin", fleet.total.origin_seconds),
     ["traffic.now", lately.length === 0 ? NONE : digits(asked / (lately.length * step))],
-    ...["served", "bypass", "pass", "writes", "errors"].flatMap(pair),
+    ...["served", "bypass", "pass", "writes", "would", "limited", "errors", "origin_5xx"].flatMap(pair),
     ["store.state", store.state], ["store.kind", store.kind === "redis" ? "Redis" : "in memory"],
     ["store.owed", count(store.owed)], ["store.memory", memory(store)],
     ["store.local", `${bytes(store.local_bytes)} in ${plural(store.local_entries, "entry", "entries")}`],
@@ -63,6 +63,7 @@ function showGlance(stats) {
   for (const node of document.querySelectorAll("[data-v]")) say(node, known[node.dataset.v] ?? NONE);
   byId("store-state").className = store.state === "up" ? "up" : "down";
   document.querySelector('[data-v="store.owed"]').className = store.owed > 0 ? "loud" : "";
+  for (const node of document.querySelectorAll('[data-v$="_5xx"]')) node.className = Number(node.textContent) === 0 ? "" : "answered";
   const up = span(Math.max(0, stats.at - stats.process.since) / 1000);
   say(byId("who"), `${stats.version} at ${location.host}, up ${up}`);
 }
@@ -70,7 +71,8 @@ function showGlance(stats) {
 function forgetFigures() {
   for (const node of document.querySelectorAll("[data-v]")) say(node, NONE);
   byId("store-state").className = "";
-  for (const id of ["writes", "errors", "finding-list", "explained"]) byId(id).replaceChildren();
+  for (const id of ["writes", "errors", "finding-list", "explained", "limit-list"]) byId(id).replaceChildren();
+  byId("limits").hidden = true;
   forgetAlerts();
   for (const id of ["who", "unruled", "fleet-size", "explain-said", "purge-said", "finding-said"]) say(byId(id), "");
   [latest, trouble, auditedAt] = [null, null, 0];
@@ -83,15 +85,17 @@ function forgetFigures() {
 // What is wrong, the worst first: how bad, and the words.
 function wrongs(stats) {
   if (stats === null) return [];
-  const { store, rules, alerts } = stats.process;
+  const { store, rules, alerts, rules_loaded: loaded, rules_refused: refused } = stats.process;
   const isTold = (kind, rule) => alerts.some((alert) => alert.kind === kind && alert.rule === rule); // among the alerts
   const found = [];
   if (store.state !== "up" && !isTold("store-down", "-")) found.push(["bad", "The store is down: requests are answered by the origin, and nothing is kept."]);
   if (store.owed > 0 && !isTold("owed", "-")) found.push(["bad", `${plural(store.owed, "invalidation is", "invalidations are")} owed to the store: other sidecars may serve answers from before the writes until they are paid.`]);
+  if (isNumber(refused)) found.push(["bad", `The rules file was refused at ${moment(refused)}: rules of ${moment(loaded)} are in force. The log says why; so does sidecache check.`]);
   for (const [name, rule] of Object.entries(rules)) {
     if (rule.quarantined && !isTold("quarantined", name)) found.push(["bad", `The rule ${name} is in quarantine: it passes everything. See the audits below.`]);
   }
   if (store.memory_max_bytes > 0 && store.memory_bytes > 0.9 * store.memory_max_bytes) found.push(["warn", `The store's memory is nearly full: ${memory(store)}.`]);
+  if (stats.version !== version) found.push(["warn", `This page is of ${version}, and its door of ${stats.version}: load it again.`]);
   if (stats.fleet.only_this_process) found.push(["warn", "The fleet cannot be heard: its figures are those of this process alone."]);
   return found;
 }
@@ -100,7 +104,7 @@ let shownNotices = "";
 
 function showNotices() {
   const said = wrongs(latest);
-  if (trouble !== null && !isLocked) said.unshift(["bad", `${trouble.message}${latest === null ? "" : ` What stands here is from ${clock(latestAt)}.`}`]);
+  if (trouble !== null && !isLocked) said.unshift(["bad", `${trouble.message}${latest === null ? "" : ` What stands here is from ${moment(latestAt)}.`}`]);
   const text = JSON.stringify(said);
   const isBad = said.some(([how]) => how === "bad") || (latest !== null && latest.process.alerts.length > 0);
   document.title = `${isBad ? "(!) " : ""}sidecache ${location.host}`;

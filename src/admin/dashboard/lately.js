@@ -7,7 +7,7 @@ const BY_NO_SET = { auto: "its own path", groups: "groups of the answer", rollou
 const FAILED = { store: "store", origin: "origin failed", answer: "answered an error", rules: "rules not loaded" };
 
 function rowsOf(body, all, shown, nothing) {
-  const text = JSON.stringify(all);
+  const text = day.format(Date.now()) + JSON.stringify(all);
   if (body.dataset.shown === text && body.rows.length > 0) return;
   body.dataset.shown = text;
   const rows = all.map(shown);
@@ -19,17 +19,18 @@ function rowsOf(body, all, shown, nothing) {
 }
 
 function stamp(at) {
-  return [make("time", { dateTime: new Date(at).toISOString(), title: full(at), textContent: clock(at) })];
+  return [make("time", { dateTime: new Date(at).toISOString(), title: full(at), textContent: moment(at) })];
 }
 
 function showLately({ process }) {
   rowsOf(byId("writes"), process.writes, ({ at, set, count: times, drops }) => {
-    const tr = cells(stamp(at), BY_NO_SET[set] ?? set, count(times), codes(drops));
+    const tr = cells(stamp(at), own(BY_NO_SET, set) ?? set, count(times), codes(drops));
     tr.cells[2].className = "num";
     return tr;
   }, "No write has dropped anything since this process began.");
-  rowsOf(byId("errors"), process.errors, ({ at, what, of, count: times }) => {
-    const tr = cells(stamp(at), FAILED[what] ?? what, of === "-" ? "no rule" : of, count(times));
+  rowsOf(byId("errors"), process.errors, ({ from, at, what, of, status, count: times }) => {
+    const tr = cells(from < at ? [...stamp(from), " – ", ...stamp(at)] : stamp(at), isNumber(status) ? `origin answered ${status}` : (own(FAILED, what) ?? what), of === "-" ? "no rule" : of, count(times));
+    tr.cells[1].className = isNumber(status) ? "answered" : "failed";
     tr.cells[3].className = "num";
     return tr;
   }, "None since this process began.");
@@ -37,7 +38,7 @@ function showLately({ process }) {
 
 function facts(one, skipped) {
   const said = Object.entries(one).filter(([name, value]) => value !== null && !skipped.includes(name));
-  return said.map(([name, value]) => `${name} ${name === "at" && isNumber(value) ? clock(value) : Array.isArray(value) ? value.join(" and ") : typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
+  return said.map(([name, value]) => `${name} ${name === "at" && isNumber(value) ? moment(value) : Array.isArray(value) ? value.join(" and ") : typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
 }
 
 const milliseconds = (value) => seconds(isNumber(value) ? value / 1000 : value);
@@ -51,7 +52,7 @@ const ALERTS = {
   owed: () => "the store has not been told of writes: other sidecars may answer from before them",
 };
 
-const meant = (alert) => (Object.hasOwn(ALERTS, alert.kind) ? ALERTS[alert.kind](alert) : facts(alert, ["rule", "kind", "state", "at"]));
+const meant = (alert) => (own(ALERTS, alert.kind)?.(alert) ?? facts(alert, ["rule", "kind", "state", "at"]));
 const named = ({ rule, kind }) => (rule === "-" ? kind : `${kind} of ${rule}`);
 
 let shownAlerts = "";
@@ -59,7 +60,7 @@ let saidAlerts = "";
 
 // What is read out changes with what is firing, and not with its figures.
 function showAlerts({ process: { alerts } }) {
-  const text = JSON.stringify(alerts);
+  const text = day.format(Date.now()) + JSON.stringify(alerts);
   if (text === shownAlerts) return;
   shownAlerts = text;
   byId("alerts").hidden = alerts.length === 0;
@@ -81,24 +82,27 @@ function forgetAlerts() {
   say(byId("alerts-said"), "");
 }
 
-// Audits are asked for seldom, or when a rule's quarantine has begun or ended: each time costs the store
-// a command for each rule.
+// Audits are asked for seldom, or when a rule's quarantine has begun or ended: each time costs the store a command. No
+// figure waits for them.
 const AUDIT_EVERY_MS = 60_000;
 let auditedAt = 0;
 let auditedHeld = "";
+let audits = 0;
 let shownFindings = "";
 
 async function askAudit(isNow) {
   const held = Object.entries(latest?.process.rules ?? {}).flatMap(([name, rule]) => (rule.quarantined ? [name] : [])).join("\n");
   if (!isNow && held === auditedHeld && Date.now() - auditedAt < AUDIT_EVERY_MS) return;
   [auditedAt, auditedHeld] = [Date.now(), held];
+  const audit = (audits += 1);
+  const isPast = () => isLocked || audit !== audits; // the token was taken back, or it was asked again
   try {
     const { findings } = await ask("GET", "api/audit");
+    if (isPast()) return;
     showFindings(findings);
     if (byId("finding-said").className.includes("bad")) tell(byId("finding-said"), "");
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    tell(byId("finding-said"), `Audits could not be asked: ${error.message}`, true);
+    if (!isPast()) tell(byId("finding-said"), `Audits could not be asked: ${error.message}`, true);
   }
 }
 

@@ -7,6 +7,7 @@ const STALE_MS = 15_000;
 let latest = null;
 let latestAt = 0;
 let trouble = null;
+let version = null; // of the door that this page was loaded from
 let waitsUntil = 0;
 let asking = null;
 let timer = 0;
@@ -27,14 +28,16 @@ async function update() {
   try {
     const stats = await ask("GET", "api/stats");
     if (isLocked) return; // the token was taken back meanwhile
-    [latest, latestAt, trouble] = [stats, Date.now(), null];
     unlocked();
-    show();
-    await askAudit(false);
+    show(stats);
+    version ??= stats.version;
+    [latest, latestAt, trouble] = [stats, Date.now(), null];
+    askAudit(false);
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    trouble = error;
-    waitsUntil = Date.now() + error.wait * 1000;
+    const isRefused = error instanceof Refused;
+    if (!isRefused) console.error(error);
+    trouble = isRefused ? error : new Refused(0, "This page does not understand its door: load it again.");
+    waitsUntil = Date.now() + trouble.wait * 1000;
   }
 }
 
@@ -45,12 +48,8 @@ function again() {
   timer = setTimeout(poll, Math.max(EVERY_MS, waitsUntil - Date.now()));
 }
 
-function show() {
-  showGlance(latest);
-  showAlerts(latest);
-  showCharts(latest);
-  showRules(latest);
-  showLately(latest);
+function show(stats) {
+  for (const shown of [showGlance, showAlerts, showCharts, showRules, showLimits, showLately]) shown(stats);
 }
 
 // How old what stands here is.
@@ -61,9 +60,10 @@ function tick() {
   node.className = isLate || (trouble !== null && !isLocked) ? "late" : "";
   if (isLocked) say(node, "Waiting for the token");
   else if (latest === null) say(node, trouble === null ? "Not updated yet" : "No figures");
-  else say(node, `${isLate ? "Stale: " : ""}updated ${clock(latestAt)}${age > 2 * EVERY_MS ? `, ${ago(latestAt, Date.now())}` : ""}`);
+  else say(node, `${isLate ? "Stale: " : ""}updated ${moment(latestAt)}${age > 2 * EVERY_MS ? `, ${ago(latestAt, Date.now())}` : ""}`);
 }
 
 document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : isLocked || poll()));
 setInterval(tick, 1000);
+forgetFigures();
 poll();

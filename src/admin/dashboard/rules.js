@@ -45,6 +45,8 @@ const columns = [
   { name: "Fetched", of: fetched, text: (one) => count(fetched(one)) },
   { name: "Bypass", of: (one) => one.counts.bypass, text: (one) => count(one.counts.bypass) },
   { name: "Errors", of: failures, text: (one) => count(failures(one)) },
+  { name: "Origin 4xx", of: byNumber((one) => one.counts.origin_4xx), text: (one) => count(one.counts.origin_4xx) },
+  { name: "Origin 5xx", of: byNumber((one) => one.counts.origin_5xx), text: (one) => count(one.counts.origin_5xx), tone: "answered" },
   { name: "Hit p95", of: byNumber((one) => one.counts.hit_seconds?.p95), text: (one) => seconds(one.counts.hit_seconds?.p95) },
   { name: "Origin p50", of: byNumber((one) => one.counts.origin_seconds?.p50), text: (one) => seconds(one.counts.origin_seconds?.p50) },
   { name: "Origin p95", of: byNumber((one) => one.counts.origin_seconds?.p95), text: (one) => seconds(one.counts.origin_seconds?.p95) },
@@ -72,9 +74,9 @@ function ruleRows({ process, fleet }) {
   const none = Object.fromEntries(["requests", "hits", "misses", "collapsed", "revalidated", "bypass", "errors", "origin_errors", "origin_requests", "would_hit", "would_miss", "seconds_saved"].map((name) => [name, 0]));
   const names = new Set([...Object.keys(process.rules), ...(isFleet ? Object.keys(fleet.rules) : [])]);
   return [...names].map((name) => {
-    const own = process.rules[name];
-    const counts = (isFleet ? fleet.rules[name] : own) ?? { ...none, hit_rate: null };
-    return { name, counts, stage: own?.stage, ttl: own?.ttl, hour: own?.hit_rate_hour ?? null, dropped: own?.last_drop ?? null, quarantined: own?.quarantined === true, observed: own?.observed, line: own?.line ?? null };
+    const here = own(process.rules, name);
+    const counts = (isFleet ? own(fleet.rules, name) : here) ?? { ...none, hit_rate: null };
+    return { name, counts, stage: here?.stage, ttl: here?.ttl, hour: here?.hit_rate_hour ?? null, dropped: here?.last_drop ?? null, quarantined: here?.quarantined === true, observed: here?.observed, line: here?.line ?? null };
   });
 }
 
@@ -101,6 +103,7 @@ function row(one, now) {
       if (shown.textContent !== cell.textContent) cell.replaceChildren(...shown.childNodes);
     } else {
       say(cell, column.text(one, now));
+      if (column.tone !== undefined) cell.className = column.of(one) > 0 ? column.tone : "";
     }
   });
   return tr;
@@ -116,8 +119,19 @@ function showRules(stats) {
   rowsByName = next;
   const { unruled } = stats.process;
   const observed = rows.some(isObserved) ? " In brackets: what an observed rule would have done. Where it would have hit, what it would have served is compared with what the origin answers." : "";
-  say(byId("unruled"), `Without a rule: ${count(unruled.pass)} passed, ${plural(unruled.writes, "write", "writes")}, ${plural(unruled.errors, "error", "errors")}. Stage, TTL, last hour, last drop and quarantine are as this process has them.${observed}`);
+  say(byId("unruled"), `Without a rule: ${count(unruled.pass)} passed, ${plural(unruled.writes, "write", "writes")}, ${plural(unruled.errors, "error", "errors")}. Stage, TTL, last hour, the origin's 4xx and 5xx, last drop and quarantine are as this process has them.${observed}`);
   say(byId("fleet-size"), `${plural(stats.fleet.processes, "process", "processes")} now; the fleet's counts outlive them`);
+}
+
+function showLimits({ process: { limits } }) {
+  const all = Object.entries(limits);
+  byId("limits").hidden = all.length === 0;
+  rowsOf(byId("limit-list"), all, ([name, { allowed, limited, unenforced }]) => {
+    const tr = cells(name, count(allowed), count(limited), count(unenforced));
+    [...tr.cells].slice(1).forEach((cell) => { cell.className = "num"; });
+    if (unenforced > 0) tr.cells[3].className = "num failed";
+    return tr;
+  }, "");
 }
 
 function forgetRules() {

@@ -75,6 +75,9 @@ function bytes(value) {
 const time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const minute = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const clock = (ms) => time.format(ms);
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+// The time, with its date where that is not today's.
+const moment = (ms) => (day.format(ms) === day.format(Date.now()) ? clock(ms) : `${day.format(ms)}, ${clock(ms)}`);
 const full = (ms) => new Date(ms).toISOString().replace("T", " ").replace(/\.\d+Z/, " UTC");
 
 // How long ago, for a table: one unit.
@@ -85,5 +88,8 @@ function ago(ms, now) {
   if (past < 3600) return `${Math.floor(past / 60)} min ago`;
   return past < 172_800 ? `${Math.floor(past / 3600)} h ago` : `${Math.floor(past / 86_400)} d ago`;
 }
+
+// What an answer has under a name, and not what every object has.
+const own = (all, name) => (Object.hasOwn(all, name) ? all[name] : undefined);
 
 const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
