@@ -573,6 +573,9 @@ for (const colorScheme of ["dark", "light"]) {
       await page.getByRole("button", { name: "Purge this key" }).waitFor();
       await eventually("the last minute is known", async () => (await figure("rate.now")) !== "–");
       assert.equal(await isWide(), 0);
+      const { scrolls, attached } = await page.locator("#rules .scroll").evaluate((node) => ({ scrolls: node.scrollWidth > node.clientWidth, attached: getComputedStyle(node).backgroundAttachment }));
+      assert.equal(scrolls, width === 360);
+      assert.equal(attached, "local, scroll, scroll", "a shadow at the edge, which what is there to scroll to covers");
       const folder = process.env.SIDECACHE_SCREENSHOTS;
       if (folder) await page.screenshot({ path: join(folder, `dashboard-${colorScheme}-${width}.png`), fullPage: true });
       await page.getByRole("button", { name: "Purge this key" }).click();
