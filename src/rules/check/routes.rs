@@ -1,5 +1,6 @@
 //! Names and routes: each told apart from every other.
 
+use crate::metrics::PURGE;
 use crate::rules::file::{File, UNNAMED};
 use crate::rules::problem::Problem;
 use crate::rules::router::{Router, Target};
@@ -44,7 +45,8 @@ fn taken<'a>(
     names: impl Iterator<Item = (&'a str, &'a Range<usize>)>,
     problems: &mut Vec<Problem>,
 ) {
-    for (name, at) in names.filter(|(name, _)| WITHOUT_SET.contains(name)) {
+    let is_taken = |name: &str| WITHOUT_SET.contains(&name) || name == PURGE;
+    for (name, at) in names.filter(|(name, _)| is_taken(name)) {
         let message = format!("drops that no set names are counted as `{name}`");
         problems.push(Problem::error(
             at.clone(),

@@ -276,7 +276,7 @@ fn rules_that_cannot_stand_together_are_refused() {
     refused(&shadowed, "GET /doctor/pay", "is never a write");
     let twice = doctor("") + &set("PUT /a", "doctors:*") + &set("PUT /b", "doctors:*");
     refused(&twice, "set", "another set");
-    for label in ["auto", "groups", "rollout"] {
+    for label in ["auto", "groups", "rollout", "purge"] {
         let taken =
             doctor("") + &set("PUT /a", "doctors:*").replace("\"set\"", &format!("\"{label}\""));
         refused(&taken, label, "drops that no set names");
