@@ -15,6 +15,7 @@ use crate::head::Head;
 use crate::headers::Seen;
 use crate::inputs::{Inputs, Query};
 use crate::key::{self, CacheKey, Variant};
+use crate::limits;
 use crate::live::Live;
 use crate::outcome::Detail;
 use crate::part::Single;
@@ -104,7 +105,8 @@ impl Asked {
             response: None,
         };
         let rendered = key::render(rule, &inputs);
-        let target = Target::new(rule.clone(), matched.route, rendered);
+        let mut target = Target::new(rule.clone(), matched.route, rendered);
+        target.is_limited = limits::concern(&live.table, head);
         let mut asked = Asked::by(live, Arc::new(target), head, host, who);
         asked.document = document;
         Ok(asked)

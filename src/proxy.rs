@@ -144,17 +144,22 @@ impl Exchange {
 
     /// Answers what can be answered without waiting, once it is known to be within its limits.
     fn begin(self) -> Course {
-        match limits::concern(&self.live.table, &self.head) {
-            true => Course::goes(self.set_out_within_limits()),
-            false => self.set_out(),
+        let recalled = self.recalled();
+        let is_limited = match &recalled {
+            Some(target) => target.is_limited,
+            None => limits::concern(&self.live.table, &self.head),
+        };
+        match is_limited {
+            true => Course::goes(self.set_out_within_limits(recalled)),
+            false => self.set_out(recalled),
         }
     }
 
-    /// Goes the way that its head says.
-    fn set_out(self) -> Course {
+    /// Goes the way that its head says, or that was worked out of its target before.
+    fn set_out(self, recalled: Option<Arc<Target>>) -> Course {
         let (live, head) = (self.live.clone(), self.head.clone());
         let has_body = !self.body.is_end_stream();
-        if let Some(target) = self.recalled(has_body) {
+        if let Some(target) = recalled {
             let asked = Asked::again(&live, target.clone(), &head);
             return self.hold(&target.rule, asked);
         }
@@ -175,8 +180,9 @@ impl Exchange {
 
     /// What was worked out of its target before. Only what a rule is there for was, and with nothing about
     /// the request that could lead it another way.
-    fn recalled(&self, has_body: bool) -> Option<Arc<Target>> {
+    fn recalled(&self) -> Option<Arc<Target>> {
         let head = &self.head;
+        let has_body = !self.body.is_end_stream();
         let is_plain = head.methods().len() == 1 && head.offered.is_none();
         let reads = is_plain && !has_body && !head.ends_here;
         reads.then(|| self.live.recall(&head.parts)).flatten()

@@ -50,6 +50,8 @@ pub struct Target {
     pub rule: Arc<Rule>,
     /// Position of the route that matched.
     pub route: usize,
+    /// Limits count who asks for it.
+    pub is_limited: bool,
     rendered: Rendered,
     /// Keys by what sets their variants apart, the latest last.
     keys: ArcSwap<Vec<(Spelling, Arc<CacheKey>)>>,
@@ -61,6 +63,7 @@ impl Target {
         Target {
             rule,
             route,
+            is_limited: false,
             rendered,
             keys: ArcSwap::default(),
         }

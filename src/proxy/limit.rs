@@ -5,12 +5,14 @@ use crate::body::{self, Body, Read};
 use crate::limits;
 use crate::outcome::{Detail, Outcome, Verdict};
 use crate::reply;
+use crate::targets::Target;
 use bytes::Bytes;
+use std::sync::Arc;
 
 impl Exchange {
     /// Sets out if it is within its limits, or if nobody can tell. Whoever is told of them is told of all that
     /// match, on each answer.
-    pub(super) async fn set_out_within_limits(mut self) -> Answer {
+    pub(super) async fn set_out_within_limits(mut self, recalled: Option<Arc<Target>>) -> Answer {
         let body = match limits::ask_for_body(&self.live.table, &self.head) {
             true => self.read_counted_body().await,
             false => Ok(None),
@@ -20,11 +22,11 @@ impl Exchange {
             Err(detail) => return Answer::failed(detail, None, self.head.trace()),
         };
         let Some(standing) = standing else {
-            return self.set_out().finish().await;
+            return self.set_out(recalled).finish().await;
         };
         let mut answer = match standing.retry_after {
             Some(seconds) => Answer::limited(seconds),
-            None => self.set_out().finish().await,
+            None => self.set_out(recalled).finish().await,
         };
         standing.onto(answer.response.headers_mut());
         answer

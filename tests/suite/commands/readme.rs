@@ -8,7 +8,7 @@ fn rules() -> String {
     let blocks = README.split("```toml\n").skip(1);
     let blocks = blocks.filter_map(|block| block.split("```").next());
     let (whole, rest): (Vec<_>, Vec<_>) = blocks
-        .filter(|block| block.contains("[[cache]]"))
+        .filter(|block| block.contains("[[cache]]") || block.contains("[[limit]]"))
         .partition(|block| block.starts_with("namespace"));
     assert_eq!(whole.len(), 1, "one file begins with its namespace");
     assert!(rest.len() >= 5, "the recipes: {}", rest.len());
