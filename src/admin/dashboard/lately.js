@@ -3,7 +3,7 @@
 
 const codes = (texts) => texts.map((textContent) => make("code", { textContent }));
 const cells = (...all) => make("tr", {}, ...all.map((one) => (Array.isArray(one) ? make("td", {}, ...one) : make("td", { textContent: one }))));
-const BY_NO_SET = { auto: "its own path", groups: "groups of the answer", rollout: "sidecars with other rules" };
+const BY_NO_SET = { auto: "its own path", groups: "groups of the answer", rollout: "sidecars with other rules", purge: "a purge by hand" };
 const FAILED = { store: "store", origin: "origin failed", answer: "answered an error", rules: "rules not loaded" };
 
 function rowsOf(body, all, shown, nothing) {

@@ -6,6 +6,7 @@ mod compiled;
 mod concealed;
 mod credentials;
 mod limits;
+mod names;
 mod refused;
 mod roles;
 mod shipped;
