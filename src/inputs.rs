@@ -3,7 +3,7 @@
 use crate::identity::{Claims, cookie, latin1};
 use crate::rules::pattern::Captures;
 use crate::rules::template::Source;
-use hyper::{HeaderMap, Method};
+use hyper::{HeaderMap, Method, header};
 use percent_encoding::percent_decode;
 use serde_json::Value as Json;
 use std::borrow::Cow;
@@ -251,6 +251,34 @@ fn as_javascript_prints(number: &serde_json::Number) -> String {
         }
         _ => number.to_string(),
     }
+}
+
+/// Whether a request's body is JSON as every parser reads it: declared as such, UTF-8, not encoded. Of another one the
+/// origin may read something else than we would: a form, or another spelling of the same bytes.
+pub fn is_plain_json(headers: &HeaderMap) -> bool {
+    let Some(content_type) = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
+    let mut pieces = content_type
+        .split(';')
+        .map(|piece| piece.trim().to_ascii_lowercase());
+    pieces.next().as_deref() == Some("application/json")
+        && pieces.all(|parameter| {
+            matches!(
+                parameter.as_str(),
+                "charset=utf-8" | "charset=\"utf-8\"" | ""
+            )
+        })
+        && !headers.contains_key(header::CONTENT_ENCODING)
+}
+
+/// A request's body, where it is such JSON.
+pub fn plain_json(headers: &HeaderMap, body: &[u8]) -> Option<Json> {
+    let document = is_plain_json(headers).then(|| serde_json::from_slice(body));
+    document?.ok()
 }
 
 /// JSON with members sorted by name and no white space: equal documents have equal text.

@@ -5,7 +5,7 @@ use crate::digest::{Digest, Digester};
 use crate::head::Head;
 use crate::headers;
 use crate::identity::{self, Claims, Presented};
-use crate::inputs::{Inputs, Query, Value};
+use crate::inputs::{Inputs, Query, Value, is_plain_json, plain_json};
 use crate::key;
 use crate::live::Live;
 use crate::rules::table::{Limit, Matched, Table};
@@ -15,7 +15,6 @@ use crate::store::{Count, Counted, Down, Window};
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
-use serde_json::Value as Json;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,10 +44,12 @@ pub fn concern(table: &Table, head: &Head) -> bool {
     !table.limits.is_empty() && !of(table, head).is_empty()
 }
 
-/// Whether something of its body says by which counters.
+/// Whether something of its body says by which counters. Of one that is not plain JSON the origin may read something
+/// else than we would, so nothing of it is believed, nor is it waited for.
 pub fn ask_for_body(table: &Table, head: &Head) -> bool {
     let limits = of(table, head);
-    limits.iter().any(|matched| matched.what.asks_for_body())
+    let is_asked = limits.iter().any(|matched| matched.what.asks_for_body());
+    is_asked && is_plain_json(&head.parts.headers)
 }
 
 /// The limits that match a request, whichever of its methods it is taken for.
@@ -87,7 +88,7 @@ fn windows(
     let (table, parts) = (&live.table, &head.parts);
     let who = Who::of(live, &parts.headers, matched);
     let query = Query::parse(parts.uri.query()).ok();
-    let document: Option<Json> = body.and_then(|body| serde_json::from_slice(body).ok());
+    let document = body.and_then(|body| plain_json(&parts.headers, body));
     let client = head.client_address(&table.proxy.trusted_proxies);
     let window = |matched: &Matched<'_, '_, Limit>| {
         let inputs = Inputs {

@@ -12,6 +12,7 @@ use crate::body::{self, Body, Read};
 use crate::client::OnBehalf;
 use crate::headers::Forwarding;
 use crate::identity::{self, Claims, Presented};
+use crate::inputs::plain_json;
 use crate::interim::Interim;
 use crate::live::Live;
 use crate::origin::Failure;
@@ -265,7 +266,7 @@ impl Write {
         }
         let limit = self.live.table.proxy.max_keyed_body;
         let (document, body) = match body::read_up_to(std::mem::take(&mut self.body), limit).await {
-            Read::Whole(bytes) => (parsed(&bytes, &self.parts.headers), Body::full(bytes)),
+            Read::Whole(bytes) => (plain_json(&self.parts.headers, &bytes), Body::full(bytes)),
             Read::Longer(body) => (None, body),
             Read::Broken(error) => return Err(Failure::client_gone(error)),
         };
@@ -325,7 +326,7 @@ impl Write {
     }
 }
 
-/// A body as JSON, if it is JSON as it stands.
+/// An answer's body as JSON, if it is JSON as it stands, whatever the origin calls it.
 fn parsed(bytes: &Bytes, headers: &HeaderMap) -> Option<Json> {
     let is_encoded = headers.contains_key(header::CONTENT_ENCODING);
     serde_json::from_slice(bytes).ok().filter(|_| !is_encoded)

@@ -1,7 +1,7 @@
 //! Whether everything about a request that can shape its answer is in the key, or declared irrelevant.
 
 use crate::headers::Seen;
-use crate::inputs::Query;
+use crate::inputs::{Query, is_plain_json};
 use crate::outcome::Detail;
 use crate::rules::table::{Rule, Shaping, Table};
 use crate::rules::template::{Source, Template};
@@ -82,27 +82,6 @@ pub(super) fn fit_body(
     } else {
         Err(Detail::UnkeyedBody)
     }
-}
-
-/// JSON as every parser reads it: declared as such, UTF-8, not encoded.
-fn is_plain_json(headers: &HeaderMap) -> bool {
-    let Some(content_type) = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-    else {
-        return false;
-    };
-    let mut pieces = content_type
-        .split(';')
-        .map(|piece| piece.trim().to_ascii_lowercase());
-    pieces.next().as_deref() == Some("application/json")
-        && pieces.all(|parameter| {
-            matches!(
-                parameter.as_str(),
-                "charset=utf-8" | "charset=\"utf-8\"" | ""
-            )
-        })
-        && !headers.contains_key(header::CONTENT_ENCODING)
 }
 
 /// The body fields that a template holds, as paths; `{body}` is the empty path.

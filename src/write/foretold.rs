@@ -1,7 +1,8 @@
 //! What a write would drop, for whoever asks before it is sent.
 
 use super::drops::Drops;
-use super::{Write, is_automatic, parsed};
+use super::{Write, is_automatic};
+use crate::inputs::plain_json;
 use crate::rules::table::{Rule, Set};
 use bytes::Bytes;
 use std::collections::BTreeSet;
@@ -31,12 +32,12 @@ pub struct Foretold {
 impl Write {
     /// Whether this body is one of which lines can take something.
     pub fn reads(&self, body: &Bytes) -> bool {
-        parsed(body, &self.parts.headers).is_some()
+        plain_json(&self.parts.headers, body).is_some()
     }
 
     /// What it would drop if it were answered as done. `body` is its whole body.
     pub fn foretold(&self, body: Option<&Bytes>) -> Vec<Foretold> {
-        let document = body.and_then(|bytes| parsed(bytes, &self.parts.headers));
+        let document = body.and_then(|bytes| plain_json(&self.parts.headers, bytes));
         let claims = self.claims();
         let drops = Drops {
             write: self,

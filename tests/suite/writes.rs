@@ -181,6 +181,26 @@ async fn a_write_forgets_what_it_named_and_nothing_else() {
     }
 }
 
+/// Bodies that JSON's grammar allows and of which an Express backend reads something else.
+#[tokio::test]
+async fn a_body_that_others_may_read_differently_drops_wider() {
+    let (origin, _) = register().await;
+    let sidecar = Sidecar::start(&origin, "memory:", RULES).await;
+    let form = r#"{"thing": {"id": 6}, "y": "&thing[id]=5&z="}"#;
+    let utf7 = r#"{"thing": {"id": "6+ACI-,+ACI-thing+ACI-:5"}}"#;
+    for (content_type, body) in [
+        ("application/x-www-form-urlencoded", form),
+        ("application/json; charset=utf-7", utf7),
+        ("text/plain", r#"{"thing": {"id": 6}}"#),
+    ] {
+        filled(&sidecar, &ALL).await;
+        let headers = [("content-type", content_type)];
+        sidecar.ask("POST", "/api/by-body", &headers, body).await;
+        let dropped = forgotten(&sidecar, &ALL).await;
+        assert_eq!(dropped, ["/api/thing/5", "/api/thing/6"], "{content_type}");
+    }
+}
+
 #[tokio::test]
 async fn an_unsafe_method_forgets_what_is_kept_for_its_path_without_any_set() {
     let (origin, _) = register().await;

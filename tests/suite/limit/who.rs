@@ -168,6 +168,29 @@ async fn fields_of_a_body_count_as_far_as_they_are_one_plain_value() {
     assert!(asked[0].body.ends_with(br#""password": "a"}"#));
 }
 
+/// Of a form that is also JSON by its grammar an Express backend reads another field than we would.
+#[tokio::test]
+async fn a_body_that_others_may_read_differently_makes_nobody_somebody_else() {
+    let origin = hello().await;
+    let rules = limit("account", "\"POST /login\"", "{body.email}", 1);
+    let sidecar = behind_a_proxy(&origin, "memory:", &rules).await;
+    for (number, content_type, status) in [
+        (1, "application/x-www-form-urlencoded", 200),
+        (2, "application/x-www-form-urlencoded", 429),
+        (3, "application/json; charset=utf-7", 429),
+        (4, "text/plain", 429),
+        (5, "application/json", 200),
+    ] {
+        let body = format!(r#"{{"email": "x{number}", "y": "&email=ann@clinic&z="}}"#);
+        let headers = [
+            ("x-forwarded-for", "203.0.113.1"),
+            ("content-type", content_type),
+        ];
+        let got = sidecar.ask("POST", "/login", &headers, &body).await;
+        assert_eq!(got.status, status, "{number} {content_type}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_asked_for_can_be_what_is_counted_by() {
     let origin = hello().await;
