@@ -170,7 +170,7 @@ impl Audit {
         let (mut request, _) = self.asked.fill(&self.vary, None);
         self.credential_onto(&mut request, with_credential);
         self.forwarding.onto_fill(request.headers_mut());
-        let (rule, trace) = (&self.asked.rule, *self.asked.trace());
+        let (rule, trace) = (&self.asked.rule, self.asked.trace().for_all());
         let response = self.live.ask(request, Some(rule), trace).await.ok()?;
         self.answered(response).await
     }

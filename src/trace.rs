@@ -36,6 +36,8 @@ pub struct Trace {
     is_begun: bool,
     /// Its spans are told of.
     is_recorded: bool,
+    /// What is asked is asked for others too.
+    is_for_all: bool,
 }
 
 impl Trace {
@@ -63,6 +65,7 @@ impl Trace {
             flags: SAMPLED,
             is_begun: true,
             is_recorded: false,
+            is_for_all: false,
         }
     }
 
@@ -71,6 +74,15 @@ impl Trace {
         Trace {
             span,
             is_recorded: true,
+            ..self
+        }
+    }
+
+    /// The same, for what is asked for others too: an origin may show the id of a request in its answer, and would
+    /// show everybody that of whoever came first.
+    pub fn for_all(self) -> Trace {
+        Trace {
+            is_for_all: true,
             ..self
         }
     }
@@ -104,7 +116,7 @@ impl Trace {
     }
 
     /// Puts it on a request to the origin, in place of what stands there of a trace. `tracestate` belongs to a
-    /// trace that goes on. A request that bears no id gets that of its trace.
+    /// trace that goes on. A request that bears no id gets that of its trace, unless it is made for others too.
     pub fn onto(&self, headers: &mut HeaderMap) {
         if self.is_begun {
             headers.remove(&TRACESTATE);
@@ -115,6 +127,7 @@ impl Trace {
             return;
         };
         if let Ok(id) = HeaderValue::from_bytes(&parent.as_bytes()[3..35])
+            && !self.is_for_all
             && !headers.contains_key(&REQUEST_ID)
         {
             headers.insert(REQUEST_ID.clone(), id);
@@ -201,6 +214,7 @@ fn read(value: &[u8]) -> Option<Trace> {
         flags,
         is_begun: false,
         is_recorded: false,
+        is_for_all: false,
     })
 }
 

@@ -122,10 +122,10 @@ impl Fill {
 
     /// Asks for all of it, for the range that the client wishes, or for the `rest`.
     pub(super) async fn ask(&mut self, rest: Option<&Single>) -> Result<Heard, Failure> {
-        let (mut request, validates) = match self.own.take() {
+        let (mut request, validates, trace) = match self.own.take() {
             Some(mut own) => {
                 self.forwarding.onto(own.headers_mut());
-                (*own, false)
+                (*own, false, self.trace)
             }
             None => {
                 let names = &self.vary.names;
@@ -133,7 +133,7 @@ impl Fill {
                 self.forwarding.onto_fill(fill.headers_mut());
                 let interim = self.interim.clone();
                 interim.and_then(|interim| fill.extensions_mut().insert(interim));
-                (fill, validates)
+                (fill, validates, self.trace.for_all())
             }
         };
         if let Some(range) = rest.or(self.range.as_ref()) {
@@ -142,10 +142,7 @@ impl Fill {
         let whose = self.asked.whose(request.headers());
         let method = request.method().clone();
         let asked_ms = self.live.ground.clock.now_ms();
-        let response = self
-            .live
-            .ask(request, Some(self.rule()), self.trace)
-            .await?;
+        let response = self.live.ask(request, Some(self.rule()), trace).await?;
         let arrived_ms = self.live.ground.clock.now_ms();
         groups::heed(&self.live, &[method], &response).await; // a POST that a rule reads by is unsafe still
         Ok(Heard {

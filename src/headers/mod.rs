@@ -59,9 +59,10 @@ static ALWAYS_END_TO_END: [HeaderName; 17] = [
 ];
 
 /// Fields that a shared cache does not keep although they are end-to-end: those of one person, those
-/// of a proxy before us (RFC 9111 §3.1), and those that describe trailers, which are not kept.
-/// `Age` is kept apart, as a number.
-static NOT_KEPT: [HeaderName; 7] = [
+/// of a proxy before us (RFC 9111 §3.1), those that describe trailers, which are not kept, and those that name the
+/// one request that was answered: others would be shown an id that leads to somebody else's, and that he may have
+/// chosen. `Age` is kept apart, as a number.
+static NOT_KEPT: [HeaderName; 10] = [
     header::AGE,
     header::PROXY_AUTHENTICATE,
     HeaderName::from_static("proxy-authentication-info"),
@@ -69,6 +70,9 @@ static NOT_KEPT: [HeaderName; 7] = [
     header::SET_COOKIE,
     HeaderName::from_static("set-cookie2"),
     header::TRAILER,
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("traceresponse"),
 ];
 
 /// What describes a kept body as it came, and what a 304 says of them is of another message.
