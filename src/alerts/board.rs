@@ -6,6 +6,7 @@ use super::window::{Counted, Span, Window};
 use crate::metrics::UNRULED;
 use crate::rules::settings::AlertSettings;
 use crate::rules::units::written;
+use crate::stats::STEP;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ struct Watch {
     hysteresis: Hysteresis,
     /// As it was told last, with the latest value.
     alert: Option<Alert>,
-    /// Since when a state lasts.
+    /// At which step a state began. Steps are counted because no clock of Unix time can be set back or ahead in them.
     since: Option<u64>,
     /// When it was looked at last.
     step: u64,
@@ -150,10 +151,9 @@ impl Board {
         (settings, at): (&AlertSettings, u64),
     ) -> Option<Alert> {
         let watch = self.watched.entry((rule.to_owned(), kind)).or_default();
-        watch.since = is_so.then(|| watch.since.unwrap_or(at));
-        let lasted = watch
-            .since
-            .map(|since| Duration::from_millis(at.saturating_sub(since)));
+        watch.since = is_so.then(|| watch.since.unwrap_or(self.step));
+        let steps = watch.since.map(|since| self.step - since);
+        let lasted = steps.map(|steps| STEP * u32::try_from(steps).unwrap_or(u32::MAX));
         let finding = Finding {
             judged: Judged::lasting(lasted, threshold),
             value: Some(lasted.unwrap_or_default().as_secs_f64().round()),
@@ -219,10 +219,11 @@ fn judged(
     came: Option<Counted>,
 ) -> impl Iterator<Item = (Kind, Finding)> + use<> {
     let least = settings.min_requests;
+    let seen = came.is_none().then_some(Judged::Unseen);
     let rate = settings.hit_rate_below.map(|threshold| {
         let value = came.and_then(|came| came.hit_rate(least));
         let finding = Finding {
-            judged: Judged::rate(value, threshold),
+            judged: seen.unwrap_or_else(|| Judged::rate(value, threshold)),
             value: value.map(|value| rounded(value, 10_000.0)),
             threshold,
         };
@@ -232,7 +233,7 @@ fn judged(
         let threshold = threshold.as_secs_f64() * 1000.0;
         let value = came.and_then(|came| came.p99(least));
         let finding = Finding {
-            judged: Judged::p99(value, threshold),
+            judged: seen.unwrap_or_else(|| Judged::p99(value, threshold)),
             value: value.map(|value| rounded(value, 100.0)),
             threshold,
         };

@@ -27,8 +27,10 @@ pub(super) enum Judged {
     Between,
     /// All is well, and by a margin.
     Well,
-    /// Nothing can be said.
+    /// Nothing can be said: there was too little of it.
     Unknown,
+    /// Nothing can be said yet: it was not seen for long enough.
+    Unseen,
 }
 
 impl Judged {
@@ -94,6 +96,7 @@ impl Hysteresis {
         }
         match judged {
             Judged::Unknown => self.silent += 1,
+            Judged::Unseen => {}
             Judged::Well => (self.calm, self.silent) = (self.calm + 1, 0),
             Judged::Bad | Judged::Between => (self.calm, self.silent) = (0, 0),
         }

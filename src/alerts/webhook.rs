@@ -57,7 +57,10 @@ impl Queue {
     /// told: what the receiver believes is right again.
     pub(super) fn push(&self, alert: Alert) -> bool {
         let mut waiting = self.waiting();
-        let untold = |one: &Waiting| one.attempts == 0 && one.alert.is_about(&alert);
+        let untold = |one: &Waiting| {
+            let is_opposite = one.alert.is_about(&alert) && one.alert.state != alert.state;
+            one.attempts == 0 && is_opposite
+        };
         if let Some(at) = waiting.iter().position(untold) {
             waiting.remove(at);
             return true;

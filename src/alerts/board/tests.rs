@@ -178,11 +178,14 @@ fn a_reload_that_changes_the_window_judges_by_whole_new_ones() {
     assert_eq!(world.steps(WINDOW_STEPS + 1, 0, 20), FIRED);
     let settings = world.settings.as_mut().expect("written");
     settings.window = STEP * 6;
-    assert_eq!(world.steps(5, 100, 0), []);
-    assert_eq!(world.firing(), [Kind::HitRate], "it is not judged yet");
+    assert_eq!(world.steps(20, 0, 30), [], "as bad as it was");
     assert_eq!(world.board.firing()[0].window.as_deref(), Some("1m"));
+    let settings = world.settings.as_mut().expect("written");
+    settings.window = STEP * 12;
+    assert_eq!(world.steps(12, 100, 0), []);
+    assert_eq!(world.firing(), [Kind::HitRate], "it is not judged yet");
     assert_eq!(world.steps(1 + u64::from(CALM_STEPS), 100, 0), ENDED);
-    assert_eq!(world.steps(20, 0, 30), FIRED, "and again from the first");
+    assert_eq!(world.steps(20, 0, 30), FIRED, "and again");
 }
 
 #[test]
