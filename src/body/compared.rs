@@ -53,6 +53,7 @@ impl Compared {
     }
 
     fn tell(&mut self, is_same: bool) {
+        self.rest = Bytes::new(); // of no more use, however long the client still reads
         if let Some(told) = self.told.take() {
             told(is_same);
         }

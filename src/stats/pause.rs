@@ -13,9 +13,10 @@ pub(super) struct Pause {
 }
 
 impl Pause {
-    /// Whether it lasts, at this Unix time in milliseconds.
+    /// Whether it lasts, at this Unix time in milliseconds. A clock that is set back lengthens it no further than
+    /// to its length from then.
     pub(super) fn holds(&self, now: u64) -> bool {
-        now < self.until
+        now < self.until && self.until - now <= self.length
     }
 
     /// What was tried came to this.
@@ -44,6 +45,7 @@ mod tests {
             now += 1_000;
         }
         assert!((24..40).contains(&tried), "{tried}");
+        assert!(!pause.holds(now - 2 * LONGEST_MS), "the clock was set back");
         pause.note(now, true);
         assert!(!pause.holds(now));
     }

@@ -45,6 +45,7 @@ function explained(told) {
   const add = (title, items) => items?.length && nodes.push(...part(title, list(items)));
   add("Assumed", told.assumed);
   if (told.rule) add("Rule", [[make("b", { textContent: told.rule.name }), `, ${place(told.rule.line)}`, code(told.rule.route), told.rule.stage === "on" ? "" : `, stage ${told.rule.stage}`]]);
+  add("Limits", told.limits?.map(({ name, line, per, max, window }) => [make("b", { textContent: name }), `, ${place(line)}${max} in ${window} per `, code(per)]));
   add("Because", told.reasons?.map(({ detail, why, line, remedy }) => [code(detail), ` ${why}`, make("p", { className: "remedy" }, `→ ${place(line)}`, remedy)]));
   if (told.key) {
     add("Key", [[code(told.key.name)], ...keyParts(told.key)]);

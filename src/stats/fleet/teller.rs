@@ -52,7 +52,9 @@ pub(in crate::stats) struct News<'n> {
 impl Teller {
     /// Tells what is news, and now and then that there is none.
     pub(in crate::stats) async fn tell(&mut self, store: &Store, namespace: &str, news: &News<'_>) {
-        if self.is_over || self.pause.holds(news.now) || !self.is_due(news) {
+        // The last word is tried in any case: there will be no other.
+        let pauses = self.pause.holds(news.now) && !news.is_last;
+        if self.is_over || pauses || !self.is_due(news) {
             return;
         }
         self.is_over = news.is_last;
@@ -85,6 +87,11 @@ impl Teller {
     ) -> Result<(), Down> {
         let value = self.draft(news).ok_or(Down)?;
         let is_new = store.put_field(name, &self.own.field, value).await?;
+        if is_new {
+            // Whoever made it anew may end before it is tidied up, and nothing is to stand for ever. Where this is
+            // refused the counts are told all the same.
+            let _ = store.renew_fields(name).await;
+        }
         if self.wrote(is_new) {
             let value = self.draft(news).ok_or(Down)?;
             store.put_field(name, &self.own.field, value).await?;
