@@ -35,6 +35,12 @@ for folder in tests/clinic tests/browser; do
   (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error)
 done
 
+# These wait more than they compute: beside the compiler they cost no time.
+clinic_log=$(mktemp)
+node --test tests/clinic/ >"$clinic_log" 2>&1 &
+clinic_tests=$!
+trap '[ -z "$clinic_tests" ] || kill "$clinic_tests" 2>/dev/null || true; rm -f "$clinic_log"' EXIT
+
 step "format"
 cargo fmt --all -- --check
 
@@ -46,16 +52,21 @@ step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet
 
 step "the clinic's own tests"
-node --test tests/clinic/
+clinic_status=0
+wait "$clinic_tests" || clinic_status=$?
+clinic_tests= # its number may be somebody else's from here on
+cat "$clinic_log"
+[ "$clinic_status" = 0 ] || exit "$clinic_status"
 
 step "tests"
 # With what else can be built in: it does nothing unless it is told to, and a second build takes minutes.
 if cargo nextest --version >/dev/null 2>&1; then
-  cargo nextest run --locked --features otlp --no-fail-fast "$@"
+  # Twice as many at a time as there are processors: most of them wait, for timers and for other processes.
+  cargo nextest run --locked --features otlp --no-fail-fast --test-threads "$((2 * $(nproc)))" "$@"
 else
   cargo test --locked --features otlp --no-fail-fast "$@"
 fi
 
 step "the dashboard in a browser"
-cargo build --locked --features otlp --bin sidecache
+# By the program that the tests above have built.
 SIDECACHE_BIN="${CARGO_TARGET_DIR:-target}/debug/sidecache" node --test tests/browser/dashboard.test.mjs

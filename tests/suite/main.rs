@@ -1,6 +1,7 @@
 //! The integration suite: one binary, so that one build serves every test.
 
 mod map; // src/lib.rs is the true map
+mod supply; // what the program is made of
 mod model; // the consistency protocol, explored exhaustively
 mod redis; // a real Redis, started by the test
 mod store; // the store's contract, against memory and Redis
