@@ -71,6 +71,11 @@ struct Kind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct State {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
 }
@@ -96,6 +101,7 @@ pub struct Metrics {
     write_leases: Family<LeaseResult, Counter>,
     store_errors: Family<Kind, Counter>,
     store_up: Gauge,
+    store_state: Family<State, Gauge>,
     store_memory: Arc<StoreMemory>,
     subscription_up: Gauge,
     local_evictions: Counter,
@@ -132,6 +138,7 @@ impl Metrics {
             write_leases: Family::default(),
             store_errors: Family::default(),
             store_up: Gauge::default(),
+            store_state: Family::default(),
             store_memory: Arc::default(),
             subscription_up: Gauge::default(),
             local_evictions: Counter::default(),
@@ -184,6 +191,11 @@ impl Metrics {
         );
         names.add("store_errors", "Commands that failed", &self.store_errors);
         names.add("store_up", "Whether the store is used now", &self.store_up);
+        names.add(
+            "store_state",
+            "Whether this is what the store is good for now",
+            &self.store_state,
+        );
         names.add(
             "subscription_up",
             "Whether other sidecars are heard now",
@@ -287,6 +299,12 @@ impl Metrics {
     /// Whether the store may be asked now.
     pub fn store_up(&self, up: bool) {
         self.store_up.set(i64::from(up));
+    }
+
+    /// Whether the store is in this state, one of the closed list in `store::State`.
+    pub fn store_state(&self, state: &'static str, is_so: bool) {
+        let gauge = self.store_state.get_or_create(&State { state });
+        gauge.set(i64::from(is_so));
     }
 
     /// What the store says that it uses; nothing is shown where it does not say.

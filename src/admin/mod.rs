@@ -212,7 +212,7 @@ impl Door {
         } else {
             (StatusCode::OK, "ready")
         };
-        let state = if store.up() { "up" } else { "down" };
+        let state = store.state().word();
         reply::json(
             status,
             &json!({ "status": word, "store": state, "invalidations_owed": store.owed() }),
@@ -229,6 +229,7 @@ impl Door {
         } = &live.ground;
         // Only where somebody wants to know, and seldom then: whoever scrapes need not wait for Redis twice.
         metrics.store_memory(stats.ask_memory(store).await.used);
+        store.state(); // one that ends by itself is looked at here
         let text = metrics.encode();
         let mut response = Response::new(Body::full(Bytes::from(text)));
         let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);

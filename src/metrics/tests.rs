@@ -14,6 +14,7 @@ fn every_metric_has_the_name_that_dashboards_rely_on() {
     metrics.store_command(Command::Mget, Duration::from_millis(1));
     metrics.store_failed("timeout");
     metrics.store_up(true);
+    metrics.store_state("capacity", true);
     metrics.subscription_up(true);
     metrics.local(|| (4096, 2));
     metrics.local_evicted();
@@ -36,6 +37,7 @@ fn every_metric_has_the_name_that_dashboards_rely_on() {
         r#"sidecache_store_commands_total{command="mget"} 1"#,
         r#"sidecache_store_errors_total{kind="timeout"} 1"#,
         "sidecache_store_up 1",
+        r#"sidecache_store_state{state="capacity"} 1"#,
         "sidecache_subscription_up 1",
         "sidecache_store_duration_seconds_count 1",
         "sidecache_local_bytes 4096",

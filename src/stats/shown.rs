@@ -174,7 +174,7 @@ pub(super) fn store(
         .collect();
     json!({
         "kind": if store.is_shared() { "redis" } else { "memory" },
-        "state": if store.up() { "up" } else { "down" },
+        "state": store.state().word(),
         "owed": store.owed(),
         "memory_bytes": memory.used,
         "memory_max_bytes": memory.max,

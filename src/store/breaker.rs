@@ -8,6 +8,7 @@ use super::fault::{Down, Fault, Kind};
 use super::owed::{Moment, Owed};
 use super::redis::Connection;
 use super::root::Root;
+use super::state::{Refusals, State};
 use crate::digest::Digest;
 use crate::metrics::Metrics;
 use arc_swap::ArcSwapOption;
@@ -17,7 +18,7 @@ use tokio::sync::watch;
 
 /// So many commands in a row without an answer, and Redis is taken to hang. One may be a slow
 /// command of somebody else's; three at the default timeout are most of a second.
-const TIMEOUTS_TO_OPEN: u32 = 3;
+pub const TIMEOUTS_TO_OPEN: u32 = 3;
 
 /// Open while there is no connection in it.
 pub struct Breaker {
@@ -26,6 +27,7 @@ pub struct Breaker {
     owed: Mutex<Owed>,
     timeouts: AtomicU32,
     up: watch::Sender<bool>,
+    refusals: Refusals,
     metrics: Arc<Metrics>,
 }
 
@@ -38,6 +40,7 @@ impl Breaker {
             owed: Mutex::new(owed),
             timeouts: AtomicU32::new(0),
             up: watch::Sender::new(false),
+            refusals: Refusals::new(metrics.clone()),
             metrics,
         }
     }
@@ -50,6 +53,16 @@ impl Breaker {
     /// Follows whether Redis may be asked.
     pub fn watch(&self) -> watch::Receiver<bool> {
         self.up.subscribe()
+    }
+
+    /// What the store is good for now.
+    pub fn state(&self) -> State {
+        self.refusals.state()
+    }
+
+    /// What Redis refused lately.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// How many nodes are owed.
@@ -120,8 +133,9 @@ impl Breaker {
         self.set(&self.lock(), None);
     }
 
-    /// Notes how a command on `connection` ended. States of the provider (full, spent, read-only) do
-    /// not open the breaker: Redis still answers.
+    /// Notes how a command on `connection` ended. That Redis is full or read-only does not open the
+    /// breaker: it still answers. Where its provider's allowance is spent nothing is answered any more,
+    /// so nobody should pay a round trip to hear that.
     pub fn note<T>(
         &self,
         connection: &Arc<Connection>,
@@ -130,14 +144,28 @@ impl Breaker {
         if let Err(fault) = &result {
             self.metrics.store_failed(fault.kind.word());
             tracing::debug!(%fault, "store command failed");
+            self.refusals.failed(fault.kind);
         }
         match result.as_ref().err().map(|fault| fault.kind) {
             Some(Kind::Timeout) => self.unanswered(connection),
-            Some(Kind::Io) => self.open(connection),
+            Some(Kind::Io | Kind::Quota) => self.open(connection),
             _ if self.timeouts.load(Relaxed) > 0 => self.timeouts.store(0, Relaxed),
             _ => {}
         }
         result.map_err(|_| Down)
+    }
+
+    /// The same of a command that gave Redis something to keep: one that it took is proof that it is
+    /// neither full nor read-only.
+    pub fn note_kept<T>(
+        &self,
+        connection: &Arc<Connection>,
+        result: Result<T, Fault>,
+    ) -> Result<T, Down> {
+        if result.is_ok() {
+            self.refusals.took();
+        }
+        self.note(connection, result)
     }
 
     fn unanswered(&self, connection: &Arc<Connection>) {
@@ -151,6 +179,7 @@ impl Breaker {
         let up = connection.is_some();
         self.connection.store(connection);
         self.metrics.store_up(up);
+        self.refusals.connected(up);
         self.up
             .send_if_modified(|was| std::mem::replace(was, up) != up);
     }

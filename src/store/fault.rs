@@ -22,7 +22,7 @@ pub enum Kind {
     Timeout,
     /// The connection broke or never came to be.
     Io,
-    /// The provider's allowance of commands is spent.
+    /// The provider's allowance of commands, or of connections, is spent.
     Quota,
     /// The store is full.
     Capacity,
@@ -72,9 +72,9 @@ impl Kind {
             "OOM" => Kind::Capacity,
             "READONLY" | "MISCONF" | "NOREPLICAS" => Kind::Readonly,
             "WRONGTYPE" => Kind::Protocol,
-            _ if says("request size") || says("record size") => Kind::Size,
+            _ if says("request size") || says("record size") || says("key size") => Kind::Size,
             _ if says("storage") || says("database size") || says("capacity") => Kind::Capacity,
-            _ if says("request") && says("limit exceeded") => Kind::Quota,
+            _ if says("limit exceeded") || says("concurrent connections") => Kind::Quota,
             _ => Kind::Other,
         }
     }
@@ -96,6 +96,13 @@ impl Fault {
             kind,
             said: said.to_owned(),
         }
+    }
+
+    /// Whether the log would say nothing new with this one: the same, or a provider's limit with other
+    /// figures in its sentence.
+    pub fn is_like(&self, other: &Fault) -> bool {
+        let is_limit = matches!(self.kind, Kind::Quota | Kind::Capacity | Kind::Size);
+        self == other || (is_limit && self.kind == other.kind)
     }
 
     /// Whether Redis said nothing, so that asking once more would only take longer.
@@ -156,6 +163,12 @@ mod tests {
                 Kind::Size,
             ),
             ("ERR max single record size exceeded.", Kind::Size),
+            (
+                "ERR max key size exceeded. Limit: 32768 bytes, Actual: 40000 bytes",
+                Kind::Size,
+            ),
+            ("ERR max concurrent connections exceeded", Kind::Quota),
+            ("ERR max bandwidth limit exceeded", Kind::Quota),
             ("ERR DB capacity quota exceeded", Kind::Capacity),
             ("NOAUTH Authentication required.", Kind::Other),
         ] {

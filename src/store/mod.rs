@@ -27,6 +27,7 @@ mod scripts;
 mod seal; // what Redis may not read nor make
 mod shared; // the store that is Redis
 mod sought; // what a look asks for, and what it finds
+mod state; // what the store is good for now
 mod tier; // a memory bounded by bytes
 mod warden; // the task that reconnects and pays
 mod windows; // requests counted by who asks
@@ -41,6 +42,7 @@ pub use owed::MAX_OWED;
 pub(crate) use redis::simulated;
 pub use root::{MAX_LAYOUTS, Root};
 pub use sought::{Look, Sought};
+pub use state::State;
 pub use windows::{Count, Counted, Window};
 
 use crate::clock::{Clock, Reading};
@@ -127,6 +129,7 @@ impl Store {
                     ..
                 } = opening;
                 metrics.store_up(true);
+                metrics.store_state(State::Up.word(), true);
                 Place::Memory(Memory::new(local.max, node_ttl, clock, metrics))
             }
             StoreUrl::Redis(url) => {
@@ -392,6 +395,14 @@ impl Store {
         match &self.0.place {
             Place::Memory(_) => true,
             Place::Redis(shared) => shared.up(),
+        }
+    }
+
+    /// What the store is good for now.
+    pub fn state(&self) -> State {
+        match &self.0.place {
+            Place::Memory(_) => State::Up,
+            Place::Redis(shared) => shared.state(),
         }
     }
 

@@ -19,6 +19,7 @@ use super::owed::Owed;
 use super::redis::Address;
 use super::root::Root;
 use super::seal::Seal;
+use super::state::State;
 use super::warden::Warden;
 use super::{Bump, Bumped, Lease, Leased, Opening};
 use crate::clock::Clock;
@@ -196,15 +197,22 @@ impl Shared {
         // Also of use where Redis is full: its versions are asked for each time.
         let now = self.clock.reading();
         self.local.put(key, entry, root.layout(), &now);
-        self.breaker
-            .note(&connection, connection.set(key, bytes, ttl).await)
+        let (size, refusals) = (bytes.len(), self.breaker.refusals());
+        if !refusals.takes(size) {
+            return Err(Down);
+        }
+        let kept = connection.set(key, bytes, ttl).await;
+        if matches!(&kept, Err(fault) if fault.kind == Kind::Size) {
+            refusals.found_too_large(size);
+        }
+        self.breaker.note_kept(&connection, kept)
     }
 
     /// See [`super::Store::put_marker`].
     pub async fn put_marker(&self, key: &str, value: Bytes) -> Result<(), Down> {
         let connection = self.breaker.connection()?;
         let value = self.sealed(key, value)?;
-        self.breaker.note(
+        self.breaker.note_kept(
             &connection,
             connection.set(key, value, self.node_ttl.get()).await,
         )
@@ -223,9 +231,11 @@ impl Shared {
         };
         let asked = connection.lease(lease, duration, root).await;
         let kind = asked.as_ref().err().map(|fault| fault.kind);
-        match (self.breaker.note(&connection, asked), kind) {
+        match (self.breaker.note_kept(&connection, asked), kind) {
             (Ok(lease), _) => Leased::Granted(lease),
             (Err(Down), Some(Kind::Timeout | Kind::Io)) => Leased::Down,
+            // Nor will it be told what the write drops.
+            (Err(Down), Some(Kind::Quota | Kind::Readonly)) => Leased::Away,
             (Err(Down), _) => Leased::Refused,
         }
     }
@@ -295,6 +305,11 @@ impl Shared {
     /// Whether Redis may be asked now.
     pub fn up(&self) -> bool {
         self.breaker.connection().is_ok()
+    }
+
+    /// See [`super::Store::state`].
+    pub fn state(&self) -> State {
+        self.breaker.state()
     }
 
     /// How many nodes are owed.

@@ -1,7 +1,7 @@
 //! The task that keeps a connection in the breaker: connects, asks for a sign of life, pays what is
 //! owed, closes the breaker, and begins anew when it opens.
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, TIMEOUTS_TO_OPEN};
 use super::channel::Channel;
 use super::fault::{Fault, Kind};
 use super::known::Known;
@@ -9,12 +9,21 @@ use super::redis::{Address, Connection, Driver};
 use crate::metrics::Metrics;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Between attempts to connect: soon enough that a restart of Redis costs a second, rare enough to
 /// burden nobody.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
+
+/// Between attempts while the provider's allowance is spent. It comes back with a day or a month, or
+/// when somebody pays for more.
+const PROBE_SPENT_EVERY: Duration = Duration::from_secs(5);
+
+/// An idle connection gives a sign of life so often: before providers, NATs and balancers close it, and
+/// a way that was cut without a word is noticed before a request finds out. Rarer than the shortest
+/// idle timeout that is common (a minute), and free where commands are billed.
+const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// Nodes paid by one command, so that paying 10,000 keeps within the timeout of each.
 const PAID_AT_ONCE: usize = 1000;
@@ -46,7 +55,7 @@ impl Warden {
     async fn watch(&self) {
         let mut probe = interval(PROBE_EVERY);
         probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut reported = None;
+        let mut reported: Option<Fault> = None;
         loop {
             probe.tick().await;
             match self.restore().await {
@@ -58,15 +67,45 @@ impl Warden {
                         biased; // in any order: a seed of the simulation has to tell one story
                         () = driver.ended() => {}
                         _ = up.wait_for(|up| !up) => {}
+                        () = self.keep_alive(&connection) => {}
                     }
                     self.breaker.open(&connection);
-                    tracing::warn!(owed = self.breaker.owed(), "store is down");
+                    let (state, owed) = (self.breaker.state(), self.breaker.owed());
+                    tracing::warn!(%state, owed, "store is down");
                 }
-                Err(fault) if reported.as_ref() != Some(&fault) => {
-                    tracing::warn!(%fault, owed = self.breaker.owed(), "store cannot be used");
+                Err(fault) => {
+                    if !reported.is_some_and(|before| before.is_like(&fault)) {
+                        tracing::warn!(%fault, owed = self.breaker.owed(), "store cannot be used");
+                    }
+                    let is_spent = fault.kind == Kind::Quota;
                     reported = Some(fault);
+                    if is_spent {
+                        self.pause().await;
+                    }
                 }
-                Err(_) => {}
+            }
+        }
+    }
+
+    /// Waits for an allowance. Who owes does not: others should not find the store in use again, and in
+    /// it what a write has made old.
+    async fn pause(&self) {
+        let until = Instant::now() + PROBE_SPENT_EVERY;
+        while Instant::now() < until && self.breaker.owed() == 0 {
+            sleep(PROBE_EVERY).await;
+        }
+    }
+
+    /// Never returns. Where no answer comes it asks as often as it takes to open the breaker.
+    async fn keep_alive(&self, connection: &Arc<Connection>) {
+        let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        loop {
+            ping.tick().await;
+            for _ in 0..TIMEOUTS_TO_OPEN {
+                let alive = self.breaker.note(connection, connection.ping().await);
+                if alive.is_ok() {
+                    break;
+                }
             }
         }
     }
@@ -75,6 +114,7 @@ impl Warden {
         let restored = self.connect().await;
         if let Err(fault) = &restored {
             self.metrics.store_failed(fault.kind.word());
+            self.breaker.refusals().unusable(fault.kind);
         }
         restored
     }
@@ -83,6 +123,11 @@ impl Warden {
         let (channel, metrics) = (self.channel.clone(), self.metrics.clone());
         let (connection, driver) = Connection::open(&self.address, channel, metrics).await?;
         connection.ping().await?;
+        if self.breaker.refusals().is_spent() {
+            // That is free. This is not, and of no other use: nothing has that name.
+            let name = self.channel.name();
+            connection.get(name, connection.deadline()).await?;
+        }
         let connection = Arc::new(connection);
         loop {
             // Looks that the breaker did not stop may show versions from before what was owed is paid.

@@ -57,11 +57,19 @@ function figures({ at, process, fleet }) {
   ]);
 }
 
+// What a store may be good for that is neither up nor down: how bad that is, and what to do.
+const LIMITED = {
+  quota: ["bad", "The allowance of the store's provider is spent: requests are answered by the origin, and nothing is kept, until it has one again."],
+  readonly: ["bad", "The store refuses writes: it cannot be told what a write drops. Point [store] url at the primary."],
+  capacity: ["warn", "The store is full: what it keeps is served, but it keeps no new answers. Give it memory or an eviction policy."],
+  size: ["warn", "The store refuses large values: such answers are kept by this process alone. Lower [store] max_entry."],
+};
+
 function showGlance(stats) {
   const known = figures(stats);
   const { store } = stats.process;
   for (const node of document.querySelectorAll("[data-v]")) say(node, known[node.dataset.v] ?? NONE);
-  byId("store-state").className = store.state === "up" ? "up" : "down";
+  byId("store-state").className = own(LIMITED, store.state)?.[0] === "warn" ? "limited" : store.state === "up" ? "up" : "down";
   document.querySelector('[data-v="store.owed"]').className = store.owed > 0 ? "loud" : "";
   for (const node of document.querySelectorAll('[data-v$="_5xx"]')) node.className = Number(node.textContent) === 0 ? "" : "answered";
   const up = span(Math.max(0, stats.at - stats.process.since) / 1000);
@@ -88,7 +96,9 @@ function wrongs(stats) {
   const { store, rules, alerts, rules_loaded: loaded, rules_refused: refused } = stats.process;
   const isTold = (kind, rule) => alerts.some((alert) => alert.kind === kind && alert.rule === rule); // among the alerts
   const found = [];
-  if (store.state !== "up" && !isTold("store-down", "-")) found.push(["bad", "The store is down: requests are answered by the origin, and nothing is kept."]);
+  const limit = own(LIMITED, store.state);
+  if (limit) found.push(limit);
+  else if (store.state !== "up" && !isTold("store-down", "-")) found.push(["bad", "The store is down: requests are answered by the origin, and nothing is kept."]);
   if (store.owed > 0 && !isTold("owed", "-")) found.push(["bad", `${plural(store.owed, "invalidation is", "invalidations are")} owed to the store: other sidecars may serve answers from before the writes until they are paid.`]);
   if (isNumber(refused)) found.push(["bad", `The rules file was refused at ${moment(refused)}: rules of ${moment(loaded)} are in force. The log says why; so does sidecache check.`]);
   for (const [name, rule] of Object.entries(rules)) {

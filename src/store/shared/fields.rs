@@ -1,8 +1,9 @@
-//! Fields in terms of commands. None of them says anything to the breaker: that statistics come slowly, or not
-//! at all, is no reason to go without answers. A connection that broke is seen by who watches over it.
+//! Fields in terms of commands. None of them opens the breaker: that statistics come slowly, or not at all,
+//! is no reason to go without answers, but for a spent allowance. A connection that broke is seen by who watches over it. What Redis
+//! refuses of them counts: where little is kept they are what shows that it is no longer full.
 
 use super::Shared;
-use crate::store::fault::{Down, Fault};
+use crate::store::fault::{Down, Fault, Kind};
 use crate::store::fields::{FIELDS_LIFE, Field, Fields, MAX_FIELD, StoreMemory, Unsaid};
 use bytes::Bytes;
 
@@ -11,6 +12,10 @@ impl Shared {
     fn counted<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
         result.inspect_err(|fault| {
             self.metrics.store_failed(fault.kind.word());
+            self.breaker.refusals().failed(fault.kind);
+            if fault.kind == Kind::Quota {
+                self.breaker.open_any(); // the next command would be refused as well
+            }
             tracing::debug!(%fault, "store command of statistics failed");
         })
     }
@@ -20,7 +25,9 @@ impl Shared {
         let connection = self.breaker.connection()?;
         let value = self.sealed(name, value)?;
         let put = connection.put_field(name, field, value).await;
-        self.counted(put).map_err(|_| Down)
+        let put = self.counted(put).map_err(|_| Down)?;
+        self.breaker.refusals().took();
+        Ok(put)
     }
 
     /// See [`crate::store::Store::fields`].

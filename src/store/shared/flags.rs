@@ -11,7 +11,7 @@ impl Shared {
         let connection = self.breaker.connection()?;
         let value = self.sealed(flag, value)?;
         let raised = connection.set(flag, value, FLAG_LIFE).await;
-        self.breaker.note(&connection, raised)
+        self.breaker.note_kept(&connection, raised)
     }
 
     /// See [`crate::store::Store::flags`]. A flag that is no value of ours is raised all the same.

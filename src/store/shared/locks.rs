@@ -10,7 +10,7 @@ impl Shared {
     pub async fn lock(&self, lock: &str, life: Duration) -> Result<bool, Down> {
         let connection = self.breaker.connection()?;
         let taken = connection.set_absent(lock, HELD, life).await;
-        self.breaker.note(&connection, taken)
+        self.breaker.note_kept(&connection, taken)
     }
 
     /// See [`crate::store::Store::hold`].
@@ -31,6 +31,6 @@ impl Shared {
     pub async fn restless(&self, lock: &str, life: Duration) -> Result<(), Down> {
         let connection = self.breaker.connection()?;
         let told = connection.set(lock, RESTLESS, life).await;
-        self.breaker.note(&connection, told)
+        self.breaker.note_kept(&connection, told)
     }
 }
