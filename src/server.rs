@@ -291,11 +291,13 @@ fn issuer_is_readable(table: &Table) -> Result<(), String> {
 fn take_requests(listener: (Listener, Bound), live: Arc<ArcSwap<Live>>) -> Gate {
     let metrics = live.load().ground.metrics.clone();
     let in_force = live.clone();
+    let places = room::places(in_force.load().table.proxy.limits.max_connections);
     Gate::open(Gateway {
         listener,
         closing: CancellationToken::new(),
         metrics,
         limits: move || in_force.load().table.proxy.limits,
+        places,
         handler: move |client, request: Request<Incoming>| {
             proxy::answer(live.load_full(), client, request.map(Body::client))
         },
@@ -309,6 +311,7 @@ fn open_door(listener: (Listener, Bound), metrics: Arc<Metrics>, door: Door) -> 
         closing: CancellationToken::new(),
         metrics,
         limits: ClientLimits::default,
+        places: ClientLimits::default().max_connections,
         handler: move |client, request| {
             let door = door.clone();
             async move { door.answer(client, request).await }

@@ -72,8 +72,10 @@ pub(super) struct Opening<L, H> {
     pub(super) listener: (Listener, Bound),
     pub(super) closing: CancellationToken,
     pub(super) metrics: Arc<Metrics>,
-    /// Asked for each connection, so that a reload changes them; the room is that of the first.
+    /// Asked for each connection, so that a reload changes them.
     pub(super) limits: L,
+    /// How many connections there may be at a time.
+    pub(super) places: usize,
     pub(super) handler: H,
 }
 
@@ -108,7 +110,7 @@ impl Gate {
         let porter = Porter {
             closing: closing.clone(),
             connections: gate.connections.clone(),
-            room: Room::new((opening.limits)().max_connections, opening.metrics.clone()),
+            room: Room::new(opening.places, opening.metrics.clone()),
             metrics: opening.metrics,
             limits: opening.limits,
             handler: opening.handler,
@@ -143,9 +145,12 @@ where
 {
     /// Lets in one after the other, as long as there is room.
     async fn receive(&self, listener: Listener) {
+        let mut is_failing = false; // one line of the log for each incident
         loop {
             let place = self.room.place().await;
-            match listener.accept().await {
+            let accepted = listener.accept().await;
+            let was_failing = std::mem::replace(&mut is_failing, accepted.is_err());
+            match accepted {
                 Ok(Accepted::Tcp(stream, peer)) => {
                     // Without them answers are late, and who is gone is noticed late: nothing is wrong.
                     let _ = stream.set_nodelay(true);
@@ -154,7 +159,9 @@ where
                 }
                 Ok(Accepted::Unix(stream)) => self.let_in(stream, None, place),
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    if !was_failing {
+                        tracing::warn!(%error, "a connection could not be accepted; it is tried again");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

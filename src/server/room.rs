@@ -1,10 +1,43 @@
 //! How many connections there may be, in all and from one client.
 
 use crate::metrics::{Connected, Metrics};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Open files for all but clients and their requests to the origin: listeners, the store, the admin door,
+/// what names are looked up with, the runtime's own.
+const OTHER_FILES: u64 = 64;
+
+/// So many are let in however few files there may be: it is better to fail now and then than to serve nobody.
+const FEWEST: u64 = 8;
+
+/// How many clients may be connected at a time where `wanted` are allowed: no more than there can be open
+/// files for, one for each and one for his request to the origin. So it is clients who wait when files run
+/// short, and not health checks, the origin or the store. Allows this process the most that it may have.
+pub(super) fn places(wanted: usize) -> usize {
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limits.maximum,
+        ..limits
+    };
+    if limits.current != limits.maximum {
+        let _ = setrlimit(Resource::Nofile, raised); // then there are as many as there were
+    }
+    let Some(files) = getrlimit(Resource::Nofile).current else {
+        return wanted;
+    };
+    let room = (files.saturating_sub(OTHER_FILES) / 2).max(FEWEST);
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    if room < wanted {
+        tracing::warn!(
+            "this process may open {files} files: {room} clients are let in at a time, not the {wanted} of max_connections; raise its limit (ulimit -n)"
+        );
+    }
+    wanted.min(room)
+}
 
 /// Room for so many connections.
 pub(super) struct Room {
@@ -37,7 +70,9 @@ impl Room {
     /// Waits for a free place. Whoever comes meanwhile waits in the listener's queue.
     pub(super) async fn place(&self) -> Place {
         if self.places.available_permits() == 0 {
-            tracing::warn!("max_connections are open: others wait until one ends");
+            tracing::warn!(
+                "as many connections as are allowed are open: others wait until one ends"
+            );
             self.metrics.connections_full();
         }
         // Nobody closes the semaphore, so that this is `Some`.

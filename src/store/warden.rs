@@ -166,3 +166,6 @@ impl Warden {
         self.breaker.open_any();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,17 +71,35 @@ impl Process {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("rules.toml");
         std::fs::write(&path, rules).expect("a rules file");
-        Process::spawn(path, directory, environment)
+        Process::spawn(command(), path, directory, environment)
+    }
+
+    /// Starts by way of other programs, each of which becomes the next.
+    pub(crate) fn start_by(launcher: &[&str], rules: &str) -> Process {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = written(directory.path(), rules);
+        let mut command = Command::new(launcher[0]);
+        let path_to_programs = ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.env_clear().stdin(Stdio::null());
+        command
+            .args(&launcher[1..])
+            .arg(env!("CARGO_BIN_EXE_sidecache"));
+        Process::spawn(command, path, directory, &[path_to_programs])
     }
 
     /// Starts with a file that is there.
     fn start_at(rules: &Path) -> Process {
         let directory = tempfile::tempdir().expect("a directory");
-        Process::spawn(rules.to_owned(), directory, &[])
+        Process::spawn(command(), rules.to_owned(), directory, &[])
     }
 
-    fn spawn(path: PathBuf, directory: tempfile::TempDir, environment: &[(&str, &str)]) -> Process {
-        let mut child = command()
+    fn spawn(
+        mut command: Command,
+        path: PathBuf,
+        directory: tempfile::TempDir,
+        environment: &[(&str, &str)],
+    ) -> Process {
+        let mut child = command
             .arg("--rules")
             .arg(&path)
             .envs(environment.iter().copied())
@@ -128,7 +146,7 @@ impl Process {
         world::ask(self.proxy(), "GET", target, &[], "").await
     }
 
-    async fn metrics(&self) -> String {
+    pub(crate) async fn metrics(&self) -> String {
         world::ask(self.door(), "GET", "/metrics", &[], "")
             .await
             .text()
@@ -136,6 +154,14 @@ impl Process {
 
     pub(crate) fn logged(&self) -> String {
         self.logged.lock().expect("not poisoned").clone()
+    }
+
+    /// A number that it counts, by its name and labels.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let metrics = self.metrics().await;
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        let value = line.and_then(|value| value.trim().parse().ok());
+        value.unwrap_or_else(|| panic!("no {name} in {metrics}"))
     }
 
     pub(crate) async fn logs(&self, text: &str) {

@@ -84,7 +84,7 @@ impl World {
         let mut sidecars = Vec::new();
         for _ in 0..count {
             let head = crate::world::head(origin.address, &provider.url());
-            let head = head.replace("[store]", &format!("[store]\ntimeout = \"2s\"\n{store}"));
+            let head = head.replace("[store]", &format!("[store]\ntimeout = \"1s\"\n{store}"));
             sidecars.push(Sidecar::with_file(&format!("{head}{RULES}")).await);
         }
         let world = World {

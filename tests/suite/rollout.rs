@@ -1,6 +1,7 @@
 //! Two releases of the rules share one Redis, or one process: neither ever answers with what the
 //! other's writes made stale, and a fleet that goes by one file drops nothing more for it.
 
+mod format; // two releases that write entries differently
 mod mixed; // two rules files, a write through each, a read through the other
 mod reload; // requests under way with the rules from before
 mod steady; // one layout: nothing is dropped that a write does not name

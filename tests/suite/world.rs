@@ -102,7 +102,17 @@ impl Origin {
         H: Fn(Asked) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Reply> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Origin::start_at(0, handler).await
+    }
+
+    /// The same at a port.
+    pub async fn start_at<H, F>(port: u16, handler: H) -> Origin
+    where
+        H: Fn(Asked) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await;
+        let listener = listener.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
         let remembered = asked.clone();

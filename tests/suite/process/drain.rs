@@ -132,3 +132,136 @@ async fn what_does_not_end_in_time_is_cut_off_and_said() {
     assert_eq!(process.ended().await.code(), Some(0));
     process.logs("drain_timeout").await;
 }
+
+/// Counts by id what was written to it, and answers everything after a moment.
+async fn counting() -> Origin {
+    let values: Arc<std::sync::Mutex<std::collections::HashMap<String, i64>>> = Arc::default();
+    Origin::start(move |asked: Asked| {
+        let values = values.clone();
+        async move {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await; // so that some are under way
+            let id = asked
+                .target
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            let raised = i64::from(asked.method == "POST");
+            let mut values = values.lock().expect("not poisoned");
+            let n = values.entry(id).or_default();
+            *n += raised;
+            Reply::json(format!("{{\"n\": {n}}}"))
+        }
+    })
+    .await
+}
+
+const COUNTED: &str = r#"
+[[cache]]
+name = "counted"
+match = "GET /count/{id}"
+key = "counts:{id}"
+query = []
+ttl = "5m"
+public = true
+
+[[invalidate]]
+name = "raised"
+on = "POST /raise/{id}"
+drop = ["counts:{id}"]
+"#;
+
+/// A client that keeps its connection and writes to its own number and reads it, until the connection is
+/// closed on it. What it was told last.
+async fn goes_on(proxy: std::net::SocketAddr, id: usize, answered: Arc<AtomicUsize>) -> i64 {
+    let Ok(mut stream) = TcpStream::connect(proxy).await else {
+        return 0;
+    };
+    let mut told = 0;
+    loop {
+        for (method, path) in [("POST", "raise"), ("GET", "count")] {
+            let request = format!(
+                "{method} /{path}/{id} HTTP/1.1\r\nHost: api.test\r\nContent-Length: 0\r\n\r\n"
+            );
+            if stream.write_all(request.as_bytes()).await.is_err() {
+                return told;
+            }
+            let Some(n) = answer(&mut stream).await else {
+                return told;
+            };
+            assert!(n >= told, "{n} after {told}");
+            told = n;
+            answered.fetch_add(1, SeqCst);
+        }
+    }
+}
+
+/// The number in a whole answer, `None` where the connection was closed before any of it.
+async fn answer(stream: &mut TcpStream) -> Option<i64> {
+    let mut heard = Vec::new();
+    loop {
+        let mut bytes = [0; 2048];
+        let text = String::from_utf8_lossy(&heard).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n")
+            && body.ends_with('}')
+        {
+            assert!(head.starts_with("HTTP/1.1 200"), "{text}");
+            let document: serde_json::Value = serde_json::from_str(body).expect("JSON");
+            return document["n"].as_i64();
+        }
+        match stream.read(&mut bytes).await {
+            Ok(length @ 1..) => heard.extend_from_slice(&bytes[..length]),
+            _ => {
+                assert!(heard.is_empty(), "cut off: {text}");
+                return None;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_drain_under_load_loses_no_request_and_no_write() {
+    const CLIENTS: usize = 200;
+    let (redis, origin) = (RedisServer::start(), counting().await);
+    let head = world::head(origin.address, &redis.url());
+    let head = head.replace("[store]", "[store]\ntimeout = \"10s\"");
+    let rules = format!("{head}{COUNTED}");
+    let (mut leaving, staying) = (Process::start(&rules), Process::start(&rules));
+    let answered = Arc::new(AtomicUsize::new(0));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|id| tokio::spawn(goes_on(leaving.proxy(), id, answered.clone())))
+        .collect();
+    eventually("they are at it", async || {
+        answered.load(SeqCst) > 3 * CLIENTS
+    })
+    .await;
+    leaving.signal("-TERM");
+    let mut told = Vec::new();
+    for client in clients {
+        told.push(client.await.expect("no answer was cut off or went back"));
+    }
+    assert_eq!(
+        leaving.ended().await.code(),
+        Some(0),
+        "{}",
+        leaving.logged()
+    );
+    let forwarded = origin.asked();
+    for (id, told) in told.into_iter().enumerate() {
+        let target = format!("/raise/{id}");
+        let raised = forwarded
+            .iter()
+            .filter(|asked| asked.target == target)
+            .count();
+        assert_eq!(
+            told, raised as i64,
+            "each write that the origin saw was answered"
+        );
+        assert_eq!(staying.get(&format!("/count/{id}")).await.n(), told);
+    }
+    assert!(
+        !leaving.logged().contains("cut off"),
+        "{}",
+        leaving.logged()
+    );
+}

@@ -1,5 +1,5 @@
 use super::{Process, command, output, rules, stderr, stdout, written};
-use crate::world::{Asked, Origin, Reply};
+use crate::world::{self, Asked, Origin, Reply};
 use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -235,4 +235,22 @@ async fn a_crash_leaves_no_dump_of_what_it_keeps() {
         metrics.contains("process_resident_memory_bytes "),
         "{metrics}"
     );
+}
+
+#[tokio::test]
+async fn it_starts_before_its_origin_and_serves_it_once_it_comes() {
+    let port = crate::redis::free_port();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let process = Process::start(&rules(address, "memory:", "5m"));
+    let ready = world::ask(process.door(), "GET", "/readyz", &[], "").await;
+    assert_eq!(ready.status, 200, "it is ready to say that there is nobody");
+    let got = process.get("/kept").await;
+    assert_eq!(
+        (got.status, got.detail()),
+        (502, Some("origin-unreachable"))
+    );
+    let origin = Origin::start_at(port, |_| async { Reply::json("{}") }).await;
+    assert_eq!(process.get("/kept").await.outcome(), "miss");
+    assert_eq!(process.get("/kept").await.outcome(), "hit");
+    drop(origin);
 }

@@ -32,7 +32,7 @@ async fn whatever_happens_to_a_reply_clients_get_the_origins_answer_and_no_write
     let [here, there] = &world.sidecars[..] else {
         panic!("two sidecars");
     };
-    let late = Duration::from_millis(2500); // longer than the timeout
+    let late = Duration::from_millis(1500); // longer than the timeout
     let mishaps = [
         Mishap::HalfThenClosed,
         Mishap::CommandCut,

@@ -1,0 +1,105 @@
+use super::*;
+use crate::store::redis::simulated::{Eventually, Line, Reply, Server};
+use crate::store::{Root, owed::Owed};
+use bytes::Bytes;
+use std::future::{pending, ready};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use tokio::sync::broadcast;
+
+/// A server that counts signs of life, the first of which are answered, and how often it was connected to.
+#[derive(Default)]
+struct Counting {
+    connected: AtomicUsize,
+    pinged: AtomicUsize,
+    answered: usize,
+}
+
+struct Counted(Arc<Counting>);
+
+impl Server for Counted {
+    fn connect(&self) -> Eventually<Option<Arc<dyn Line>>> {
+        self.0.connected.fetch_add(1, SeqCst);
+        let line: Arc<dyn Line> = Arc::new(Counted(self.0.clone()));
+        Box::pin(ready(Some(line)))
+    }
+}
+
+impl Line for Counted {
+    fn send(&self, words: Vec<Bytes>) -> Eventually<Option<Reply>> {
+        let is_ping = words[0].as_ref() == b"PING";
+        match is_ping && self.0.pinged.fetch_add(1, SeqCst) < self.0.answered {
+            true => Box::pin(ready(Some(Reply::Done))),
+            false => Box::pin(pending()),
+        }
+    }
+
+    fn broken(&self) -> Eventually<()> {
+        Box::pin(pending())
+    }
+
+    fn heard(&self) -> broadcast::Receiver<Bytes> {
+        broadcast::channel(1).1
+    }
+
+    fn close(&self) {}
+}
+
+fn watched(server: &Arc<Counting>) -> (Arc<Breaker>, CancellationToken) {
+    let metrics = Arc::new(Metrics::new());
+    let root = Root::new("ns:*".into(), crate::digest::Digest([0; 16]));
+    let owed = Owed::open(root.name().to_owned(), None).expect("there is no journal");
+    let breaker = Arc::new(Breaker::new(owed, metrics.clone()));
+    let address = Address::simulated(
+        Arc::new(Counted(server.clone())),
+        Duration::from_millis(250),
+    );
+    let warden = Warden {
+        address: Arc::new(address),
+        breaker: breaker.clone(),
+        channel: Arc::new(Channel::new("ns:!drops".into())),
+        known: Arc::new(Known::new()),
+        metrics,
+    };
+    let stop = CancellationToken::new();
+    tokio::spawn(warden.run(stop.clone(), Duration::ZERO));
+    (breaker, stop)
+}
+
+async fn until_up(breaker: &Breaker, is_up: bool) {
+    let mut up = breaker.watch();
+    up.wait_for(|up| *up == is_up)
+        .await
+        .expect("it is watched over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_gives_a_sign_of_life() {
+    let server = Arc::new(Counting {
+        answered: usize::MAX,
+        ..Counting::default()
+    });
+    let (breaker, _stop) = watched(&server);
+    until_up(&breaker, true).await;
+    tokio::time::sleep(10 * PING_EVERY + PING_EVERY / 2).await;
+    assert_eq!(server.pinged.load(SeqCst), 11, "the first when it was made");
+    assert_eq!(server.connected.load(SeqCst), 1);
+    assert!(breaker.connection().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_way_that_was_cut_without_a_word_is_found_out_before_anybody_asks() {
+    let server = Arc::new(Counting {
+        answered: 2,
+        ..Counting::default()
+    });
+    let (breaker, _stop) = watched(&server);
+    until_up(&breaker, true).await;
+    tokio::time::sleep(PING_EVERY + PING_EVERY / 2).await;
+    assert!(breaker.connection().is_ok(), "one was answered");
+    until_up(&breaker, false).await;
+    let pinged = server.pinged.load(SeqCst);
+    assert!(
+        (5..=6).contains(&pinged),
+        "three in vain, then on a new connection: {pinged}"
+    );
+}
