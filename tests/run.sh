@@ -27,11 +27,18 @@ for tool in cargo node npm; do
 done
 need redis-server redis-server
 need cc gcc libc6-dev # gcc only recommends the headers
+# What deploy/ is held against.
+need promtool prometheus
+need kubectl kubernetes-client
+need systemd-analyze systemd
+need buildah buildah
+need openssl openssl
+need readelf binutils
 
 [ -x "${CHROMIUM:-}" ] || need chromium chromium
 
-step "the clinic's packages and the browser test's"
-for folder in tests/clinic tests/browser; do
+step "the clinic's packages and those of the tests in node"
+for folder in tests/clinic tests/browser tests/deploy; do
   (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error)
 done
 
@@ -70,3 +77,6 @@ fi
 step "the dashboard in a browser"
 # By the program that the tests above have built.
 SIDECACHE_BIN="${CARGO_TARGET_DIR:-target}/debug/sidecache" node --test tests/browser/dashboard.test.mjs
+
+step "the image, manifests, alerts and dashboards of deploy/"
+SIDECACHE_BIN="${CARGO_TARGET_DIR:-target}/debug/sidecache" node --test tests/deploy/*.test.mjs
