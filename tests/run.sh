@@ -18,7 +18,8 @@ need() { # command, packages that bring it
     exit 1
   fi
   step "installing ${*:2}"
-  as_root apt-get update -qq
+  [ -n "${updated:-}" ] || as_root apt-get update -qq
+  updated=yes
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${@:2}"
 }
 
