@@ -151,7 +151,7 @@ test("run as it is, it serves, keeps and forgets what the clinic says, and ends 
   const [port, door] = [await freePort(), await freePort()];
   const environment = {
     ORIGIN_URL: clinic.url, REDIS_URL: redis.url, JWT_SECRET,
-    SIDECACHE_LISTEN: `127.0.0.1:${port}`, SIDECACHE_ADMIN_LISTEN: `0.0.0.0:${door}`, SIDECACHE_ADMIN_TOKEN: TOKEN, SIDECACHE_LOG: "warn",
+    SIDECACHE_LISTEN: `127.0.0.1:${port}`, SIDECACHE_ADMIN_LISTEN: `127.0.0.1:${door}`, SIDECACHE_ADMIN_TOKEN: TOKEN, SIDECACHE_LOG: "warn",
   };
   // The network is this machine's; what a container would have of its own is the files.
   const container = await buildah("from", "--dns", DNS, "--name", "served", "localhost/sidecache");
@@ -205,8 +205,7 @@ async function readOnly(container, rules, environment) {
     exec chroot --userspec ${USER}:${USER} --groups= "$1" /sidecache run --rules /etc/sidecache/rules.toml`;
   const running = start("unshare", ["--mount", "sh", "-c", script, "sh", root, rules], { env: { ...environment, PATH: process.env.PATH } });
   await running.line("listens on");
-  const door = environment.SIDECACHE_ADMIN_LISTEN.replace("0.0.0.0", "127.0.0.1");
-  await eventually("it uses Redis", async () => (await asked(`http://${door}/readyz`)).body.store === "up");
+  await eventually("it uses Redis", async () => (await asked(`http://${environment.SIDECACHE_ADMIN_LISTEN}/readyz`)).body.store === "up");
   assert.equal(readlinkSync(`/proc/${running.child.pid}/exe`).endsWith("/sidecache"), true);
   assert.equal(await running.stop("SIGTERM"), 0);
   await buildah("umount", container);
