@@ -347,6 +347,11 @@ fn soft_drops_that_put_off_the_end_of_earlier_ones_are_found() {
 }
 
 #[test]
+fn servers_that_come_back_with_what_they_once_held_are_found() {
+    assert_ne!(found(Sabotage::ServersAreAlike), None);
+}
+
+#[test]
 fn leases_that_are_missing_or_not_counted_are_found() {
     assert_ne!(found(Sabotage::NoLease), None);
     assert_ne!(found(Sabotage::OneSettlesAll), None);

@@ -1,7 +1,9 @@
 use super::*;
 use crate::digest::Digest;
 use crate::metrics::Metrics;
-use crate::rules::settings::{Compress, LocalSettings, OnDown, StoreSettings, StoreTls, StoreUrl};
+use crate::rules::settings::{
+    Compress, Failover, LocalSettings, OnDown, StoreSettings, StoreTls, StoreUrl,
+};
 use crate::store::{Opening, Root};
 use bytes::Bytes;
 use hyper::{HeaderMap, StatusCode};
@@ -19,6 +21,7 @@ fn memory() -> Store {
         tls: StoreTls::default(),
         write_lease: Duration::from_secs(35),
         on_down: OnDown::Forward,
+        failover: Failover::Drop,
         journal: None,
     };
     let opening = Opening {

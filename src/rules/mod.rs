@@ -12,6 +12,7 @@ pub mod problem; // what is wrong with a file, where, and what to do
 mod read; // strings with their places; collects problems
 pub mod router; // many routes as one trie
 mod section; // a TOML table, key by key
+pub mod several; // `[store] url` where it names several hosts
 pub mod settings; // the checked form of the tables that are not rules
 pub mod table; // the compiled form: everything a request asks
 pub mod template; // `doctors:details:{doctorId | lower}`

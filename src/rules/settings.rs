@@ -189,6 +189,15 @@ pub enum OnDown {
     Refuse,
 }
 
+/// What becomes of what a Redis holds that is not the server that it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failover {
+    /// It is dropped: the server may have lost a deletion that a client was told of.
+    Drop,
+    /// It is believed.
+    Trust,
+}
+
 /// What values in the store are sealed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealSettings {
@@ -229,6 +238,8 @@ pub struct StoreSettings {
     pub write_lease: Duration,
     /// Default `Forward`.
     pub on_down: OnDown,
+    /// Default `Drop`.
+    pub failover: Failover,
     /// The file that keeps owed drops over a crash. Default none.
     pub journal: Option<PathBuf>,
 }

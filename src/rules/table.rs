@@ -239,9 +239,9 @@ impl Commits {
     }
 }
 
-/// What drops are counted as that no set names: those of a rule's own path, those of groups, and those because of
-/// other rules. No set is called so.
-pub const WITHOUT_SET: [&str; 3] = [AUTOMATIC, GROUPS, ROLLOUT];
+/// What drops are counted as that no set names: those of a rule's own path, those of groups, those because of
+/// other rules, and those because of another server. No set is called so.
+pub const WITHOUT_SET: [&str; 4] = [AUTOMATIC, GROUPS, ROLLOUT, FAILOVER];
 
 /// Drops of what a rule keeps for the path of an unsafe method.
 pub const AUTOMATIC: &str = "auto";
@@ -251,6 +251,9 @@ pub const GROUPS: &str = "groups";
 
 /// Drops of everything, made because sidecars with other rules keep answers in the store.
 pub const ROLLOUT: &str = "rollout";
+
+/// Drops of everything, made because the store is not the server that it was.
+pub const FAILOVER: &str = "failover";
 
 /// An `[[invalidate]]` table, compiled.
 #[derive(Clone, Debug)]

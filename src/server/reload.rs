@@ -291,6 +291,7 @@ fn store_changes(old: &StoreSettings, new: &StoreSettings) -> Vec<&'static str> 
         tls,
         write_lease: _,
         on_down: _,
+        failover,
         journal,
     } = old;
     names([
@@ -299,6 +300,7 @@ fn store_changes(old: &StoreSettings, new: &StoreSettings) -> Vec<&'static str> 
         ("compress", *compress != new.compress),
         ("seal, seal_previous", *seal != new.seal),
         ("ca, cert, key", *tls != new.tls),
+        ("failover", *failover != new.failover),
         ("journal", *journal != new.journal),
     ])
 }

@@ -27,6 +27,7 @@ pub enum Fault {
     Hung,
     Full,
     Killed,
+    Restored,
     // of sidecars
     Crashed,
     ClockSet,
@@ -77,13 +78,14 @@ impl Fault {
         Fault::BodyBroken,
     ];
     /// What befalls Redis and the sidecars.
-    pub const OF_PROCESSES: [Fault; 8] = [
+    pub const OF_PROCESSES: [Fault; 9] = [
         Fault::Evicted,
         Fault::Flushed,
         Fault::ScriptsFlushed,
         Fault::Hung,
         Fault::Full,
         Fault::Killed,
+        Fault::Restored,
         Fault::Crashed,
         Fault::ClockSet,
     ];

@@ -7,6 +7,7 @@ use super::history::{Fault, History};
 use super::sabotage::Sabotage;
 use crate::store::simulated::{self, Eventually, Held, Keys, Line, Reply, Server};
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{broadcast, oneshot};
@@ -18,6 +19,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Messages that may wait to be heard.
 const MAX_WAITING: usize = 1024;
+
+/// So many commands apart are the files that it writes to its disk, and so many there are at most: what is
+/// restored is from before a few writes, and from after the first fills.
+const SAVE_EVERY: usize = 8;
+const MAX_SAVED: usize = 8;
 
 /// Redis's clock at the beginning.
 const BEGAN_MS: u64 = 1_790_000_000_000;
@@ -36,6 +42,12 @@ struct State {
     hangs_until: Instant,
     /// Until it is started again.
     is_down: bool,
+    /// What it wrote to its disk now and then, the last behind.
+    saved: VecDeque<Keys>,
+    /// Commands until it writes once more.
+    until_save: usize,
+    /// How many processes there were.
+    processes: u64,
     /// Cancelled when it dies: a connection ends with the process that it leads to.
     process: CancellationToken,
     /// Who hears what is published.
@@ -45,10 +57,17 @@ struct State {
 impl Redis {
     /// An empty one.
     pub fn new(history: Arc<History>, checker: Arc<Checker>, sabotage: Option<Sabotage>) -> Redis {
+        let mut keys = Keys::default();
+        if sabotage == Some(Sabotage::ServersAreAlike) {
+            keys.hide();
+        }
         let state = State {
-            keys: Keys::default(),
+            saved: VecDeque::from([keys.clone()]),
+            until_save: SAVE_EVERY,
+            keys,
             hangs_until: Instant::now(),
             is_down: false,
+            processes: 0,
             process: CancellationToken::new(),
             subscribers: Vec::new(),
         };
@@ -90,7 +109,9 @@ impl Redis {
     pub fn kill(&self) {
         let mut state = self.state();
         state.is_down = true;
-        state.keys = Keys::default();
+        state.processes += 1;
+        state.keys = state.keys.loaded_by(state.processes);
+        state.keys.flush();
         state.hangs_until = Instant::now();
         state.process.cancel();
         state.process = CancellationToken::new();
@@ -100,6 +121,14 @@ impl Redis {
     /// Comes back empty.
     pub fn start(&self) {
         self.state().is_down = false;
+    }
+
+    /// Comes back with something that it wrote to its disk.
+    pub fn restore(&self, dice: &mut Dice) {
+        let mut state = self.state();
+        state.is_down = false;
+        let file = dice.below(state.saved.len());
+        state.keys = state.saved[file].loaded_by(state.processes);
     }
 
     /// Waits while it hangs. The process that answers, if there is one.
@@ -135,6 +164,7 @@ impl Redis {
             Some(sabotage) => sabotage.carry_out(&mut state.keys, words, now),
             None => state.keys.carry_out(words, now),
         };
+        state.save_now_and_then();
         let published = state.keys.published();
         let subscribers = state.subscribers.clone();
         drop(state);
@@ -148,6 +178,19 @@ impl Redis {
             self.leased(through, words);
         }
         reply
+    }
+}
+
+impl State {
+    fn save_now_and_then(&mut self) {
+        self.until_save -= 1;
+        if self.until_save == 0 {
+            self.until_save = SAVE_EVERY;
+            self.saved.push_back(self.keys.clone());
+            if self.saved.len() > MAX_SAVED {
+                self.saved.pop_front();
+            }
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Sabotage {
     HardIsSoft,
     /// A soft drop makes the node forget the earlier ones.
     OnlyTheLastMoment,
+    /// A server does not say which one it is, so one that comes back with what it once held is believed.
+    ServersAreAlike,
 }
 
 impl Sabotage {

@@ -49,6 +49,12 @@ async fn befall(fleet: &Fleet, dice: &mut Dice, fault: Fault) {
             sleep(dice.ms(10, 300)).await;
             redis.start();
         }
+        Fault::Restored => {
+            redis.kill();
+            checker.leases_lost();
+            sleep(dice.ms(10, 300)).await;
+            redis.restore(dice);
+        }
         Fault::Crashed => {
             let place = victim(fleet, dice).await;
             fleet.kill(place);

@@ -133,9 +133,9 @@ impl Breaker {
         self.set(&self.lock(), None);
     }
 
-    /// Notes how a command on `connection` ended. That Redis is full or read-only does not open the
-    /// breaker: it still answers. Where its provider's allowance is spent nothing is answered any more,
-    /// so nobody should pay a round trip to hear that.
+    /// Notes how a command on `connection` ended. That Redis is full does not open the breaker: it still
+    /// answers. That it is the wrong server by now does: see [`Fault::leads_astray`]. Where its provider's
+    /// allowance is spent nothing is answered any more, so nobody should pay a round trip to hear that.
     pub fn note<T>(
         &self,
         connection: &Arc<Connection>,
@@ -147,6 +147,7 @@ impl Breaker {
             self.refusals.failed(fault.kind);
         }
         match result.as_ref().err().map(|fault| fault.kind) {
+            _ if result.as_ref().is_err_and(Fault::leads_astray) => self.open(connection),
             Some(Kind::Timeout) => self.unanswered(connection),
             Some(Kind::Io | Kind::Quota) => self.open(connection),
             _ if self.timeouts.load(Relaxed) > 0 => self.timeouts.store(0, Relaxed),

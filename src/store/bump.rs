@@ -1,7 +1,7 @@
 //! What a write drops: for good, or softly.
 
+use super::names::Names;
 use super::root::Root;
-use super::seal::Names;
 
 /// What a write drops: nodes, each in one of the two.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -80,6 +80,17 @@ impl Kind {
     }
 }
 
+/// The codes of replies by which a server shows that it is the wrong one, or has become it.
+const ASTRAY: [&str; 7] = [
+    "READONLY",
+    "NOREPLICAS",
+    "MASTERDOWN",
+    "MOVED",
+    "ASK",
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+];
+
 /// A failed command: its kind, and what was said, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -103,6 +114,31 @@ impl Fault {
     pub fn is_like(&self, other: &Fault) -> bool {
         let is_limit = matches!(self.kind, Kind::Quota | Kind::Capacity | Kind::Size);
         self == other || (is_limit && self.kind == other.kind)
+    }
+
+    /// Whether a server that answers refused this command, and not all of them.
+    pub fn is_refused(&self) -> bool {
+        !self.is_silence() && !matches!(self.kind, Kind::Protocol | Kind::Quota)
+    }
+
+    /// Whether the connection no longer leads to the server that has the keys and takes writes: a primary
+    /// that was replaced, or has lost its replicas, or a cluster's node to which others' keys are strange.
+    pub fn leads_astray(&self) -> bool {
+        let code = self.said.split_whitespace().next().unwrap_or_default();
+        ASTRAY.contains(&code)
+    }
+
+    /// The same, with what to do where a cluster is taken for one server, or a password is wrong.
+    pub fn with_remedy(self) -> Fault {
+        let code = self.said.split_whitespace().next().unwrap_or_default();
+        let remedy = match code {
+            "MOVED" | "CROSSSLOT" => "write redis-cluster:// in [store] url",
+            "WRONGPASS" | "NOAUTH" => "see to the user and the password in [store] url",
+            "NOPERM" => "the README lists what the user in [store] url must be allowed",
+            _ => return self,
+        };
+        let said = format!("{}; {remedy}", self.said.trim_end_matches('.'));
+        Fault { said, ..self }
     }
 
     /// Whether Redis said nothing, so that asking once more would only take longer.
@@ -174,5 +210,50 @@ mod tests {
         ] {
             assert_eq!(Kind::of_reply(reply), kind, "{reply}");
         }
+    }
+
+    #[test]
+    fn a_server_that_is_not_the_right_one_is_told_from_one_that_refuses() {
+        for (said, is_astray) in [
+            (
+                "READONLY You can't write against a read only replica.",
+                true,
+            ),
+            ("NOREPLICAS Not enough good replicas to write.", true),
+            ("MOVED 3999 127.0.0.1:6381", true),
+            ("CLUSTERDOWN The cluster is down", true),
+            ("MISCONF Redis is configured to save RDB snapshots", false),
+            ("OOM command not allowed", false),
+            ("", false),
+        ] {
+            let fault = Fault::new(Kind::of_reply(said), said);
+            assert_eq!(fault.leads_astray(), is_astray, "{said}");
+            assert!(fault.is_refused());
+        }
+        assert!(!Fault::new(Kind::Timeout, "no answer in time").is_refused());
+    }
+
+    #[test]
+    fn what_the_settings_are_wrong_about_is_told_with_its_remedy() {
+        for (said, remedy) in [
+            ("MOVED 3999 127.0.0.1:6381", "redis-cluster://"),
+            (
+                "CROSSSLOT Keys in request don't hash to the same slot",
+                "redis-cluster://",
+            ),
+            (
+                "WRONGPASS invalid username-password pair or user is disabled.",
+                "password in [store] url",
+            ),
+            (
+                "NOPERM this user has no permissions to run the 'mget' command",
+                "must be allowed",
+            ),
+        ] {
+            let fault = Fault::new(Kind::Other, said).with_remedy();
+            assert!(fault.said.contains(remedy), "{}", fault.said);
+        }
+        let other = Fault::new(Kind::Other, "LOADING Redis is loading");
+        assert_eq!(other.clone().with_remedy(), other);
     }
 }

@@ -19,12 +19,14 @@ mod listener; // the task that hears what others deleted
 mod local; // decoded bodies before Redis
 mod locks; // one sidecar fetches for the fleet
 mod memory; // the store that is memory alone
+mod names; // as they stand in the store
 mod node; // what stands in a node, and what a soft drop makes of it
 mod owed; // deletions that Redis could not be told of
 mod redis;
 mod root; // the node that every entry has, and whose entries live under it
 mod scripts;
 mod seal; // what Redis may not read nor make
+mod server; // whether a server is the one that it was
 mod shared; // the store that is Redis
 mod sought; // what a look asks for, and what it finds
 mod state; // what the store is good for now
@@ -51,7 +53,8 @@ use crate::metrics::Metrics;
 use crate::rules::settings::{LocalSettings, StoreSettings, StoreUrl};
 use bytes::Bytes;
 use memory::Memory;
-use seal::{Names, Seal};
+use names::Names;
+use seal::Seal;
 use shared::Shared;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -99,7 +102,7 @@ struct Inner {
     generation: AtomicU64,
     /// As they stand in Redis. From here on inward nobody knows others: not the debts nor their
     /// journal, not what is told on the channel.
-    names: Names,
+    names: Arc<Names>,
     /// Frees what has ended in this process's memory; ends with the store.
     _sweeper: AbortOnDropHandle<()>,
 }
@@ -117,10 +120,10 @@ impl Store {
     ///
     /// Must be called within a Tokio runtime.
     pub fn open(opening: Opening<'_>) -> Result<Store, OpenError> {
-        let root = Arc::new(opening.root.clone());
-        let seal = seal(&opening);
-        let place = match &opening.settings.url {
+        match &opening.settings.url {
             StoreUrl::Memory => {
+                let root = opening.root.clone();
+                let names = Names::new(seal(&opening), opening.namespace, &root, false);
                 let Opening {
                     local,
                     node_ttl,
@@ -130,14 +133,14 @@ impl Store {
                 } = opening;
                 metrics.store_up(true);
                 metrics.store_state(State::Up.word(), true);
-                Place::Memory(Memory::new(local.max, node_ttl, clock, metrics))
+                let memory = Memory::new(local.max, node_ttl, clock, metrics);
+                Ok(Store::of(Place::Memory(memory), names.into(), root))
             }
             StoreUrl::Redis(url) => {
-                let shared = Shared::open(url.reveal(), seal.clone(), opening)?;
-                Place::Redis(Box::new(shared))
+                let address = redis::Address::new(url.reveal(), opening.settings)?;
+                Store::at(address, opening)
             }
-        };
-        Ok(Store::of(place, seal, root))
+        }
     }
 
     /// The same with a simulated Redis, whatever URL the settings name.
@@ -147,29 +150,45 @@ impl Store {
         opening: Opening<'_>,
     ) -> Result<Store, OpenError> {
         let address = redis::Address::simulated(server, opening.settings.timeout);
-        let root = Arc::new(opening.root.clone());
-        let seal = seal(&opening);
-        let shared = Shared::at(address, seal.clone(), opening)?;
-        Ok(Store::of(Place::Redis(Box::new(shared)), seal, root))
+        Store::at(address, opening)
     }
 
-    fn of(place: Place, seal: Option<Arc<Seal>>, root: Arc<Root>) -> Store {
+    fn at(address: redis::Address, opening: Opening<'_>) -> Result<Store, OpenError> {
+        let seal = seal(&opening);
+        let (namespace, is_cluster) = (opening.namespace, address.is_cluster());
+        let names = Names::new(seal.clone(), namespace, &opening.root, is_cluster);
+        let names = Arc::new(names);
+        let root = names.root(&opening.root);
+        let opening = Opening {
+            root: root.clone(),
+            ..opening
+        };
+        let address = address.for_names_like(root.name());
+        let shared = Shared::at(address, names.clone(), seal, opening)?;
+        Ok(Store::of(Place::Redis(Box::new(shared)), names, root))
+    }
+
+    fn of(place: Place, names: Arc<Names>, root: Root) -> Store {
         let sweeper = match &place {
             Place::Memory(memory) => tokio::spawn(memory.sweep()),
             Place::Redis(shared) => tokio::spawn(shared.sweep()),
         };
         let inner = Inner {
-            names: Names::new(seal, &root),
+            names,
             _sweeper: AbortOnDropHandle::new(sweeper),
             place,
             generation: AtomicU64::new(0),
         };
-        Store(Arc::new(inner), root)
+        Store(Arc::new(inner), Arc::new(root))
     }
 
     /// The same store for rules of another layout. Requests under way go on with the one that they
     /// have: to the store, a process that reloads its rules is two sidecars for as long as they last.
     pub fn under(&self, root: Root) -> Store {
+        let root = match &self.0.place {
+            Place::Memory(_) => root,
+            Place::Redis(_) => self.0.names.root(&root),
+        };
         Store(self.0.clone(), Arc::new(root))
     }
 
@@ -206,7 +225,7 @@ impl Store {
     }
 
     /// The entry, the versions of its nodes, marker and lock. No command where [`Sought::local_ttl`]
-    /// allows it. Else one MGET, which looks that begin at the same moment share; without the entry where
+    /// allows it. Else one MGET (in a cluster that of the versions, and a GET of the entry beside it), which looks that begin at the same moment share; without the entry where
     /// the body is in local memory, and one GET more where that body was kept under other versions than
     /// the present ones. Another MGET where the entry came from Redis and has groups: which, nobody
     /// knows before. Waits no longer than `[store] timeout`.
@@ -222,7 +241,7 @@ impl Store {
                 let hidden = Sought {
                     namespace: sought.namespace,
                     any_group: any_group.as_ref(),
-                    entry: &names.one(sought.entry),
+                    entry: &names.entry(sought.entry),
                     nodes: &names.all(sought.nodes),
                     marker: marker.as_deref(),
                     lock: lock.as_deref(),
@@ -244,7 +263,7 @@ impl Store {
             Place::Redis(shared) => {
                 let names = &self.0.names;
                 let hidden = Sought {
-                    entry: &names.one(sought.entry),
+                    entry: &names.entry(sought.entry),
                     nodes: &names.all(sought.nodes),
                     ..sought
                 };
@@ -263,7 +282,7 @@ impl Store {
                 let names = &self.0.names;
                 let marker = sought.marker.map(|marker| names.one(marker));
                 let hidden = Sought {
-                    entry: &names.one(sought.entry),
+                    entry: &names.entry(sought.entry),
                     nodes: &names.all(sought.nodes),
                     marker: marker.as_deref(),
                     ..sought
@@ -294,7 +313,7 @@ impl Store {
                 memory.keep(key, entry, &self.1);
                 Ok(())
             }
-            Place::Redis(shared) => shared.keep(&self.0.names.one(key), entry, &self.1).await,
+            Place::Redis(shared) => shared.keep(&self.0.names.entry(key), entry, &self.1).await,
         }
     }
 
@@ -364,12 +383,11 @@ impl Store {
     /// for is not waited for again: the bump is owed. One that could not be asked then may be back:
     /// owing to it would part this process from it again, and with writes enough for ever.
     pub async fn settle(&self, leased: Leased, bump: Bump, unknown: bool) -> Bumped {
-        let bump = bump.under(&self.1);
         let nodes = || bump.nodes().cloned().collect::<Vec<_>>();
         match (&self.0.place, leased) {
             (Place::Redis(shared), Leased::Granted(lease)) => {
                 self.0.generation.fetch_add(1, SeqCst);
-                let bump = bump.named(&self.0.names);
+                let bump = bump.named(&self.0.names).under(&self.1);
                 shared.settle(lease, &bump, unknown, &self.1).await
             }
             (Place::Redis(shared), Leased::Down) => {
@@ -380,7 +398,7 @@ impl Store {
             (Place::Memory(_), _) if bump.is_empty() => Bumped::Done,
             (Place::Memory(memory), _) => {
                 self.0.generation.fetch_add(1, SeqCst);
-                memory.bump(&bump, &self.1)
+                memory.bump(&bump.under(&self.1), &self.1)
             }
         }
     }

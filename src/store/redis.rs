@@ -7,7 +7,11 @@
 mod address; // where it is
 mod batch; // looks that ask together
 mod fields; // what processes say of themselves
+mod find; // where the primary is by now
+mod shards; // entries of a cluster
+mod slots; // who has which keys there
 mod subscription; // hears what others deleted
+mod tls; // whom to trust
 mod windows; // counters with an end
 mod wire; // what carries commands
 
@@ -15,6 +19,7 @@ mod wire; // what carries commands
 pub mod simulated; // a server that is a value
 
 pub use address::Address;
+pub use shards::Shards;
 pub use subscription::Subscription;
 
 use super::channel::{self, Channel};
@@ -23,6 +28,7 @@ use super::locks::HELD;
 use super::node::{self, MAX_AHEAD_US, MAX_MOMENTS};
 use super::root::{self, Root};
 use super::scripts::{self, Script};
+use super::server::Server;
 use super::{Bump, Lease};
 use crate::clock::Reading;
 use crate::entry::Version;
@@ -31,7 +37,8 @@ use batch::Batches;
 use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::prelude::{Client, ClientLike};
-use fred::types::{Builder, ConnectHandle, FromValue, config::Options};
+use fred::types::config::{Config, Options};
+use fred::types::{Builder, ConnectHandle, FromValue};
 use std::borrow::Cow;
 use std::future::ready;
 use std::pin::pin;
@@ -80,7 +87,9 @@ impl Drop for Driver {
 }
 
 impl Connection {
-    /// Connects and says hello. What `address` allows for a command bounds each later one.
+    /// Connects to the primary that has the versions, wherever it is by now, and says hello. What `address`
+    /// allows for a command bounds each later one. The client follows no redirection: a node of a cluster
+    /// that sends it away is told of as a fault.
     pub async fn open(
         address: &Address,
         channel: Arc<Channel>,
@@ -90,14 +99,25 @@ impl Connection {
         if let Some(server) = &address.simulated {
             return Connection::simulated(server, address.timeout, channel, metrics).await;
         }
-        let client = builder(address).build().map_err(|error| fault(&error))?;
+        let home = address.home().await?;
+        Connection::to(home, address.timeout, channel, metrics).await
+    }
+
+    /// The same to one server.
+    async fn to(
+        config: Config,
+        timeout: Duration,
+        channel: Arc<Channel>,
+        metrics: Arc<Metrics>,
+    ) -> Result<(Connection, Driver), Fault> {
+        let client = builder(config).build().map_err(|error| fault(&error))?;
         let driver = connect(&client).await?;
-        Ok((Connection::over(&client, address, channel, metrics), driver))
+        Ok((Connection::over(&client, timeout, channel, metrics), driver))
     }
 
     fn over(
         client: &Client,
-        address: &Address,
+        timeout: Duration,
         channel: Arc<Channel>,
         metrics: Arc<Metrics>,
     ) -> Connection {
@@ -108,7 +128,7 @@ impl Connection {
         };
         Connection {
             client: Wire::Fred(client.with_options(&once)),
-            timeout: address.timeout,
+            timeout,
             batches: Batches::default(),
             channel,
             metrics,
@@ -145,6 +165,13 @@ impl Connection {
             .await?;
         let passed = now.since(at).as_micros();
         Ok(showed.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX)))
+    }
+
+    /// `INFO`: which server this is.
+    pub async fn server(&self) -> Result<Server, Fault> {
+        let info = self.client.info();
+        let info = self.call(Command::Info, self.deadline(), info).await?;
+        Ok(Server::of_info(&info))
     }
 
     /// `MGET`: one value for each key. A key of another type reads as absent.
@@ -348,8 +375,8 @@ impl Connection {
     }
 }
 
-fn builder(address: &Address) -> Builder {
-    let mut builder = Builder::from_config(address.config.clone());
+fn builder(config: Config) -> Builder {
+    let mut builder = Builder::from_config(config);
     builder.with_connection_config(|connection| {
         connection.connection_timeout = CONNECT_TIMEOUT;
         connection.internal_command_timeout = CONNECT_TIMEOUT;
@@ -370,7 +397,9 @@ async fn connect(client: &Client) -> Result<Driver, Fault> {
     }
     let driver = Driver(client.connect());
     match timeout(CONNECT_TIMEOUT, connected).await {
-        Ok(connected) => connected.map(|()| driver).map_err(|error| fault(&error)),
+        Ok(connected) => connected
+            .map(|()| driver)
+            .map_err(|error| fault(&error).with_remedy()),
         Err(_) => Err(Fault::new(Kind::Timeout, "connecting took too long")),
     }
 }

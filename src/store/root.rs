@@ -45,6 +45,11 @@ impl Root {
         Root { name, layout }
     }
 
+    /// The same by another name.
+    pub fn called(&self, name: String) -> Root {
+        Root::new(name, self.layout)
+    }
+
     /// The store key.
     pub fn name(&self) -> &str {
         &self.name

@@ -18,13 +18,10 @@
 //! opens, and is a miss where one of its nodes was dropped since; only who puts back the nodes too revives
 //! it, until the end of its lifetime, which is sealed as well.
 
-use super::root::Root;
 use crate::digest::{Digester, KEY_BYTES};
 use crate::rules::settings::SealSettings;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use std::borrow::Cow;
-use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// No entry in plain begins with it, so neither is ever taken for the other.
@@ -96,42 +93,6 @@ impl Seal {
         let mut keys = self.keys.iter().filter(|key| key.id == *id);
         let opened = keys.find_map(|key| key.cipher.decrypt(&XNonce::from(nonce), message()).ok());
         unpadded(opened.filter(|_| *format == FORMAT)?)
-    }
-}
-
-/// Names as they stand in the store: hidden, or as they are. The root's is what sidecars of all layouts
-/// and keys must find, and says nothing.
-pub struct Names {
-    seal: Option<Arc<Seal>>,
-    root: String,
-}
-
-impl Names {
-    /// Hidden by the seal, if there is one.
-    pub fn new(seal: Option<Arc<Seal>>, root: &Root) -> Names {
-        Names {
-            seal,
-            root: root.name().to_owned(),
-        }
-    }
-
-    /// One name.
-    pub fn one<'n>(&self, name: &'n str) -> Cow<'n, str> {
-        match &self.seal {
-            Some(seal) if name != self.root => Cow::Owned(seal.name(name)),
-            _ => Cow::Borrowed(name),
-        }
-    }
-
-    /// Several.
-    pub fn all<'n>(&self, names: &'n [String]) -> Cow<'n, [String]> {
-        match &self.seal {
-            Some(_) => names
-                .iter()
-                .map(|name| self.one(name).into_owned())
-                .collect(),
-            None => Cow::Borrowed(names),
-        }
     }
 }
 

@@ -15,10 +15,12 @@ use super::known::Known;
 use super::lifetime::NodeTtl;
 use super::listener::Listener;
 use super::local::Local;
+use super::names::Names;
 use super::owed::Owed;
-use super::redis::Address;
+use super::redis::{Address, Shards};
 use super::root::Root;
 use super::seal::Seal;
+use super::server::Recognition;
 use super::state::State;
 use super::warden::Warden;
 use super::{Bump, Bumped, Lease, Leased, Opening};
@@ -38,6 +40,9 @@ use tokio_util::sync::CancellationToken;
 /// Redis and what stands before it.
 pub struct Shared {
     breaker: Arc<Breaker>,
+    /// Where entries are, if not where their versions are.
+    shards: Option<Shards>,
+    names: Arc<Names>,
     local: Local,
     known: Arc<Known>,
     channel: Arc<Channel>,
@@ -54,19 +59,14 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Checks the address, takes over what the journal says is owed, and begins to connect.
-    pub fn open(
-        url: &str,
-        seal: Option<Arc<Seal>>,
-        opening: Opening<'_>,
-    ) -> Result<Shared, OpenError> {
-        let address = Address::new(url, opening.settings)?;
-        Shared::at(address, seal, opening)
-    }
-
-    /// The same of an address that was checked.
+    /// Takes over what the journal says is owed, and begins to connect. The root is called as it is in the
+    /// store.
+    ///
+    /// # Errors
+    /// The journal cannot be used.
     pub fn at(
         address: Address,
+        names: Arc<Names>,
         seal: Option<Arc<Seal>>,
         opening: Opening<'_>,
     ) -> Result<Shared, OpenError> {
@@ -85,6 +85,17 @@ impl Shared {
         let breaker = Arc::new(Breaker::new(owed, metrics.clone()));
         let known = Arc::new(Known::new());
         let channel = Arc::new(Channel::new(channel));
+        let recognition = Recognition {
+            mark: names.mark(),
+            root: root.name().to_owned(),
+            failover: settings.failover,
+            known: Mutex::default(),
+            is_said: AtomicBool::new(false),
+            metrics: metrics.clone(),
+        };
+        let shards = address
+            .is_cluster()
+            .then(|| Shards::open(address.clone(), channel.clone(), metrics.clone()));
         let stop = CancellationToken::new();
         let listener = Listener {
             address: address.clone(),
@@ -98,12 +109,15 @@ impl Shared {
             address,
             breaker: breaker.clone(),
             channel: channel.clone(),
+            recognition,
             known: known.clone(),
             metrics: metrics.clone(),
         };
         let warden = tokio::spawn(warden.run(stop.clone(), settings.timeout));
         Ok(Shared {
             breaker,
+            shards,
+            names,
             local: Local::new(local.max, metrics.clone()),
             known,
             channel,
@@ -201,11 +215,17 @@ impl Shared {
         if !refusals.takes(size) {
             return Err(Down);
         }
-        let kept = connection.set(key, bytes, ttl).await;
+        let kept = match &self.shards {
+            None => connection.set(key, bytes, ttl).await,
+            Some(shards) => shards.set(key, bytes, ttl).await,
+        };
         if matches!(&kept, Err(fault) if fault.kind == Kind::Size) {
             refusals.found_too_large(size);
         }
-        self.breaker.note_kept(&connection, kept)
+        match &self.shards {
+            None => self.breaker.note_kept(&connection, kept),
+            Some(_) => kept.map_err(|_| Down), // one shard's failure says nothing of the home
+        }
     }
 
     /// See [`super::Store::put_marker`].

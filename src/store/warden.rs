@@ -1,11 +1,12 @@
-//! The task that keeps a connection in the breaker: connects, asks for a sign of life, pays what is
-//! owed, closes the breaker, and begins anew when it opens.
+//! The task that keeps a connection in the breaker: connects, asks for a sign of life and which server it
+//! is, pays what is owed, closes the breaker, and begins anew when it opens.
 
 use super::breaker::{Breaker, TIMEOUTS_TO_OPEN};
 use super::channel::Channel;
 use super::fault::{Fault, Kind};
 use super::known::Known;
 use super::redis::{Address, Connection, Driver};
+use super::server::Recognition;
 use crate::metrics::Metrics;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Warden {
     pub breaker: Arc<Breaker>,
     /// Where what is paid is told.
     pub channel: Arc<Channel>,
+    /// Looks at each new connection.
+    pub recognition: Recognition,
     /// What this process knew before.
     pub known: Arc<Known>,
     /// Counts its commands.
@@ -128,6 +131,7 @@ impl Warden {
             let name = self.channel.name();
             connection.get(name, connection.deadline()).await?;
         }
+        self.recognition.recognise(&connection).await?;
         let connection = Arc::new(connection);
         loop {
             // Looks that the breaker did not stop may show versions from before what was owed is paid.

@@ -5,6 +5,7 @@ mod supply; // what the program is made of
 mod model; // the consistency protocol, explored exhaustively
 mod redis; // a real Redis, started by the test
 mod store; // the store's contract, against memory and Redis
+mod topology; // one server that forgets, several, many
 mod world; // an origin, a store, sidecars, a client in three lines
 
 mod reads; // hits, misses, what is not keyed

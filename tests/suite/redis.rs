@@ -7,6 +7,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// The program; another of the same words can be put in its place.
+fn program() -> String {
+    std::env::var("SIDECACHE_TEST_REDIS").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
 /// How long anything that a test waits for may take before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -25,6 +30,8 @@ pub struct RedisServer {
     home: tempfile::TempDir,
     port: u16,
     args: Vec<String>,
+    /// What a sentinel is told in a file, which it writes to.
+    sentinel: Option<String>,
 }
 
 impl RedisServer {
@@ -49,13 +56,42 @@ impl RedisServer {
             home,
             port: free_port(),
             args,
+            sentinel: None,
         }
+    }
+
+    /// Starts a sentinel that is told these lines.
+    pub fn sentinel(lines: &str) -> RedisServer {
+        let mut server = RedisServer::absent(&[]);
+        server.sentinel = Some(lines.to_owned());
+        server.restart();
+        server
     }
 
     /// Starts it (again), empty, at the same place.
     pub fn restart(&mut self) {
         self.kill();
+        let process = self.command().current_dir(self.home.path()).spawn();
+        self.process =
+            Some(process.expect("redis-server is missing: apt-get install redis-server"));
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < deadline, "redis-server does not start");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn command(&self) -> Command {
         let port = self.port.to_string();
+        let mut command = Command::new(program());
+        command.stdout(Stdio::null());
+        if let Some(lines) = &self.sentinel {
+            let file = self.home.path().join("sentinel.conf");
+            let lines = format!("port {port}\nbind 127.0.0.1\n{lines}\n");
+            std::fs::write(&file, lines).expect("a file for the sentinel");
+            command.arg(file).arg("--sentinel");
+            return command;
+        }
         let common = [
             "--port",
             &port,
@@ -66,22 +102,9 @@ impl RedisServer {
             "--appendonly",
             "no",
         ];
-        let socket = self.socket();
-        let process = Command::new("redis-server")
-            .args(common)
-            .arg("--unixsocket")
-            .arg(&socket)
-            .args(&self.args)
-            .current_dir(self.home.path())
-            .stdout(Stdio::null())
-            .spawn();
-        self.process =
-            Some(process.expect("redis-server is missing: apt-get install redis-server"));
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(Instant::now() < deadline, "redis-server does not start");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        command.args(common).arg("--unixsocket").arg(self.socket());
+        command.args(&self.args);
+        command
     }
 
     /// Where it listens on loopback.
@@ -126,18 +149,28 @@ impl RedisServer {
     /// Sends one command and returns the reply: strings as they are, an array joined by newlines,
     /// nil as `(nil)`, an error with its leading `-`.
     pub fn ask(&self, command: &[&[u8]]) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("redis listens");
+        let (mut stream, mut replies) = self.connection();
+        send(&mut stream, command);
+        reply(&mut replies)
+    }
+
+    /// [`RedisServer::say`] behind the default user's password.
+    pub fn say_as(&self, password: &str, command: &str) -> String {
+        let (mut stream, mut replies) = self.connection();
+        send(&mut stream, &[b"AUTH", password.as_bytes()]);
+        assert_eq!(reply(&mut replies), "OK");
+        let words: Vec<_> = command.split(' ').map(str::as_bytes).collect();
+        send(&mut stream, &words);
+        reply(&mut replies)
+    }
+
+    fn connection(&self) -> (TcpStream, BufReader<TcpStream>) {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("redis listens");
         stream
             .set_read_timeout(Some(PATIENCE))
             .expect("a timeout is allowed");
-        let mut bytes = format!("*{}\r\n", command.len()).into_bytes();
-        for part in command {
-            bytes.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
-            bytes.extend_from_slice(part);
-            bytes.extend_from_slice(b"\r\n");
-        }
-        stream.write_all(&bytes).expect("redis reads");
-        reply(&mut BufReader::new(stream))
+        let replies = BufReader::new(stream.try_clone().expect("a socket can be cloned"));
+        (stream, replies)
     }
 
     /// [`RedisServer::ask`] for words.
@@ -183,6 +216,16 @@ pub fn holds(bytes: &[u8], word: &str) -> bool {
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
     listener.local_addr().expect("it is bound").port()
+}
+
+fn send(stream: &mut TcpStream, command: &[&[u8]]) {
+    let mut bytes = format!("*{}\r\n", command.len()).into_bytes();
+    for part in command {
+        bytes.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
+        bytes.extend_from_slice(part);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    stream.write_all(&bytes).expect("redis reads");
 }
 
 fn reply(stream: &mut impl BufRead) -> String {

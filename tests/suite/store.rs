@@ -18,8 +18,8 @@ use sidecache::digest::Digest;
 use sidecache::entry::{Entry, Stale, Version};
 use sidecache::metrics::Metrics;
 use sidecache::rules::settings::{
-    Compress, LocalSettings, OnDown, SEAL_KEY_BYTES, SealSettings, StoreSettings, StoreTls,
-    StoreUrl,
+    Compress, Failover, LocalSettings, OnDown, SEAL_KEY_BYTES, SealSettings, StoreSettings,
+    StoreTls, StoreUrl,
 };
 use sidecache::secret::Secret;
 use sidecache::store::{Look, Opening, Root, Sought, Store};
@@ -41,6 +41,7 @@ pub fn settings(url: StoreUrl) -> StoreSettings {
         tls: StoreTls::default(),
         write_lease: Duration::from_secs(35),
         on_down: OnDown::Forward,
+        failover: Failover::Drop,
         journal: None,
     }
 }

@@ -88,6 +88,7 @@ fn of_store(store: &StoreSettings) -> String {
         tls: _,
         write_lease: _,
         on_down: _,
+        failover: _,
         journal: _,
     } = store;
     let by = |seal: &SealSettings| {

@@ -235,6 +235,7 @@ pub fn store(section: Option<Section<'_>>, base: &Path, origin_timeout: Duration
         tls: StoreTls::default(),
         write_lease: origin_timeout + LEASE_MARGIN,
         on_down: OnDown::Forward,
+        failover: Failover::Drop,
         journal: None,
     };
     let Some(s) = section else { return settings };
@@ -260,6 +261,10 @@ pub fn store(section: Option<Section<'_>>, base: &Path, origin_timeout: Duration
     let choices = [("forward", OnDown::Forward), ("refuse", OnDown::Refuse)];
     if let Some(on_down) = s.choice("on_down", &choices) {
         settings.on_down = on_down;
+    }
+    let choices = [("drop", Failover::Drop), ("trust", Failover::Trust)];
+    if let Some(failover) = s.choice("failover", &choices) {
+        settings.failover = failover;
     }
     settings.write_lease = write_lease(&s, origin_timeout);
     settings.journal = journal(&s, base, &settings.url);

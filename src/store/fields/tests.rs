@@ -1,7 +1,9 @@
 use super::*;
 use crate::digest::Digest;
 use crate::metrics::Metrics;
-use crate::rules::settings::{Compress, LocalSettings, OnDown, StoreSettings, StoreTls, StoreUrl};
+use crate::rules::settings::{
+    Compress, Failover, LocalSettings, OnDown, StoreSettings, StoreTls, StoreUrl,
+};
 use crate::store::redis::simulated::{Eventually, Line, Reply, Server};
 use crate::store::{Opening, Root};
 use std::future::{pending, ready};
@@ -22,6 +24,7 @@ impl Line for Mute {
     fn send(&self, words: Vec<Bytes>) -> Eventually<Option<Reply>> {
         match words[0].as_ref() {
             b"PING" => Box::pin(ready(Some(Reply::Done))),
+            b"INFO" if words.len() == 1 => Box::pin(ready(Some(Reply::Refused("NOPERM")))),
             _ => Box::pin(pending()),
         }
     }
@@ -47,6 +50,7 @@ async fn mute() -> Store {
         tls: StoreTls::default(),
         write_lease: Duration::from_secs(35),
         on_down: OnDown::Forward,
+        failover: Failover::Drop,
         journal: None,
     };
     let opening = Opening {

@@ -1,33 +1,61 @@
 //! Where Redis is and how to reach it: `[store] url` and its TLS files, checked before anything is
 //! connected.
 
-use crate::rules::settings::{StoreSettings, StoreTls};
+use super::slots::Node;
+use super::tls::client_config;
+use crate::rules::settings::StoreSettings;
+use crate::rules::several::{self, Hosts, Login, Several};
 use crate::store::fault::OpenError;
-use fred::types::config::{Config, TlsConfig};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use std::path::Path;
+use fred::types::config::{Config, ServerConfig, TlsConfig};
+use fred::util::redis_keyslot;
+#[cfg(test)]
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::time::Duration;
-use tokio_rustls::rustls::client::WantsClientCert;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use zeroize::Zeroizing;
 
 /// A checked address.
 pub struct Address {
-    pub(super) config: Config,
+    pub(super) place: Place,
+    /// To whom holds keys.
+    pub(super) login: Login,
+    pub(super) database: Option<u8>,
+    pub(super) tls: Option<TlsConfig>,
     pub(super) timeout: Duration,
     /// Where it is not on a network at all.
     #[cfg(test)]
     pub(super) simulated: Option<Arc<dyn super::simulated::Server>>,
 }
 
+/// What stands at an address.
+pub(super) enum Place {
+    /// One server.
+    Server(ServerConfig),
+    /// Those who know which server is the primary, by its name.
+    Sentinels {
+        hosts: Vec<Node>,
+        service: String,
+        login: Login,
+    },
+    /// Nodes of a cluster, as the settings name them and as it was told last.
+    Cluster {
+        seeds: Vec<Node>,
+        known: Mutex<Vec<Node>>,
+        /// The slot of all versions.
+        home: u16,
+    },
+}
+
 impl Address {
-    /// Understands `redis://`, `rediss://` and `redis+unix://`. The socket's database is given as
-    /// `?db=1`. Reads the TLS files.
+    /// Understands `redis://`, `rediss://`, `redis+unix://`, whose database is given as `?db=1`, and what
+    /// [`several`] does. Reads the TLS files.
     pub fn new(url: &str, settings: &StoreSettings) -> Result<Address, OpenError> {
         let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
+        if let Some(several) = several::read(url) {
+            let several =
+                several.map_err(|fault| refused(&format!("{}: {}", fault.message, fault.help)));
+            return Address::of_several(several?, settings);
+        }
         let mut config = match scheme {
             "redis" | "rediss" => parsed(&Zeroizing::new(format!("redis://{rest}")))?,
             "redis+unix" => unix(url)?,
@@ -39,20 +67,88 @@ impl Address {
             }
             _ => {
                 return Err(refused(
-                    "has a scheme that is not supported: write redis://, rediss://, redis+unix:// or \
-                 memory:",
+                    "has a scheme that is not supported: write redis://, rediss://, redis+unix://, \
+                 redis-sentinel://, redis-cluster:// or memory:",
                 ));
             }
         };
-        if scheme == "rediss" {
-            config.tls = Some(TlsConfig::from(client_config(&settings.tls)?));
+        if let ServerConfig::Centralized { server } = &mut config.server {
+            let name = server.host.trim_matches(['[', ']']).to_owned();
+            server.tls_server_name = Some(name.into()); // an address has no brackets in a certificate
         }
+        let login = Login {
+            user: config.username.take(),
+            password: config.password.take().map(Zeroizing::new),
+        };
+        let place = Place::Server(config.server);
+        let address = Address::at(place, login, scheme == "rediss", settings)?;
         Ok(Address {
-            config,
+            database: config.database,
+            ..address
+        })
+    }
+
+    fn of_several(several: Several, settings: &StoreSettings) -> Result<Address, OpenError> {
+        let hosts = several.hosts.iter();
+        let hosts: Vec<Node> = hosts.map(|(host, port)| Node::at(host, *port)).collect();
+        let (place, database) = match several.hosts_are {
+            Hosts::Nodes => {
+                let place = Place::Cluster {
+                    seeds: hosts,
+                    known: Mutex::default(),
+                    home: 0,
+                };
+                (place, 0)
+            }
+            Hosts::Sentinels {
+                service,
+                login,
+                database,
+            } => {
+                let place = Place::Sentinels {
+                    hosts,
+                    service,
+                    login,
+                };
+                (place, database)
+            }
+        };
+        let address = Address::at(place, several.login, several.is_tls, settings)?;
+        Ok(Address {
+            database: (database != 0).then_some(database),
+            ..address
+        })
+    }
+
+    fn at(
+        place: Place,
+        login: Login,
+        is_tls: bool,
+        settings: &StoreSettings,
+    ) -> Result<Address, OpenError> {
+        let tls = is_tls.then(|| client_config(&settings.tls)).transpose()?;
+        Ok(Address {
+            place,
+            login,
+            database: None,
+            tls: tls.map(TlsConfig::from),
             timeout: settings.timeout,
             #[cfg(test)]
             simulated: None,
         })
+    }
+
+    /// Whether many servers share the keys, so that those that are asked for together need a slot of their own.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.place, Place::Cluster { .. })
+    }
+
+    /// The same for versions that have names like this one: in a cluster they are where its slot is.
+    pub fn for_names_like(mut self, name: &str) -> Address {
+        if let Place::Cluster { home, .. } = &mut self.place {
+            *home = redis_keyslot(name.as_bytes());
+        }
+        self
     }
 }
 
@@ -84,65 +180,10 @@ fn unix(url: &str) -> Result<Config, OpenError> {
     Ok(config)
 }
 
-/// The compiled-in roots and `ca`; a client certificate where one is named.
-fn client_config(files: &StoreTls) -> Result<ClientConfig, OpenError> {
-    let mut roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    if let Some(ca) = &files.ca {
-        for certificate in certificates("ca", ca)? {
-            roots
-                .add(certificate)
-                .map_err(|error| unusable("ca", ca, &error))?;
-        }
-    }
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring has suites for TLS 1.2 and 1.3")
-        .with_root_certificates(roots);
-    identified(builder, files)
-}
-
-fn identified(
-    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
-    files: &StoreTls,
-) -> Result<ClientConfig, OpenError> {
-    match (&files.cert, &files.key) {
-        (None, None) => Ok(builder.with_no_client_auth()),
-        (Some(cert), Some(key)) => {
-            let chain = certificates("cert", cert)?;
-            let private =
-                PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("key", key, &error))?;
-            builder
-                .with_client_auth_cert(chain, private)
-                .map_err(|error| unusable("cert", cert, &error))
-        }
-        _ => Err(OpenError(
-            "[store] cert and key go together: name both or neither".into(),
-        )),
-    }
-}
-
-fn certificates(name: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, OpenError> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    let certificates: Vec<_> = read.map_err(|error| unusable(name, path, &error))?;
-    match certificates.is_empty() {
-        true => Err(unusable(name, path, &"it holds no certificate")),
-        false => Ok(certificates),
-    }
-}
-
-fn unusable(name: &str, path: &Path, why: &dyn std::fmt::Display) -> OpenError {
-    let path = path.display();
-    OpenError(format!(
-        "[store] {name} = \"{path}\" cannot be used: {why}; name a readable PEM file"
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::settings::{Compress, OnDown, StoreUrl};
+    use crate::rules::settings::{Compress, Failover, OnDown, StoreTls, StoreUrl};
 
     fn open(url: &str, tls: StoreTls) -> Result<Address, String> {
         let settings = StoreSettings {
@@ -154,6 +195,7 @@ mod tests {
             tls,
             write_lease: Duration::from_secs(35),
             on_down: OnDown::Forward,
+            failover: Failover::Drop,
             journal: None,
         };
         Address::new(url, &settings).map_err(|error| error.to_string())
@@ -168,7 +210,8 @@ mod tests {
         for url in [
             "redis://me:hunter2@host:notaport",
             "redis://me:hunter2@host/not-a-number",
-            "redis-cluster://me:hunter2@host",
+            "redis-cluster://me:hunter2@host/1",
+            "redis-sentinel://me:hunter2@host",
             "https://me:hunter2@host",
             "redis+unix://me:hunter2@/run/redis.sock?database=1",
             "hunter2",
@@ -183,15 +226,19 @@ mod tests {
 
     #[test]
     fn database_and_credentials_are_taken_from_the_url() {
-        let config = |url| open(url, StoreTls::default()).expect(url).config;
-        let tcp = config("rediss://me:a%20b@host/3");
+        let address = |url| open(url, StoreTls::default()).expect(url);
+        let tcp = address("rediss://me:a%20b@host/3");
+        let password = tcp.login.password.as_ref().map(|secret| secret.as_str());
         assert_eq!(
-            (tcp.username.as_deref(), tcp.password.as_deref()),
+            (tcp.login.user.as_deref(), password),
             (Some("me"), Some("a b"))
         );
         assert_eq!((tcp.database, tcp.tls.is_some()), (Some(3), true));
-        let unix = config("redis+unix:///run/redis.sock?db=1");
+        let unix = address("redis+unix:///run/redis.sock?db=1");
         assert_eq!((unix.database, unix.tls.is_some()), (Some(1), false));
+        let sentinel = address("redis-sentinel://:p@host/2?sentinelServiceName=main");
+        assert_eq!((sentinel.database, sentinel.is_cluster()), (Some(2), false));
+        assert!(address("rediss-cluster://a,b").is_cluster());
     }
 
     #[test]

@@ -109,7 +109,10 @@ impl Address {
     /// Where a simulated server is.
     pub fn simulated(server: Arc<dyn Server>, timeout: Duration) -> Address {
         Address {
-            config: fred::types::config::Config::default(),
+            place: super::address::Place::Server(Default::default()),
+            login: Default::default(),
+            database: None,
+            tls: None,
             timeout,
             simulated: Some(server),
         }

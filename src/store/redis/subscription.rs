@@ -48,7 +48,7 @@ impl Subscription {
                 messages,
             });
         }
-        let client = builder(address)
+        let client = builder(address.home().await?)
             .with_performance_config(|performance| {
                 performance.broadcast_channel_capacity = MAX_WAITING;
             })
@@ -57,7 +57,7 @@ impl Subscription {
         let driver = connect(&client).await?;
         let messages = client.message_rx();
         let subscribe = client.subscribe(channel.name().to_owned());
-        let connection = Connection::over(&client, address, channel, metrics);
+        let connection = Connection::over(&client, address.timeout, channel, metrics);
         connection
             .call(Command::Subscribe, connection.deadline(), subscribe)
             .await?;

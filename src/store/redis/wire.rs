@@ -128,6 +128,15 @@ impl Wire {
         }
     }
 
+    /// `INFO`, of what it tells unasked.
+    pub async fn info(&self) -> Result<String, Error> {
+        match self {
+            Wire::Fred(client) => client.info(None).await,
+            #[cfg(test)]
+            Wire::Simulated(line) => spoken(line, "INFO", [], []).await,
+        }
+    }
+
     /// `INFO memory`
     pub async fn info_memory(&self) -> Result<String, Error> {
         match self {

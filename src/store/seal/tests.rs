@@ -3,6 +3,9 @@
 use super::*;
 use crate::digest::Digest;
 use crate::secret::Secret;
+use crate::store::names::Names;
+use crate::store::root::Root;
+use std::sync::Arc;
 
 const NAME: &str = "ns:0123";
 
@@ -58,7 +61,7 @@ fn a_changed_key_opens_what_the_one_before_sealed_and_finds_it_by_the_same_names
 #[test]
 fn names_keep_their_namespace_and_nothing_else_but_the_root_stays() {
     let root = Root::new("ns:*".into(), Digest([0; 16]));
-    let names = Names::new(Some(Arc::new(seal(&[1]))), &root);
+    let names = Names::new(Some(Arc::new(seal(&[1]))), "ns", &root, false);
     assert_eq!(names.one("ns:*"), "ns:*");
     let hidden = names.one("ns:patients:details:ann");
     assert!(hidden.starts_with("ns:") && !hidden.contains("ann") && hidden.len() == 3 + 32);
@@ -70,7 +73,7 @@ fn names_keep_their_namespace_and_nothing_else_but_the_root_stays() {
         both,
         ["ns:*".to_owned(), names.one("ns:patients:*").into_owned()]
     );
-    let open = Names::new(None, &root);
+    let open = Names::new(None, "ns", &root, false);
     assert_eq!(
         open.one("ns:patients:details:ann"),
         "ns:patients:details:ann"

@@ -16,12 +16,18 @@ impl Shared {
         let connection = &self.breaker.connection()?;
         let now = self.clock.reading();
         let line = Line::to(connection, &now, root);
-        let named = std::iter::once(sought.entry).chain(sought.nodes.iter().map(String::as_str));
+        let here = self.shards.is_none().then_some(sought.entry);
+        let named = here
+            .into_iter()
+            .chain(sought.nodes.iter().map(String::as_str));
         let keys = named.chain(sought.marker);
         let keys = keys.map(|key| Bytes::copy_from_slice(key.as_bytes()));
         let values = connection.mget(keys.collect(), line.by).await;
         let mut values = self.breaker.note(connection, values)?.into_iter();
-        let stored = values.next().flatten();
+        let stored = match &self.shards {
+            None => values.next().flatten(),
+            Some(shards) => shards.get(sought.entry, line.by).await,
+        };
         let mut nodes: Vec<Option<Bytes>> = values.by_ref().take(sought.nodes.len()).collect();
         let marker = sought
             .marker

@@ -1,16 +1,26 @@
-//! Fields in terms of commands. None of them opens the breaker: that statistics come slowly, or not at all,
-//! is no reason to go without answers, but for a spent allowance. A connection that broke is seen by who watches over it. What Redis
-//! refuses of them counts: where little is kept they are what shows that it is no longer full.
+//! Fields in terms of commands. That statistics come slowly, or not at all, is no reason to go without answers:
+//! the breaker hears nothing of that, but for a spent allowance. A connection that broke is seen by who watches
+//! over it. What Redis refuses of them counts: where little is kept they are what shows that it is no longer
+//! full, and where nothing is written, that it has become a replica.
 
 use super::Shared;
 use crate::store::fault::{Down, Fault, Kind};
 use crate::store::fields::{FIELDS_LIFE, Field, Fields, MAX_FIELD, StoreMemory, Unsaid};
+use crate::store::redis::Connection;
 use bytes::Bytes;
+use std::sync::Arc;
 
 impl Shared {
     /// Counts a failure.
-    fn counted<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
+    fn counted<T>(
+        &self,
+        connection: &Arc<Connection>,
+        result: Result<T, Fault>,
+    ) -> Result<T, Fault> {
         result.inspect_err(|fault| {
+            if fault.leads_astray() {
+                self.breaker.open(connection);
+            }
             self.metrics.store_failed(fault.kind.word());
             self.breaker.refusals().failed(fault.kind);
             if fault.kind == Kind::Quota {
@@ -25,7 +35,7 @@ impl Shared {
         let connection = self.breaker.connection()?;
         let value = self.sealed(name, value)?;
         let put = connection.put_field(name, field, value).await;
-        let put = self.counted(put).map_err(|_| Down)?;
+        let put = self.counted(&connection, put).map_err(|_| Down)?;
         self.breaker.refusals().took();
         Ok(put)
     }
@@ -34,7 +44,7 @@ impl Shared {
     pub async fn fields(&self, name: &str, own: &str) -> Result<Fields, Down> {
         let connection = self.breaker.connection()?;
         let fields = connection.fields(name, own, MAX_FIELD).await;
-        let (fields, is_whole) = self.counted(fields).map_err(|_| Down)?;
+        let (fields, is_whole) = self.counted(&connection, fields).map_err(|_| Down)?;
         let opened = |(field, raw): (Bytes, Bytes)| {
             let is_read = !raw.is_empty();
             let value = is_read.then(|| self.opened(name, &raw)).flatten();
@@ -55,7 +65,7 @@ impl Shared {
     pub async fn renew_fields(&self, name: &str) -> Result<(), Down> {
         let connection = self.breaker.connection()?;
         let renewed = connection.renew_fields(name, FIELDS_LIFE).await;
-        self.counted(renewed).map_err(|_| Down)
+        self.counted(&connection, renewed).map_err(|_| Down)
     }
 
     /// See [`crate::store::Store::fold_fields`].
@@ -74,14 +84,16 @@ impl Shared {
         let before = into_read.into_iter().next().map(|(_, raw)| raw);
         let into = (into, before.unwrap_or_default(), value);
         let folded = connection.fold_fields(name, into, &others, FIELDS_LIFE);
-        self.counted(folded.await).map_err(|_| Down)
+        self.counted(&connection, folded.await).map_err(|_| Down)
     }
 
     /// See [`crate::store::Store::memory`].
     pub async fn memory(&self) -> Result<StoreMemory, Unsaid> {
         let connection = self.breaker.connection().map_err(|Down| Unsaid::Down)?;
         let info = connection.memory().await;
-        let info = self.counted(info).map_err(|fault| Unsaid::of(&fault))?;
+        let info = self
+            .counted(&connection, info)
+            .map_err(|fault| Unsaid::of(&fault))?;
         Ok(StoreMemory::of_info(&info))
     }
 }

@@ -71,15 +71,22 @@ impl Shared {
         let nodes = self.nodes_of(&sought, local.as_deref());
         let any_group = sought.any_group.map_or(&[][..], std::slice::from_ref);
         let sights = [&nodes, any_group].map(|nodes| self.known.sight(nodes, now));
-        // In this order; the entry only where it is not in memory.
-        let entry = local.is_none().then_some(sought.entry);
+        // In this order; the entry only where it is not in memory, and there is one place for all.
+        let absent = local.is_none().then_some(sought.entry);
+        let entry = absent.filter(|_| self.shards.is_none());
         let beside = [sought.marker, sought.lock, sought.flag];
         let named = nodes.iter().chain(any_group).map(String::as_str);
         let keys = entry
             .into_iter()
             .chain(named)
             .chain(beside.into_iter().flatten());
-        let told = connection.look(keys, line.by).await;
+        let (told, apart) = match (&self.shards, absent) {
+            (Some(shards), Some(key)) => {
+                let asked = (connection.look(keys, line.by), shards.get(key, line.by));
+                Box::pin(async { tokio::join!(asked.0, asked.1) }).await
+            }
+            _ => (connection.look(keys, line.by).await, None),
+        };
         let told = self.breaker.note(connection, told)?;
         let mut values = told.values();
         let remote = entry.and_then(|_| values.next().flatten());
@@ -115,7 +122,7 @@ impl Shared {
         let after_entry = usize::from(entry.is_some());
         let present = told.values().skip(after_entry).take(nodes.len());
         let values = Values {
-            entry: remote.cloned(),
+            entry: apart.or_else(|| remote.cloned()),
             nodes: present.map(Option::<&Bytes>::cloned).collect(),
         };
         // Set apart, so that what every request holds while it waits for the store stays small.
@@ -135,10 +142,7 @@ impl Shared {
         sought: &'n Sought<'_>,
         entry: Option<&Entry>,
     ) -> Cow<'n, [String]> {
-        sought.nodes_of(entry, |name| match &self.seal {
-            Some(seal) => seal.name(&name),
-            None => name,
-        })
+        sought.nodes_of(entry, |name| self.names.owned(name))
     }
 
     /// What need not be asked.
@@ -247,6 +251,9 @@ impl Shared {
 
     /// The entry in Redis, where the local one was kept under other versions than the present.
     async fn newer(&self, line: Line<'_>, key: &str) -> Result<Option<Arc<Entry>>, Down> {
+        if let Some(shards) = &self.shards {
+            return Ok(self.decoded(key, shards.get(key, line.by).await));
+        }
         let value = match line.connection.get(key, line.by).await {
             Err(fault) if fault.kind == Kind::Protocol => {
                 self.foreign(&fault);

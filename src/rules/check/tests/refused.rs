@@ -73,9 +73,9 @@ fn settings_that_cannot_be_are_refused_where_they_stand() {
             "`rediss://` one is needed",
         ),
         (
-            "[store]\nurl = \"redis-cluster://x\"",
-            "cluster",
-            "not supported",
+            "[store]\nurl = \"redis-cluster://x/1\"",
+            "/1",
+            "no databases",
         ),
         ("[store]\nseal = \"x\"", "x", "32 bytes"),
         (

@@ -3,16 +3,20 @@
 use super::{Parsed, refuse};
 use crate::rules::problem::Fault;
 use crate::rules::settings::StoreUrl;
+use crate::rules::several;
 use crate::secret::Secret;
 use fred::types::config::Config;
 use std::ops::Range;
 use zeroize::Zeroizing;
 
-/// `memory:`, `redis://`, `rediss://`, `redis+unix://`. The last word has the client that will be
+/// `memory:`, `redis://`, `rediss://`, `redis+unix://`, and what [`several`] reads. The last word has the client that will be
 /// given the address.
 pub fn store_url(text: &str) -> Parsed<StoreUrl> {
     if text == "memory:" {
         return Ok(StoreUrl::Memory);
+    }
+    if let Some(several) = several::read(text) {
+        return several.map(|_| StoreUrl::Redis(Secret::new(text.to_owned())));
     }
     let (scheme, rest) = text.split_once("://").unwrap_or_default();
     let start = text.len() - rest.len();
@@ -32,18 +36,13 @@ pub fn store_url(text: &str) -> Parsed<StoreUrl> {
 
 fn unsupported(text: &str, scheme: &str) -> Parsed<StoreUrl> {
     match scheme {
-        "redis-cluster" | "rediss-cluster" | "redis-sentinel" | "rediss-sentinel" => {
-            let help = "use a single Redis: `redis://` or `rediss://`";
-            let message = "clusters and sentinels are not supported by this release";
-            refuse(text, message, help)
-        }
         "http" | "https" => {
             let help = "the provider's console shows it beside the REST pair: `rediss://default:PASSWORD@HOST:PORT`";
             let message = "this is the REST address; the `rediss://` one is needed";
             refuse(text, message, help)
         }
         _ => {
-            let help = "write `memory:`, `redis://host:6379` or `rediss://…`";
+            let help = "write `memory:`, `redis://host:6379`, `rediss://…`, `redis-sentinel://…` or `redis-cluster://…`";
             refuse(text, "this is not the address of a store", help)
         }
     }
@@ -119,7 +118,7 @@ mod tests {
     fn a_store_that_is_not_supported_is_explained() {
         let refused = |url| store_url(url).expect_err(url).message;
         assert!(refused("https://x.upstash.io").contains("rediss://"));
-        assert!(refused("redis-cluster://h").contains("not supported"));
+        assert!(refused("redis-sentinel://h").contains("no name"));
         for url in ["redis://", "", "memory", "redis:host", "hunter2"] {
             assert!(refused(url).contains("address of a store"), "{url}");
         }
@@ -135,6 +134,8 @@ mod tests {
             "redis://host:6379/",
             "redis+unix:///run/redis.sock?db=1",
             "redis+unix://me:p@x/run/redis.sock",
+            "redis-cluster://me:p@a:7000,b:7000",
+            "rediss-sentinel://a,b/1?sentinelServiceName=main",
         ] {
             assert!(matches!(store_url(url), Ok(StoreUrl::Redis(_))), "{url}");
         }

@@ -29,12 +29,16 @@ struct Held {
 }
 
 /// All keys, and the scripts that are known by their digest.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Keys {
     held: BTreeMap<String, Held>,
     scripts: BTreeSet<String>,
     /// Whether it refuses to grow.
     full: bool,
+    /// Counts the servers' processes.
+    process: u64,
+    /// Whether it does not say which one it is.
+    is_nobody: bool,
     /// Channels and messages that are yet to be delivered.
     published: Vec<(Bytes, Bytes)>,
 }
@@ -47,6 +51,11 @@ impl Keys {
         let args: Vec<&str> = args.iter().map(word).collect();
         match (word(command), &args[..]) {
             ("PING", []) => Reply::Done,
+            ("INFO", []) if self.is_nobody => Reply::Refused("NOPERM"),
+            ("INFO", []) => {
+                let info = format!("run_id:{}\r\nrole:master\r\n", self.process);
+                Reply::Bytes(info.into())
+            }
             ("TIME", []) => {
                 let time = [now / 1000, now % 1000 * 1000].map(|number| number.to_string());
                 Reply::Many(time.map(|number| Reply::Bytes(number.into())).to_vec())
@@ -181,6 +190,21 @@ impl Keys {
     /// Refuses to grow, or no longer.
     pub fn fill_up(&mut self, full: bool) {
         self.full = full;
+    }
+
+    /// Another process that has loaded the same keys; of scripts it knows none.
+    pub fn loaded_by(&self, process: u64) -> Keys {
+        Keys {
+            held: self.held.clone(),
+            process,
+            is_nobody: self.is_nobody,
+            ..Keys::default()
+        }
+    }
+
+    /// Says no more which process it is.
+    pub fn hide(&mut self) {
+        self.is_nobody = true;
     }
 
     /// What was published since this was last asked.

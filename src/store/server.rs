@@ -1,0 +1,153 @@
+//! Whether a server is the one that the namespace was kept on.
+//!
+//! Redis replicates without waiting, and writes to disk now and then. After a failover, or a restart from a
+//! file, a server may hold a version again whose deletion a client has been told of. So beside the root
+//! stands the *mark*: which server the fleet keeps its answers on. Each sidecar reads it before it reads
+//! anything else from a connection, and where it is another's, or nobody's, deletes the root and then
+//! writes its own. The invariant: **whoever finds the mark of the server that he is connected to, finds
+//! nothing from before that server took over.** No atomic step is needed for it: commands of one
+//! connection take effect in their order, so the mark is never there before the root is gone; two who
+//! write it at once cost a few misses.
+//!
+//! A server is known by what it draws at random when its process starts (`run_id`) and when its writes
+//! begin a history of their own: at a start, and each time that it becomes a primary (`master_replid`). The
+//! mark travels with the answers to replicas and into files, and says there which server they were of.
+
+use super::fault::{Fault, Kind};
+use super::redis::Connection;
+use crate::metrics::Metrics;
+use crate::rules::settings::Failover;
+use crate::rules::table::FAILOVER;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long a mark lives from each connection on. Longer than any connection.
+const MARK_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Which server a connection leads to, as far as it says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Server {
+    /// What no other server, and this one after no loss, is called; `None` if it does not say.
+    pub identity: Option<String>,
+    /// Whether it follows another.
+    pub is_replica: bool,
+}
+
+impl Server {
+    /// By the reply to `INFO`.
+    pub fn of_info(info: &str) -> Server {
+        let field = |name: &str| {
+            let mut lines = info.lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        };
+        let drawn = ["run_id", "master_replid"].map(|name| field(name).map(str::trim));
+        let drawn: Vec<_> = drawn.into_iter().flatten().collect();
+        Server {
+            identity: (!drawn.is_empty()).then(|| drawn.join("/")),
+            is_replica: field("role").is_some_and(|role| role.trim() == "slave"),
+        }
+    }
+}
+
+/// What each new connection is looked at with.
+pub struct Recognition {
+    /// The key of the mark.
+    pub mark: String,
+    /// The root's.
+    pub root: String,
+    /// Whether a server that is not the one that it was has everything dropped.
+    pub failover: Failover,
+    /// The server that was recognised last.
+    pub known: Mutex<Option<String>>,
+    /// Whether it was said that servers cannot be told apart.
+    pub is_said: AtomicBool,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Recognition {
+    /// Sees to it that nothing on this connection is from before its server took over.
+    ///
+    /// # Errors
+    /// The server is a replica, does not have the namespace's keys, takes no writes, or did not answer:
+    /// nothing may be read from it.
+    pub async fn recognise(&self, connection: &Connection) -> Result<(), Fault> {
+        let server = match connection.server().await {
+            Err(fault) if !fault.is_refused() => return Err(fault),
+            answered => answered.unwrap_or_default(),
+        };
+        if server.is_replica {
+            let said = "the server is a replica: [store] url must lead to its primary";
+            return Err(Fault::new(Kind::Readonly, said));
+        }
+        match (&server.identity, self.failover) {
+            (_, Failover::Trust) => Ok(()),
+            (Some(identity), Failover::Drop) => self.compare(connection, identity).await,
+            (None, Failover::Drop) => {
+                if !self.is_said.swap(true, Relaxed) {
+                    tracing::warn!(
+                        "the store does not say which server it is (INFO): what a failover brings back \
+                         is not noticed"
+                    );
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn compare(&self, connection: &Connection, identity: &str) -> Result<(), Fault> {
+        let keys = [&self.mark, &self.root].map(|key| key.clone().into());
+        let values = connection.mget(keys.to_vec(), connection.deadline()).await;
+        let values = values.map_err(Fault::with_remedy)?;
+        let [mark, root] = [0, 1].map(|at| values.get(at).and_then(Option::as_ref));
+        let is_marked = mark.is_some_and(|mark| mark == identity);
+        if !is_marked && !(mark.is_none() && self.is_known(identity)) {
+            connection.unlink(std::slice::from_ref(&self.root)).await?;
+            if root.is_some() {
+                tracing::warn!("the store is another server than before: everything is dropped");
+                self.metrics.invalidated(FAILOVER);
+            }
+        }
+        let written = match is_marked {
+            true => connection.expire(&self.mark, MARK_LIFE).await,
+            false => {
+                let identity = identity.to_owned().into();
+                connection.set(&self.mark, identity, MARK_LIFE).await
+            }
+        };
+        match written {
+            // A full one keeps no mark; another sidecar drops once more. One that cannot save to its disk
+            // is the primary all the same, as long as nothing is to be dropped.
+            Err(fault) if !fault.is_refused() || fault.leads_astray() => return Err(fault),
+            _ => *self.known() = Some(identity.to_owned()),
+        }
+        Ok(())
+    }
+
+    /// Whether this process was connected to it last: it has been the primary ever since, and if the mark is
+    /// gone, it was evicted or flushed.
+    fn is_known(&self, identity: &str) -> bool {
+        self.known().as_deref() == Some(identity)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<String>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_known_by_what_it_drew_and_a_replica_by_its_role() {
+        let info = "# Server\r\nrun_id:abc\r\n# Replication\r\nrole:master\r\nmaster_replid:def\r\n\
+                    master_replid2:000\r\n";
+        let known = Server::of_info(info);
+        assert_eq!(known.identity.as_deref(), Some("abc/def"));
+        assert!(!known.is_replica);
+        assert!(Server::of_info("role:slave\r\nrun_id:abc\r\n").is_replica);
+        assert_eq!(Server::of_info("redis_version:7\r\n"), Server::default());
+    }
+}
