@@ -102,12 +102,12 @@ impl Recognition {
         let values = values.map_err(Fault::with_remedy)?;
         let [mark, root] = [0, 1].map(|at| values.get(at).and_then(Option::as_ref));
         let is_marked = mark.is_some_and(|mark| mark == identity);
-        if !is_marked && !(mark.is_none() && self.is_known(identity)) {
+        let is_another = !is_marked && !(mark.is_none() && self.is_known(identity));
+        // One that comes to be after it was seen to be absent is not from before.
+        if is_another && root.is_some() {
             connection.unlink(std::slice::from_ref(&self.root)).await?;
-            if root.is_some() {
-                tracing::warn!("the store is another server than before: everything is dropped");
-                self.metrics.invalidated(FAILOVER);
-            }
+            tracing::warn!("the store is another server than before: everything is dropped");
+            self.metrics.invalidated(FAILOVER);
         }
         let written = match is_marked {
             true => connection.expire(&self.mark, MARK_LIFE).await,
