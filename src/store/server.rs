@@ -15,6 +15,7 @@
 
 use super::fault::{Fault, Kind};
 use super::redis::Connection;
+use super::root::Root;
 use crate::metrics::Metrics;
 use crate::rules::settings::Failover;
 use crate::rules::table::FAILOVER;
@@ -53,20 +54,35 @@ impl Server {
 /// What each new connection is looked at with.
 pub struct Recognition {
     /// The key of the mark.
-    pub mark: String,
+    mark: String,
     /// The root's.
-    pub root: String,
-    /// Whether a server that is not the one that it was has everything dropped.
-    pub failover: Failover,
+    root: String,
+    failover: Failover,
     /// The server that was recognised last.
-    pub known: Mutex<Option<String>>,
+    known: Mutex<Option<String>>,
     /// Whether it was said that servers cannot be told apart.
-    pub is_said: AtomicBool,
-    /// Counts.
-    pub metrics: Arc<Metrics>,
+    is_said: AtomicBool,
+    metrics: Arc<Metrics>,
 }
 
 impl Recognition {
+    /// By the mark of this name, beside this root, both as they are in the store.
+    pub fn new(
+        mark: String,
+        root: &Root,
+        failover: Failover,
+        metrics: Arc<Metrics>,
+    ) -> Recognition {
+        Recognition {
+            mark,
+            root: root.name().to_owned(),
+            failover,
+            known: Mutex::default(),
+            is_said: AtomicBool::new(false),
+            metrics,
+        }
+    }
+
     /// Sees to it that nothing on this connection is from before its server took over.
     ///
     /// # Errors
@@ -102,9 +118,9 @@ impl Recognition {
         let values = values.map_err(Fault::with_remedy)?;
         let [mark, root] = [0, 1].map(|at| values.get(at).and_then(Option::as_ref));
         let is_marked = mark.is_some_and(|mark| mark == identity);
-        let is_another = !is_marked && !(mark.is_none() && self.is_known(identity));
-        // One that comes to be after it was seen to be absent is not from before.
-        if is_another && root.is_some() {
+        let is_the_same = is_marked || (mark.is_none() && self.is_known(identity));
+        // A root that comes to be after it was seen to be absent is not from before.
+        if !is_the_same && root.is_some() {
             connection.unlink(std::slice::from_ref(&self.root)).await?;
             tracing::warn!("the store is another server than before: everything is dropped");
             self.metrics.invalidated(FAILOVER);

@@ -85,14 +85,7 @@ impl Shared {
         let breaker = Arc::new(Breaker::new(owed, metrics.clone()));
         let known = Arc::new(Known::new());
         let channel = Arc::new(Channel::new(channel));
-        let recognition = Recognition {
-            mark: names.mark(),
-            root: root.name().to_owned(),
-            failover: settings.failover,
-            known: Mutex::default(),
-            is_said: AtomicBool::new(false),
-            metrics: metrics.clone(),
-        };
+        let recognition = Recognition::new(names.mark(), &root, settings.failover, metrics.clone());
         let shards = address
             .is_cluster()
             .then(|| Shards::open(address.clone(), channel.clone(), metrics.clone()));

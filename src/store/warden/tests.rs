@@ -1,4 +1,5 @@
 use super::*;
+use crate::rules::settings::Failover;
 use crate::store::redis::simulated::{Eventually, Line, Reply, Server};
 use crate::store::{Root, owed::Owed};
 use bytes::Bytes;
@@ -26,6 +27,9 @@ impl Server for Counted {
 
 impl Line for Counted {
     fn send(&self, words: Vec<Bytes>) -> Eventually<Option<Reply>> {
+        if words[0].as_ref() == b"INFO" {
+            return Box::pin(ready(Some(Reply::Refused("NOPERM"))));
+        }
         let is_ping = words[0].as_ref() == b"PING";
         match is_ping && self.0.pinged.fetch_add(1, SeqCst) < self.0.answered {
             true => Box::pin(ready(Some(Reply::Done))),
@@ -53,7 +57,9 @@ fn watched(server: &Arc<Counting>) -> (Arc<Breaker>, CancellationToken) {
         Arc::new(Counted(server.clone())),
         Duration::from_millis(250),
     );
+    let mark = "ns:!server".to_owned();
     let warden = Warden {
+        recognition: Recognition::new(mark, &root, Failover::Drop, metrics.clone()),
         address: Arc::new(address),
         breaker: breaker.clone(),
         channel: Arc::new(Channel::new("ns:!drops".into())),
