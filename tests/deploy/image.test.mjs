@@ -5,7 +5,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { ROOT, atEnd, eventually, folder, freePort, read, run, start, succeeds } from "./world.mjs";
 
@@ -36,7 +36,7 @@ async function builder() {
   const host = /^host: (.*)$/m.exec((await succeeds("rustc", ["-vV"], { cwd: ROOT })).out)[1];
   await succeeds("cargo", ["fetch", "--locked", "--target", host], { cwd: ROOT });
   const cargo = (name) => join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), name);
-  const kept = join(process.env.CARGO_TARGET_DIR ?? join(ROOT, "target"), QUICK ? "image-quick" : "image");
+  const kept = resolve(ROOT, process.env.CARGO_TARGET_DIR ?? "target", QUICK ? "image-quick" : "image");
   mkdirSync(kept, { recursive: true });
   const mounts = [["/usr", "/usr:ro"], ["/etc/alternatives", "/etc/alternatives:ro"], [sysroot, `${sysroot}:ro`], [cargo("registry"), "/cargo/registry:ro"], [kept, "/src/target"]];
   if (existsSync(cargo("config.toml"))) mounts.push([cargo("config.toml"), "/cargo/config.toml:ro"]); // another registry
@@ -115,7 +115,7 @@ async function asked(url, method = "GET", headers = {}, body) {
   return { status: response.status, cache: response.headers.get("cache-status") ?? "", body: await response.json() };
 }
 
-test("the image is made by its Dockerfile, and is small, nobody's and says how it is run", { timeout: 900_000 }, async () => {
+test("the image is made by its Dockerfile, and is small, nobody's and says how it is run", { timeout: 2_400_000 }, async () => {
   assert.equal(process.getuid(), 0, "to make and run an image, and to answer DNS, takes root: sudo tests/run.sh");
   await build();
   // An image of the OCI's kind could have no health check.
