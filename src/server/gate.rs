@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 /// spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Connections that may wait on a socket to be accepted, as many as tokio lets wait at an address.
+/// Connections that may wait to be accepted, as far as the kernel allows (`net.core.somaxconn`).
 const BACKLOG: i32 = 1024;
 
 /// Where a listener really stands: port 0 is resolved.
@@ -225,7 +225,7 @@ pub(super) async fn bind(
             let failed = |error| {
                 format!("{what} = \"{address}\": {error}; is another process listening there?")
             };
-            let listener = TcpListener::bind(address).await.map_err(failed)?;
+            let listener = listening(*address).map_err(failed)?;
             let bound = Bound::Tcp(listener.local_addr().map_err(failed)?);
             Ok((Listener::Tcp(listener), bound))
         }
@@ -236,6 +236,18 @@ pub(super) async fn bind(
             Ok((Listener::Unix(listener), Bound::Unix(path.clone())))
         }
     }
+}
+
+/// As tokio binds an address, but for the backlog: past the 128 that it lets wait, who comes in a burst is
+/// not heard before a second has passed.
+fn listening(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG as u32)
 }
 
 /// Nobody can connect before it listens, so there is no moment at which others may use it.

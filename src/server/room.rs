@@ -4,6 +4,7 @@ use crate::metrics::{Connected, Metrics};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -42,6 +43,8 @@ pub(super) fn places(wanted: usize) -> usize {
 /// Room for so many connections.
 pub(super) struct Room {
     places: Arc<Semaphore>,
+    /// Whether there was none when a place was last asked for: that it begins is told, not how long it lasts.
+    is_full: AtomicBool,
     clients: Arc<Clients>,
     metrics: Arc<Metrics>,
 }
@@ -62,6 +65,7 @@ impl Room {
     pub(super) fn new(places: usize, metrics: Arc<Metrics>) -> Room {
         Room {
             places: Arc::new(Semaphore::new(places)),
+            is_full: AtomicBool::new(false),
             clients: Arc::default(),
             metrics,
         }
@@ -69,7 +73,9 @@ impl Room {
 
     /// Waits for a free place. Whoever comes meanwhile waits in the listener's queue.
     pub(super) async fn place(&self) -> Place {
-        if self.places.available_permits() == 0 {
+        let is_full = self.places.available_permits() == 0;
+        let was_full = self.is_full.swap(is_full, Relaxed);
+        if is_full && !was_full {
             tracing::warn!(
                 "as many connections as are allowed are open: others wait until one ends"
             );
