@@ -65,6 +65,20 @@ const PROOFS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "Redis restarts with old data",
+        &[
+            "a_redis_that_comes_back_with_what_it_held_before_a_write_serves_none_of_it",
+            "everything_is_dropped_once_by_a_server_that_changed_and_never_by_one_that_is_new",
+        ],
+    ),
+    (
+        "Redis fails over to a replica",
+        &[
+            "sentinels_lead_to_the_primary_and_to_the_next_one_when_it_dies_or_steps_down",
+            "a_cluster_fails_over_under_traffic_and_nobody_is_served_what_is_old",
+        ],
+    ),
+    (
         "The provider closes idle connections",
         &[
             "a_connection_that_is_closed_when_idle_is_made_again_before_anybody_needs_it",
