@@ -81,6 +81,19 @@ struct Answered {
     is_served: bool,
 }
 
+/// Counts what comes of audits from none on, for each rule of which answers may be audited: who watches for the
+/// first that differs sees it come.
+pub fn count_from_none(live: &Live) {
+    let rules = live.table.rules.iter();
+    for rule in rules.filter(|rule| live.is_audited(rule)) {
+        for found in [Found::Same, Found::Differs, Found::Unclear] {
+            live.ground
+                .metrics
+                .may_audit(&rule.name, LEAK, found.word());
+        }
+    }
+}
+
 /// Audits a fetch that was just made for a client, if it is one of the share that are: in the background,
 /// unless enough audits are under way.
 pub fn consider(

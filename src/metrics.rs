@@ -104,10 +104,12 @@ pub struct Metrics {
     store_state: Family<State, Gauge>,
     store_memory: Arc<StoreMemory>,
     subscription_up: Gauge,
+    subscription_wanted: Gauge,
     local_evictions: Counter,
     fills_in_flight: Gauge,
     audits: Family<Audited, Counter>,
     rules_loaded: Gauge<f64, AtomicU64>,
+    rules_refused: Gauge<f64, AtomicU64>,
     rules_reload_failures: Counter,
     admin_refused: Family<Status, Counter>,
     alerts: AlertMetrics,
@@ -141,10 +143,12 @@ impl Metrics {
             store_state: Family::default(),
             store_memory: Arc::default(),
             subscription_up: Gauge::default(),
+            subscription_wanted: Gauge::default(),
             local_evictions: Counter::default(),
             fills_in_flight: Gauge::default(),
             audits: Family::default(),
             rules_loaded: Gauge::default(),
+            rules_refused: Gauge::default(),
             rules_reload_failures: Counter::default(),
             admin_refused: Family::default(),
             alerts: AlertMetrics::default(),
@@ -155,7 +159,8 @@ impl Metrics {
 
     /// The encoder appends `_total` to the names of counters.
     fn register(&mut self) {
-        self.registry.register_collector(Box::new(process::Process));
+        self.registry
+            .register_collector(Box::new(process::Process::begins()));
         let registry = self.registry.sub_registry_with_prefix("sidecache");
         registry.register_collector(Box::new(self.rules.clone()));
         registry.register_collector(Box::new(self.store_memory.clone()));
@@ -202,6 +207,11 @@ impl Metrics {
             &self.subscription_up,
         );
         names.add(
+            "subscription_wanted",
+            "Whether other sidecars are to be heard now",
+            &self.subscription_wanted,
+        );
+        names.add(
             "local_evictions",
             "Evicted from the memory tier",
             &self.local_evictions,
@@ -216,6 +226,11 @@ impl Metrics {
             "rules_loaded_timestamp_seconds",
             "When rules were loaded",
             &self.rules_loaded,
+        );
+        names.add(
+            "rules_refused_timestamp_seconds",
+            "When rules were refused last; 0 if never",
+            &self.rules_refused,
         );
         names.add(
             "rules_reload_failures",
@@ -317,6 +332,11 @@ impl Metrics {
         self.subscription_up.set(i64::from(up));
     }
 
+    /// Whether they are to be: some rule has a `local_ttl`, and the store is shared.
+    pub fn subscription_wanted(&self, wanted: bool) {
+        self.subscription_wanted.set(i64::from(wanted));
+    }
+
     /// Asks `holds`, whenever somebody wants to know, how many bytes and entries the memory tier holds.
     pub fn local(&self, holds: impl Fn() -> (u64, usize) + Send + Sync + 'static) {
         self.local.set(Box::new(holds));
@@ -343,6 +363,16 @@ impl Metrics {
         self.audits.get_or_create(&labels).inc();
     }
 
+    /// Such audits are counted from now on: the first is one more than none.
+    pub fn may_audit(&self, rule: &str, kind: &'static str, result: &'static str) {
+        let labels = Audited {
+            rule: rule.to_owned(),
+            kind,
+            result,
+        };
+        drop(self.audits.get_or_create(&labels));
+    }
+
     /// How many audits of a rule came to this so far.
     pub fn audits(&self, rule: &str, kind: &'static str, result: &'static str) -> u64 {
         let labels = Audited {
@@ -363,8 +393,9 @@ impl Metrics {
         self.rules_loaded.set(at_ms as f64 / 1000.0);
     }
 
-    /// A reload was refused and the old rules stay.
-    pub fn rules_reload_failed(&self) {
+    /// A reload was refused at this Unix time, in milliseconds, and the old rules stay.
+    pub fn rules_reload_failed(&self, at_ms: u64) {
+        self.rules_refused.set(at_ms as f64 / 1000.0);
         self.rules_reload_failures.inc();
     }
 

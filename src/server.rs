@@ -19,6 +19,7 @@ pub use reload::Reloader;
 
 use crate::admin::Door;
 use crate::alerts::Alerts;
+use crate::audit;
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::jwks::{self, Issuers};
@@ -190,6 +191,7 @@ impl Server {
         };
         let admin_settings = table.admin.clone();
         let live = Live::new(table, ground)?;
+        audit::count_from_none(&live);
         let live = Arc::new(ArcSwap::from_pointee(live));
         let reloader = Arc::new(Reloader::new(rules, live.clone(), stamps));
         let proxy = take_requests(proxy_listener, live.clone());

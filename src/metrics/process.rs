@@ -1,5 +1,6 @@
 //! What the kernel says of this process, read from `/proc` (proc(5)) when metrics are encoded. Where
-//! `/proc` is missing the metrics are left out.
+//! `/proc` is missing the metrics are left out. When it began is not asked of the kernel: what `/proc` says of that is
+//! hidden from confined services, and moves when the clock is set.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -7,6 +8,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
 use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Clock ticks a second in `/proc`: `USER_HZ`, which is 100 in the ABI of every Linux that Rust runs
 /// on, whatever the kernel's own tick.
@@ -14,7 +16,20 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The names are those of every Prometheus client library, without our prefix.
 #[derive(Debug)]
-pub(super) struct Process;
+pub(super) struct Process {
+    /// Seconds of Unix time.
+    began: f64,
+}
+
+impl Process {
+    /// One that begins now.
+    pub(super) fn begins() -> Process {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Process {
+            began: since.map_or(0.0, |since| since.as_secs_f64()),
+        }
+    }
+}
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
@@ -33,7 +48,7 @@ impl Collector for Process {
         gauge(
             "process_start_time_seconds",
             "Start, Unix time",
-            start_seconds(),
+            Some(self.began),
         )?;
         let Some(seconds) = cpu_seconds() else {
             return Ok(());
@@ -77,15 +92,4 @@ fn stat_field(number: usize) -> Option<f64> {
 fn cpu_seconds() -> Option<f64> {
     let (user, system) = (stat_field(14)?, stat_field(15)?);
     Some((user + system) / TICKS_PER_SECOND)
-}
-
-fn start_seconds() -> Option<f64> {
-    let stat = fs::read_to_string("/proc/stat").ok()?;
-    let boot: f64 = stat
-        .lines()
-        .find_map(|line| line.strip_prefix("btime "))?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(boot + stat_field(22)? / TICKS_PER_SECOND)
 }

@@ -15,12 +15,13 @@ fn every_metric_has_the_name_that_dashboards_rely_on() {
     metrics.store_failed("timeout");
     metrics.store_up(true);
     metrics.store_state("capacity", true);
+    metrics.subscription_wanted(true);
     metrics.subscription_up(true);
     metrics.local(|| (4096, 2));
     metrics.local_evicted();
     rule.collapsed();
     metrics.rules_loaded(1_700_000_000_500);
-    metrics.rules_reload_failed();
+    metrics.rules_reload_failed(1_700_000_000_250);
     metrics.alerts().watched("doctors", "hit-rate", true);
     metrics.alerts().watched("doctors", "p99", true);
     metrics.alerts().unwatched("doctors", "p99");
@@ -39,6 +40,7 @@ fn every_metric_has_the_name_that_dashboards_rely_on() {
         "sidecache_store_up 1",
         r#"sidecache_store_state{state="capacity"} 1"#,
         "sidecache_subscription_up 1",
+        "sidecache_subscription_wanted 1",
         "sidecache_store_duration_seconds_count 1",
         "sidecache_local_bytes 4096",
         "sidecache_local_entries 2",
@@ -46,6 +48,7 @@ fn every_metric_has_the_name_that_dashboards_rely_on() {
         "sidecache_fills_in_flight 0",
         r#"sidecache_collapsed_total{rule="doctors"} 1"#,
         "sidecache_rules_loaded_timestamp_seconds 1700000000.5",
+        "sidecache_rules_refused_timestamp_seconds 1700000000.25",
         "sidecache_rules_reload_failures_total 1",
         r#"sidecache_alert{rule="doctors",kind="hit-rate"} 1"#,
         r#"sidecache_alert_webhook_total{result="delivered"} 1"#,

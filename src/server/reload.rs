@@ -4,6 +4,7 @@
 
 use super::stamps::Stamps;
 use super::{Loaded, NotLoaded, load_noting, node_ttl};
+use crate::audit;
 use crate::live::Live;
 use crate::rules::settings::StoreSettings;
 use crate::rules::table::Table;
@@ -105,7 +106,9 @@ impl Reloader {
                 // Who asks is told each time. The watch, which tries for as long as it takes, does not repeat itself.
                 let is_known = is_unread && tried.failure.as_ref() == Some(&error);
                 if wish == Wish::Asked || !is_known {
-                    old.ground.metrics.rules_reload_failed();
+                    old.ground
+                        .metrics
+                        .rules_reload_failed(old.ground.clock.now_ms());
                     old.stays();
                     tracing::error!("the rules were not reloaded:\n{error}");
                 }
@@ -212,6 +215,7 @@ fn put_in_force(place: &ArcSwap<Live>, live: Live) {
     ground.store.renew(node_ttl(&live.table));
     ground.store.listen(live.table.answers_from_memory());
     ground.metrics.rules_loaded(ground.clock.now_ms());
+    audit::count_from_none(&live);
     place.store(Arc::new(live));
 }
 

@@ -148,6 +148,7 @@ impl Shared {
     /// See [`super::Store::listen`].
     pub fn listen(&self, is_used: bool) {
         self.channel.set_used(is_used);
+        self.metrics.subscription_wanted(is_used);
     }
 
     /// A value as it was kept. One that the seal does not open is a miss, as any that is not ours.
