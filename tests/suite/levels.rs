@@ -81,7 +81,7 @@ const PROOFS: &[(&str, &[&str])] = &[
     (
         "The provider closes idle connections",
         &[
-            "a_connection_that_is_closed_when_idle_is_made_again_before_anybody_needs_it",
+            "a_connection_that_is_closed_when_idle_costs_no_client_an_error_and_is_made_again",
             "an_idle_connection_gives_a_sign_of_life",
         ],
     ),
