@@ -12,7 +12,6 @@ pub use crate::flights::LIFE;
 use crate::key::CacheKey;
 use crate::live::{Ground, Live};
 use crate::look::{Found, Kept, look};
-use crate::rules::table::Coalesce;
 use crate::store::{Lock, Locked, Store, Taken};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -59,9 +58,7 @@ pub async fn claim(
         return Claimed::Fetch(Some(Claim::had(&live.ground, taken)));
     }
     match snapshot {
-        Snapshot::Known(versions)
-            if asked.rule.coalesce == Coalesce::Fleet && live.ground.store.locks() =>
-        {
+        Snapshot::Known(versions) if live.claims(&asked.rule) && live.ground.store.locks() => {
             let contest = Contest {
                 live,
                 asked,

@@ -25,6 +25,7 @@ use crate::headers::{self, Forwarding};
 use crate::interim::Interim;
 use crate::key::{self, CacheKey};
 use crate::live::Live;
+use crate::look::Reach;
 use crate::origin::Failure;
 use crate::outcome::Detail;
 use crate::part::{self, Part, Single};
@@ -50,6 +51,8 @@ pub struct Fill {
     pub vary: Arc<Vary>,
     /// Under which versions the answer may be kept.
     pub snapshot: Snapshot,
+    /// For whom it may be kept.
+    pub reach: Reach,
     /// What was kept under those versions when they were looked up: it is validated, if it can be.
     pub kept: Option<Arc<Entry>>,
     /// What of it was: it is completed, if it can be.
@@ -361,7 +364,9 @@ impl Fill {
             self.each_for_himself(key);
             land(lead, Landing::NotKept);
         }
-        if let Snapshot::Known(versions) = &self.snapshot {
+        if self.reach == Reach::Process {
+            self.live.ground.store.keep_here(&key.entry, entry);
+        } else if let Snapshot::Known(versions) = &self.snapshot {
             // A store that refuses is counted there; the next reader fetches again.
             let keeping = self.live.ground.store.keep(&key.entry, entry.clone());
             let kept = Box::pin(keeping).await; // what is not kept is spared the room for it

@@ -154,6 +154,11 @@ pub fn counter(namespace: &str, limit: &Limit, identifier: &Digest) -> String {
     format!("{namespace}:{COUNTERS}:{}:{identifier}", limit.name)
 }
 
+/// The store key of what the sidecars of a namespace have spent in a period.
+pub fn budget(namespace: &str, period: &str) -> String {
+    format!("{namespace}:!budget:{period}")
+}
+
 /// The store key under which the sidecars of a namespace say what they did, in words of their second version:
 /// releases that say it in others have a key of their own.
 pub fn stats(namespace: &str) -> String {

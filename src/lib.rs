@@ -33,6 +33,7 @@ pub mod refuse; // what is too ambiguous to go on
 
 // -- places: I/O begins --
 pub mod store; // entries and versions, in Redis or in memory
+pub mod budget; // how far the store may be asked
 pub mod stats; // what a process and its fleet did
 pub mod interim; // what an origin says before it answers
 pub mod client; // who asks, as his connection knows him

@@ -5,6 +5,7 @@ mod failures; // of the origin, in the log
 
 use crate::alerts::Alerts;
 use crate::body::Body;
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::flights::Fills;
 use crate::headers;
@@ -15,7 +16,7 @@ use crate::metrics::{LimitMetrics, Metrics, RuleMetrics};
 use crate::origin::{Failure, Origin};
 use crate::quarantine::Quarantine;
 use crate::rules::settings::{IdentitySettings, StoreUrl, VerifyKey};
-use crate::rules::table::{Rule, Table, Ttl};
+use crate::rules::table::{Coalesce, Rule, Table, Ttl};
 use crate::stats::Stats;
 use crate::store::{Opening, Root, Store};
 use crate::targets::{Target, Targets};
@@ -44,6 +45,8 @@ pub struct Ground {
     pub quarantine: Quarantine,
     /// The keys of those who sign tokens.
     pub issuers: Issuers,
+    /// How far the store may be asked.
+    pub budget: Budget,
     /// What it did.
     pub stats: Stats,
     /// What somebody should look at.
@@ -150,6 +153,7 @@ impl Live {
             store: store.map_err(|error| error.to_string())?,
             alerts: Alerts::new(&metrics),
             metrics,
+            budget: Budget::default(),
             stats: Stats::new(&clock),
             tracer: Tracer::default(),
             failures: Arc::default(),
@@ -176,6 +180,11 @@ impl Live {
     /// Whether a rule is to pass everything.
     pub fn holds(&self, rule: &Rule) -> bool {
         self.is_audited(rule) && self.ground.quarantine.holds(&rule.name)
+    }
+
+    /// Whether fetches by a rule are claimed for the fleet.
+    pub fn claims(&self, rule: &Rule) -> bool {
+        rule.coalesce == Coalesce::Fleet && self.ground.budget.claims()
     }
 
     /// Something that the rule at this position may keep is dropped now.

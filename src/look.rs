@@ -1,15 +1,16 @@
 //! One look at the store: the entry and the versions of its nodes, in one round trip.
 
 use crate::asked::Asked;
+use crate::budget::Level;
 use crate::digest::Digest;
 use crate::entry::{Entry, Version};
 use crate::flights::{LIFE, Snapshot, lock_name};
 use crate::freshness::{self, Served};
 use crate::key::{self, CacheKey};
-use crate::live::Live;
+use crate::live::{Ground, Live};
 use crate::outcome::Detail;
 use crate::part::{self, Part};
-use crate::rules::table::{Coalesce, Stage};
+use crate::rules::table::Stage;
 use crate::store::{Down, Lock, Look, Sought, Taken, Wanted};
 use crate::trace::Work;
 use crate::vary::{self, Vary};
@@ -40,6 +41,17 @@ impl Found {
     }
 }
 
+/// For whom an answer to a request is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// For the fleet, in the store.
+    Fleet,
+    /// For this process alone, in its memory: the store's commands are wanted elsewhere.
+    Process,
+    /// For nobody, and why.
+    Nobody(Detail),
+}
+
 /// Where an answer to a request is kept.
 pub struct Place {
     /// The key.
@@ -48,6 +60,8 @@ pub struct Place {
     pub vary: Arc<Vary>,
     /// The versions from before the origin is asked.
     pub snapshot: Snapshot,
+    /// For whom.
+    pub reach: Reach,
     /// The fleet's lock on fetching it, if it was asked for.
     pub lock: Lock,
     /// The same, where this look took it, along with the snapshot.
@@ -125,7 +139,7 @@ impl Aim {
             marker: self.marker.as_deref(),
             lock,
             flag: self.flag.as_deref(),
-            local_ttl: asked.rule.local_ttl,
+            local_ttl: live.ground.budget.local_ttl(&asked.rule),
         }
     }
 
@@ -144,8 +158,13 @@ impl Aim {
         (is_whole && kept.fresh().is_some()).then_some(kept)
     }
 
-    /// Asks the store, once: one that does not answer is not asked again.
+    /// Asks the store, once: one that does not answer is not asked again. Where a budget runs short it may not be
+    /// asked at all.
     pub async fn look(mut self, live: &Live, asked: &Asked, lock: Option<&str>) -> Found {
+        let spared = self.spared(live, asked);
+        if let Some((snapshot, reach)) = spared {
+            return nothing(live, asked, self, snapshot, reach);
+        }
         let mut span = asked.span(Work::Look);
         loop {
             let sought = self.sought(live, asked, lock);
@@ -153,7 +172,7 @@ impl Aim {
                 Ok(seen) => seen,
                 Err(Down) => {
                     span.note(|facts| facts.failed(Detail::StoreDown));
-                    return down(live, asked, self);
+                    return unknown(live, asked, self, Detail::StoreDown);
                 }
             };
             if self.flag.is_some() {
@@ -174,12 +193,44 @@ impl Aim {
 }
 
 impl Aim {
+    /// What is to be taken for a look where the budget is too short for one: that nothing is found. What is fetched
+    /// then is kept for this process, if it would hear of what drops it.
+    fn spared(&self, live: &Live, asked: &Asked) -> Option<(Snapshot, Reach)> {
+        let Ground {
+            budget,
+            store,
+            clock,
+            ..
+        } = &live.ground;
+        let level = budget.level();
+        if level < Level::Sparing || !store.is_shared() || !store.up() {
+            return None;
+        }
+        let now = clock.reading();
+        let sought = self.sought(live, asked, None);
+        if store.at_once(sought, &now).is_some() {
+            return None; // a look costs nothing
+        }
+        let life = asked.rule.ttl.longest();
+        let is_cold = budget.is_cold(&self.key.entry, life, clock);
+        if level == Level::Sparing && !is_cold {
+            return None;
+        }
+        Some(match store.presume(sought, &now) {
+            Some(versions) => (Snapshot::Known(versions), Reach::Process),
+            None => (
+                Snapshot::Unknown(store.generation()),
+                Reach::Nobody(Detail::Budget),
+            ),
+        })
+    }
+
     /// Whether a fetch for this request, if one is needed, is claimed for the fleet in any case. It is where
     /// it will be shared, unless that turns out differently, and then the claim is given up again.
     fn is_claimed_at_once(&self, live: &Live, asked: &Asked) -> bool {
         let rule = &asked.rule;
         let (demand, now) = (&asked.demand, live.ground.clock.now_ms());
-        rule.coalesce == Coalesce::Fleet
+        live.claims(rule)
             && rule.stage != Stage::Observe
             && !(asked.wants_part || asked.is_conditional())
             && demand.is_content()
@@ -242,6 +293,7 @@ async fn judge(live: &Live, asked: &Asked, aim: Aim, seen: Look, takes: bool) ->
                 key: aim.key,
                 vary: aim.vary,
                 snapshot: Snapshot::Known(versions),
+                reach: Reach::Fleet,
                 lock: seen.lock,
                 taken,
             },
@@ -249,7 +301,7 @@ async fn judge(live: &Live, asked: &Asked, aim: Aim, seen: Look, takes: bool) ->
             is_quarantined: live.holds(&asked.rule),
             part: part.map(|(part, served)| KeptPart { part, served }),
         },
-        Err(Down) => down(live, asked, aim),
+        Err(Down) => unknown(live, asked, aim, Detail::StoreDown),
     }
 }
 
@@ -278,12 +330,19 @@ async fn snapshot(
     store.snapshot_and_lock(&nodes, wanted).await
 }
 
-fn down(live: &Live, asked: &Asked, aim: Aim) -> Found {
+/// Nothing is found, and nothing of what is fetched may be kept.
+fn unknown(live: &Live, asked: &Asked, aim: Aim, why: Detail) -> Found {
+    let unknown = Snapshot::Unknown(live.ground.store.generation());
+    nothing(live, asked, aim, unknown, Reach::Nobody(why))
+}
+
+fn nothing(live: &Live, asked: &Asked, aim: Aim, snapshot: Snapshot, reach: Reach) -> Found {
     Found {
         place: Place {
             key: aim.key,
             vary: aim.vary,
-            snapshot: Snapshot::Unknown(live.ground.store.generation()),
+            snapshot,
+            reach,
             lock: Lock::Free,
             taken: None,
         },

@@ -2,6 +2,7 @@
 //! buckets are decided here. The names are a contract: dashboards and alerts are built on them.
 
 mod alerts; // what somebody should look at
+mod budget; // what may be spent
 mod family; // samples, as the registry writes its own
 mod limits; // what is counted by limit
 mod local; // what the memory tier holds
@@ -15,7 +16,7 @@ mod timings; // histograms
 pub use alerts::AlertMetrics;
 pub use limits::LimitMetrics;
 pub use rules::RuleMetrics;
-pub use store::Command;
+pub use store::{Billed, Command};
 pub use tally::Tally;
 pub use timings::Times;
 
@@ -103,6 +104,7 @@ pub struct Metrics {
     store_up: Gauge,
     store_state: Family<State, Gauge>,
     store_memory: Arc<StoreMemory>,
+    budget: Arc<budget::Budget>,
     subscription_up: Gauge,
     subscription_wanted: Gauge,
     local_evictions: Counter,
@@ -142,6 +144,7 @@ impl Metrics {
             store_up: Gauge::default(),
             store_state: Family::default(),
             store_memory: Arc::default(),
+            budget: Arc::default(),
             subscription_up: Gauge::default(),
             subscription_wanted: Gauge::default(),
             local_evictions: Counter::default(),
@@ -164,6 +167,7 @@ impl Metrics {
         let registry = self.registry.sub_registry_with_prefix("sidecache");
         registry.register_collector(Box::new(self.rules.clone()));
         registry.register_collector(Box::new(self.store_memory.clone()));
+        registry.register_collector(Box::new(self.budget.clone()));
         registry.register_collector(Box::new(self.limits.clone()));
         registry.register_collector(Box::new(self.commands.clone()));
         registry.register_collector(Box::new(self.local.clone()));
@@ -306,6 +310,11 @@ impl Metrics {
         self.commands.count(command, took);
     }
 
+    /// A script took so many calls; `is_due` says that it is run whatever a budget says.
+    pub fn store_script(&self, is_due: bool, calls: u64) {
+        self.commands.count_calls(is_due, calls);
+    }
+
     /// A command failed. `kind` is one of the closed list in `store::Kind`.
     pub fn store_failed(&self, kind: &'static str) {
         self.store_errors.get_or_create(&Kind { kind }).inc();
@@ -325,6 +334,12 @@ impl Metrics {
     /// What the store says that it uses; nothing is shown where it does not say.
     pub fn store_memory(&self, bytes: Option<u64>) {
         self.store_memory.set(bytes);
+    }
+
+    /// What the fleet has spent of a budget, what it will have, and the level of what is given up; nothing is shown
+    /// where there is none.
+    pub fn budget(&self, shown: Option<[u64; 3]>) {
+        self.budget.set(shown);
     }
 
     /// Whether other sidecars are heard, so that rules with a `local_ttl` answer from memory.
@@ -414,6 +429,11 @@ impl Metrics {
     /// Commands sent to the store so far.
     pub fn commands(&self) -> u64 {
         self.commands.count_all()
+    }
+
+    /// What a provider bills of them so far.
+    pub fn billed(&self) -> Billed {
+        self.commands.billed()
     }
 
     /// Commands of the store that failed so far, by their kind.

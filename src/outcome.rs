@@ -146,6 +146,8 @@ pub enum Detail {
     Refused,
     /// It is one too many.
     Limited,
+    /// The budget of commands is short.
+    Budget,
 }
 
 impl Detail {
@@ -189,6 +191,7 @@ impl Detail {
             Detail::RequestTooLarge => "request-too-large",
             Detail::Refused => "refused",
             Detail::Limited => "limited",
+            Detail::Budget => "budget",
         }
     }
 }

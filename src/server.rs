@@ -21,6 +21,7 @@ use crate::admin::Door;
 use crate::alerts::Alerts;
 use crate::audit;
 use crate::body::Body;
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::jwks::{self, Issuers};
 use crate::key;
@@ -70,8 +71,9 @@ pub struct Server {
     reloader: Arc<Reloader>,
     proxy: Gate,
     door: Option<Gate>,
-    /// Ends with it.
+    /// End with it.
     _bookkeeper: AbortOnDropHandle<()>,
+    _treasurer: AbortOnDropHandle<()>,
     /// Who tells of alerts, and what has him come to an end.
     teller: (AbortOnDropHandle<()>, CancellationToken),
 }
@@ -181,6 +183,7 @@ impl Server {
             store,
             alerts: Alerts::new(&metrics),
             metrics,
+            budget: Budget::default(),
             stats: Stats::new(&clock),
             tracer: Tracer::to(otlp::exporter()),
             failures: Arc::default(),
@@ -209,6 +212,7 @@ impl Server {
         let teller = books::tell_of_alerts(live.clone(), closing.clone());
         Ok(Server {
             _bookkeeper: AbortOnDropHandle::new(tokio::spawn(books::keep(live.clone()))),
+            _treasurer: AbortOnDropHandle::new(tokio::spawn(books::spend(live.clone()))),
             teller: (AbortOnDropHandle::new(tokio::spawn(teller)), closing),
             live,
             reloader,

@@ -7,6 +7,7 @@
 
 mod actors; // those who read and write
 mod checker; // what a read may return
+mod day; // a day within a budget of commands
 mod dice; // chance that can be had again
 mod fleet; // the sidecars
 mod history; // what happens

@@ -11,6 +11,7 @@ mod pause; // how long one does without what was refused
 mod series; // the last hour
 mod shown; // as JSON
 
+use crate::budget;
 use crate::clock::Clock;
 use crate::metrics::{Metrics, Tally};
 use crate::rules::table::Table;
@@ -66,6 +67,8 @@ pub struct Facts<'l> {
     pub is_held: Vec<bool>,
     /// What somebody should look at now.
     pub alerts: Json,
+    /// How the budget stands; `null` without one.
+    pub budget: Json,
 }
 
 #[derive(Default)]
@@ -125,6 +128,7 @@ impl Stats {
                 day,
                 now,
                 is_last,
+                every: pace(table),
             };
             let mut teller = self.teller.lock().await;
             teller.tell(store, &table.namespace, &news).await;
@@ -156,7 +160,8 @@ impl Stats {
 
     /// What the rest of the fleet told, as it was a moment ago, and which part of this process is not in that;
     /// nothing where it cannot be heard.
-    async fn fleet(&self, store: &Store, namespace: &str) -> Option<(Fleet, Own)> {
+    async fn fleet(&self, store: &Store, table: &Table) -> Option<(Fleet, Own)> {
+        let (namespace, every) = (&table.namespace, pace(table));
         let now = self.clock.now_ms();
         let _alone = self.asking.lock().await;
         if let Some((until, fleet)) = &self.kept().fleet
@@ -170,12 +175,12 @@ impl Stats {
         // Held meanwhile, so that this process tells nothing that is read here as another's.
         let mut teller = self.teller.lock().await;
         let own = teller.own(now);
-        let heard = fleet::heard(store, namespace, &own, now).await;
+        let heard = fleet::heard(store, namespace, &own, (now, every)).await;
         self.kept().deaf.note(now, heard.is_ok());
         let (fleet, is_there) = heard.ok()?;
         teller.saw_own(is_there, now);
         let heard = (fleet, teller.own(now));
-        self.kept().fleet = Some((Instant::now() + STEP, heard.clone()));
+        self.kept().fleet = Some((Instant::now() + every, heard.clone()));
         Some(heard)
     }
 
@@ -190,7 +195,7 @@ impl Stats {
         } = *facts;
         let memory = self.ask_memory(store).await;
         let tallies: Tallies = metrics.tallies().into_iter().collect();
-        let heard = self.fleet(store, &table.namespace).await;
+        let heard = self.fleet(store, table).await;
         let now = self.clock.now_ms();
         let kept = self.kept();
         let is_alone = heard.is_none();
@@ -204,7 +209,7 @@ impl Stats {
                 "rules": shown::rules(&tallies, facts, &kept.series),
                 "unruled": shown::unruled(&tallies),
                 "total": shown::total(&tallies, &Tally::default()),
-                "store": shown::store((store, metrics), memory, (kept.day, now)),
+                "store": shown::store((store, metrics), memory, (kept.day, now), &facts.budget),
                 "series": kept.series.shown(),
                 "writes": kept.lately.writes(),
                 "errors": kept.lately.errors(),
@@ -214,6 +219,11 @@ impl Stats {
             "fleet": fleet.shown(store.is_shared() && is_alone),
         })
     }
+}
+
+/// How often the fleet is told, and heard: where commands are scarce, more rarely.
+fn pace(table: &Table) -> Duration {
+    budget::pace(table.store.budget, STEP)
 }
 
 /// For how long it is believed what a store says of its memory, or why it does not.

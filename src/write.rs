@@ -14,6 +14,7 @@ use crate::headers::Forwarding;
 use crate::identity::{self, Claims, Presented};
 use crate::inputs::plain_json;
 use crate::interim::Interim;
+use crate::key;
 use crate::live::Live;
 use crate::origin::Failure;
 use crate::outcome::Detail;
@@ -217,11 +218,15 @@ impl Write {
             document,
             claims,
         };
-        let nodes: Vec<String> = drops.possible().into_iter().collect();
+        let mut nodes: Vec<String> = drops.possible().into_iter().collect();
         if nodes.is_empty() {
             return Ok(Leased::Needless);
         }
         let store = &self.live.table.store;
+        if store.budget.is_some() {
+            // Everything lives under it: who dies now drops everything, for a quarter of the commands.
+            nodes = vec![key::root_node(&self.live.table.namespace)];
+        }
         // In a box, as below: writes that drop nothing need no room for it.
         let lease = self.live.ground.store.lease(&nodes, store.write_lease);
         match Box::pin(lease).await {

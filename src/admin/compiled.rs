@@ -50,6 +50,7 @@ fn rule(table: &Table, rule: &Rule) -> Json {
         "ttl": ttl(rule.ttl),
         "negative_ttl": ttl(rule.negative_ttl),
         "local_ttl": written(rule.local_ttl),
+        "local_ttl_max": written(rule.local_ttl_max),
         "stale_while_revalidate": rule.stale_while_revalidate.map(written),
         "stale_if_error": rule.stale_if_error.map(written),
         "public": rule.public,

@@ -55,6 +55,7 @@ async fn document(live: &Live) -> Json {
             .map(|rule| live.holds(rule))
             .collect(),
         alerts: json!(live.ground.alerts.firing()),
+        budget: live.ground.budget.shown(live.table.store.budget),
     };
     let mut told = live.ground.stats.told(&facts).await;
     let process = &mut told["process"];

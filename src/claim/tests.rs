@@ -23,6 +23,7 @@ fn memory() -> Store {
         on_down: OnDown::Forward,
         failover: Failover::Drop,
         journal: None,
+        budget: None,
     };
     let opening = Opening {
         settings: &settings,

@@ -156,6 +156,12 @@ pub(super) fn notes(case: &Case<'_>, asked: &Asked) -> Vec<String> {
         let time = written(rule.local_ttl);
         format!("for {time} this process may answer without asking the store (local_ttl)")
     });
+    let most = rule.local_ttl_max;
+    let has_budget = case.live.table.store.budget.is_some() && most > rule.local_ttl;
+    let budget = has_budget.then(|| {
+        let most = written(most);
+        format!("where the budget of commands runs short, that may become {most} (local_ttl_max)")
+    });
     let range = usable::part(case, asked).map(|_| {
         "it asks for a range: answered from the whole if that is kept, or from a part that holds it; if not, \
          the origin is asked for this range, and the part is kept"
@@ -190,6 +196,7 @@ pub(super) fn notes(case: &Case<'_>, asked: &Asked) -> Vec<String> {
         .into_iter()
         .chain(ignored(case, rule))
         .chain(local)
+        .chain(budget)
         .chain(range)
         .chain(demands)
         .chain(routes)

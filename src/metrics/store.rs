@@ -6,6 +6,7 @@ use super::timings::{Times, Timings};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,11 +30,12 @@ pub enum Command {
     Eval,
     Hset,
     Info,
+    Incrby,
 }
 
 impl Command {
     /// All, each at the place of its number.
-    const ALL: [Command; 13] = [
+    const ALL: [Command; 14] = [
         Command::Ping,
         Command::Time,
         Command::Get,
@@ -47,7 +49,19 @@ impl Command {
         Command::Eval,
         Command::Hset,
         Command::Info,
+        Command::Incrby,
     ];
+
+    /// Whether nobody bills it.
+    fn is_free(self) -> bool {
+        matches!(self, Command::Ping | Command::Info)
+    }
+
+    /// Whether it is sent whatever a budget says. Of scripts each knows for itself.
+    fn is_due(self) -> bool {
+        use Command::{Hset, Incrby, Publish, Subscribe, Unlink};
+        matches!(self, Unlink | Publish | Subscribe | Hset | Incrby)
+    }
 
     fn word(self) -> &'static str {
         match self {
@@ -64,6 +78,7 @@ impl Command {
             Command::Eval => "eval",
             Command::Hset => "hset",
             Command::Info => "info",
+            Command::Incrby => "incrby",
         }
     }
 }
@@ -73,6 +88,20 @@ impl Command {
 struct Counted {
     took: Timings,
     commands: [AtomicU64; Command::ALL.len()],
+    /// Calls inside of scripts.
+    calls: AtomicU64,
+    /// Scripts that are run whatever a budget says, and the calls inside of these.
+    due: AtomicU64,
+}
+
+/// What was sent to the store, as providers bill it: each command, and each call inside of a script; signs of
+/// life and what a server says of itself are free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Billed {
+    /// All of it.
+    pub all: u64,
+    /// What of it was sent whatever a budget says: all but what reading needs.
+    pub due: u64,
 }
 
 /// Commands and how long they took, of all threads.
@@ -85,6 +114,30 @@ impl Commands {
         let own = self.0.own();
         own.commands[command as usize].fetch_add(1, Ordering::Relaxed);
         own.took.observe(took);
+    }
+
+    /// A script took so many calls.
+    pub(super) fn count_calls(&self, is_due: bool, calls: u64) {
+        let own = self.0.own();
+        own.calls.fetch_add(calls, Ordering::Relaxed);
+        if is_due {
+            own.due.fetch_add(1 + calls, Ordering::Relaxed);
+        }
+    }
+
+    /// What a provider bills.
+    pub(super) fn billed(&self) -> Billed {
+        let mut billed = Billed::default();
+        for counted in self.0.all() {
+            billed.all += counted.calls.load(Ordering::Relaxed);
+            billed.due += counted.due.load(Ordering::Relaxed);
+            for (command, count) in Command::ALL.into_iter().zip(&counted.commands) {
+                let count = count.load(Ordering::Relaxed);
+                billed.all += u64::from(!command.is_free()) * count;
+                billed.due += u64::from(command.is_due()) * count;
+            }
+        }
+        billed
     }
 
     /// How many there were.
@@ -121,6 +174,12 @@ impl Collector for Commands {
                 .map(|(command, count)| ([("command", command.word())], count)),
             count,
         )?;
+        let (name, help) = (
+            "store_billed",
+            "Commands, and calls inside of scripts, as providers bill them.",
+        );
+        let billed = ConstCounter::new(self.billed().all);
+        billed.encode(encoder.encode_descriptor(name, help, None, billed.metric_type())?)?;
         let (name, help) = ("store_duration_seconds", "Of commands to the store.");
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
         took.encode(&mut metric)

@@ -7,9 +7,9 @@ use crate::audit;
 use crate::claim::{self, Claimed};
 use crate::entry::Entry;
 use crate::fill::{Fill, Filled};
-use crate::flights::{self, Arrival, Landing, Lead, Snapshot, Turn, Waiting};
+use crate::flights::{self, Arrival, Landing, Lead, Turn, Waiting};
 use crate::freshness::{self, Served, Use};
-use crate::look::{Aim, Found, Kept, Place, look};
+use crate::look::{Aim, Found, Kept, Place, Reach, look};
 use crate::outcome::{Detail, Outcome, Verdict, Why};
 use crate::reply;
 use crate::rules::table::{Coalesce, Rule, Ttl};
@@ -101,7 +101,7 @@ impl Exchange {
             let wish = Wish {
                 coalesce: match turn == MAX_TURNS {
                     true => Coalesce::Off,
-                    false => coalesce(&asked, &found),
+                    false => self.coalesce(&asked, &found),
                 },
                 arrival,
                 patience,
@@ -195,6 +195,7 @@ impl Exchange {
             asked: asked.clone(),
             vary: place.vary.clone(),
             snapshot: place.snapshot.clone(),
+            reach: place.reach,
             kept: kept
                 .filter(|kept| !kept.is_softened())
                 .map(|kept| kept.entry.clone()),
@@ -276,7 +277,10 @@ impl Exchange {
     ) -> Answer {
         let asked = fill.asked.clone();
         let rule = Some(asked.rule.clone());
-        let store_down = matches!(fill.snapshot, Snapshot::Unknown(_)).then_some(Detail::StoreDown);
+        let unkept = match fill.reach {
+            Reach::Nobody(detail) => Some(detail),
+            Reach::Fleet | Reach::Process => None,
+        };
         audit::consider(
             &fill.live,
             &asked,
@@ -302,7 +306,7 @@ impl Exchange {
                     Some(_) => response,
                 };
                 let verdict = Verdict {
-                    detail: not_kept.or(store_down),
+                    detail: not_kept.or(unkept),
                     forwarded,
                     stored,
                     ..Verdict::plain(outcome)
@@ -382,6 +386,21 @@ impl Exchange {
             rule: Some(rule.clone()),
         }))
     }
+
+    /// Who shares the fetch. A request that is not content with something fresh wants an answer made for
+    /// it, and one on conditions of its own gets one that is of use to nobody else.
+    fn coalesce(&self, asked: &Asked, found: &Found) -> Coalesce {
+        let is_choosy = found.kept.as_ref().and_then(Kept::fresh).is_some()
+            || !asked.demand.is_content()
+            || asked.demand.no_store;
+        if is_choosy || asked.is_conditional() {
+            return Coalesce::Off;
+        }
+        match asked.rule.coalesce {
+            Coalesce::Fleet if !self.live.claims(&asked.rule) => Coalesce::Local,
+            coalesce => coalesce,
+        }
+    }
 }
 
 /// How what is served is told, and its age.
@@ -417,18 +436,6 @@ fn why(kept: Option<&Kept>) -> Why {
         Some(Served::Stale { .. }) => Why::Stale,
         Some(Served::Fresh { .. }) => Why::Request,
     }
-}
-
-/// Who shares the fetch. A request that is not content with something fresh wants an answer made for
-/// it, and one on conditions of its own gets one that is of use to nobody else.
-fn coalesce(asked: &Asked, found: &Found) -> Coalesce {
-    let is_choosy = found.kept.as_ref().and_then(Kept::fresh).is_some()
-        || !asked.demand.is_content()
-        || asked.demand.no_store;
-    if is_choosy || asked.is_conditional() {
-        return Coalesce::Off;
-    }
-    asked.rule.coalesce
 }
 
 /// The statuses for which what is kept may stand in; none where it may not, also not for no answer.

@@ -2,6 +2,7 @@
 //! is for `check`.
 
 pub(super) mod address;
+mod budget; // what may be spent
 pub(crate) mod alerts;
 mod kept;
 pub(super) mod keyfile;
@@ -131,6 +132,7 @@ fn tables(root: Section<'_>, base: &Path) -> File {
     let caches = root.sections("cache", "[[cache]]");
     let sets = root.sections("invalidate", "[[invalidate]]");
     let caches: Vec<Draft> = caches.into_iter().map(rule::cache).collect();
+    budget::note_idle(&root, &store, &caches);
     let sets: Vec<SetDraft> = sets.into_iter().map(set::set).collect();
     let limits = root.sections("limit", "[[limit]]");
     let limits: Vec<LimitDraft> = limits.into_iter().map(limit::limit).collect();

@@ -218,6 +218,34 @@ impl SealSettings {
     }
 }
 
+/// The periods that a budget is for, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Per {
+    /// A day.
+    Day,
+    /// A month.
+    Month,
+}
+
+impl Per {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Per::Day => "day",
+            Per::Month => "month",
+        }
+    }
+}
+
+/// `budget = { commands = …, per = … }`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetSettings {
+    /// As the provider bills them.
+    pub commands: u64,
+    /// In which so many may be spent.
+    pub per: Per,
+}
+
 /// `[store]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreSettings {
@@ -242,6 +270,8 @@ pub struct StoreSettings {
     pub failover: Failover,
     /// The file that keeps owed drops over a crash. Default none.
     pub journal: Option<PathBuf>,
+    /// What a fleet may spend. Default: whatever it takes.
+    pub budget: Option<BudgetSettings>,
 }
 
 /// `[audit]`

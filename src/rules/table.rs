@@ -153,6 +153,8 @@ pub struct Rule {
     pub negative_ttl: Ttl,
     /// For how long this process may answer without asking the store; zero: it asks for each hit.
     pub local_ttl: Duration,
+    /// What that may become where a budget runs short; never less than it is.
+    pub local_ttl_max: Duration,
     /// How long past its freshness an answer is served while it is fetched anew. `None`, where left
     /// out, is the origin's to say with `ttl = "origin"`, else zero.
     pub stale_while_revalidate: Option<Duration>,
@@ -406,7 +408,11 @@ impl Table {
 
     /// Whether some rule may be answered without asking the store.
     pub fn answers_from_memory(&self) -> bool {
-        let may = |rule: &Arc<Rule>| rule.stage != Stage::Off && !rule.local_ttl.is_zero();
+        let longest = |rule: &Arc<Rule>| match self.store.budget {
+            Some(_) => rule.local_ttl_max,
+            None => rule.local_ttl,
+        };
+        let may = |rule: &Arc<Rule>| rule.stage != Stage::Off && !longest(rule).is_zero();
         self.rules.iter().any(may)
     }
 

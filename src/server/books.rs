@@ -1,6 +1,7 @@
 //! What is done every few seconds with what was counted: noted, told to the fleet, and judged.
 
 use crate::alerts::Facts;
+use crate::budget;
 use crate::live::{Ground, Live};
 use crate::stats;
 use arc_swap::ArcSwap;
@@ -15,6 +16,24 @@ pub(super) async fn keep(live: Arc<ArcSwap<Live>>) {
     loop {
         steps.tick().await;
         step(&live.load_full()).await;
+    }
+}
+
+/// Judges how far the store may be asked, as long as the process runs.
+pub(super) async fn spend(live: Arc<ArcSwap<Live>>) {
+    let mut steps = tokio::time::interval(budget::STEP);
+    steps.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        steps.tick().await;
+        let live = live.load_full();
+        let Ground {
+            budget,
+            metrics,
+            store,
+            clock,
+            ..
+        } = &live.ground;
+        budget.step(store, metrics, &live.table, clock).await;
     }
 }
 
@@ -45,6 +64,8 @@ pub(super) async fn end(live: &Live) {
         ..
     } = &live.ground;
     stats.note_and_end(metrics, store, &live.table).await;
+    let Ground { budget, clock, .. } = &live.ground;
+    budget.end(store, metrics, &live.table, clock).await;
 }
 
 fn judge(live: &Live) {

@@ -283,7 +283,7 @@ fn admin_changes(old: &Table, new: &Table) -> Vec<&'static str> {
     names(changes)
 }
 
-/// `max_entry`, `on_down` and `write_lease` are asked of the rules in force, not of the store.
+/// `max_entry`, `on_down`, `write_lease` and `budget` are asked of the rules in force, not of the store.
 fn store_changes(old: &StoreSettings, new: &StoreSettings) -> Vec<&'static str> {
     // Whoever adds a setting is to say here whether it takes a restart.
     let StoreSettings {
@@ -297,6 +297,7 @@ fn store_changes(old: &StoreSettings, new: &StoreSettings) -> Vec<&'static str> 
         on_down: _,
         failover,
         journal,
+        budget: _,
     } = old;
     names([
         ("url", *url != new.url),

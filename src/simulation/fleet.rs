@@ -8,6 +8,7 @@ use super::redis::{Redis, Way};
 use super::report::Report;
 use super::{RULES, SIDECARS};
 use crate::alerts::Alerts;
+use crate::budget::Budget;
 use crate::clock::simulated;
 use crate::jwks::Issuers;
 use crate::key;
@@ -118,6 +119,7 @@ impl Fleet {
             clock: self.clocks[place].clone().into(),
             tasks: TaskTracker::new(),
             quarantine: Quarantine::default(),
+            budget: Budget::default(),
             issuers: Issuers::default(),
             stats: Stats::new(&self.clocks[place].clone().into()),
             tracer: Tracer::default(),

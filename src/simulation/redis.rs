@@ -174,7 +174,7 @@ impl Redis {
             }
         }
         self.history.commanded(through, words, &reply);
-        if simulated::name(words) == "LEASE" && matches!(reply, Reply::Number(_)) {
+        if simulated::name(words) == "LEASE" && matches!(reply, Reply::Many(_)) {
             self.leased(through, words);
         }
         reply

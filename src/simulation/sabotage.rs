@@ -45,7 +45,7 @@ impl Sabotage {
                 intents.for_each(|intents| keys.evict(&text(intents)));
                 keys.carry_out(words, now)
             }
-            (Sabotage::NoLease, "LEASE") => Reply::Number(0),
+            (Sabotage::NoLease, "LEASE") => Reply::Many(vec![Reply::Number(0), Reply::Number(0)]),
             (Sabotage::GroupsUnseen, "SETTLE" | "UNLINK") => {
                 keys.carry_out(&without_any_group(words), now)
             }

@@ -14,6 +14,7 @@ use crate::key;
 use crate::metrics::{Tally, Times, UNRULED};
 use crate::store::{Down, Field, Store};
 use serde_json::{Map, Value as Json, json};
+use std::time::Duration;
 pub(super) use teller::{News, Own, Teller};
 use told::{Sum, Told};
 
@@ -54,31 +55,37 @@ pub(super) async fn heard(
     store: &Store,
     namespace: &str,
     own: &Own,
-    now: u64,
+    (now, every): (u64, Duration),
 ) -> Result<(Fleet, bool), Down> {
     let fields = store.fields(&key::stats(namespace), &own.field).await?;
     let is_there = fields.all.iter().any(|field| field.name == own.field);
     match fields.is_whole {
-        true => Ok((Fleet::of_others(&fields.all, &own.field, now), is_there)),
+        true => Ok((
+            Fleet::of_others(&fields.all, &own.field, (now, every)),
+            is_there,
+        )),
         false => Err(Down),
     }
 }
 
 impl Fleet {
-    fn of_others(fields: &[Field], own: &str, now: u64) -> Fleet {
+    /// Each tells something at least so often, or when it should by [`HEARTBEAT_MS`].
+    fn of_others(fields: &[Field], own: &str, (now, every): (u64, Duration)) -> Fleet {
+        let every = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
+        let running = RUNNING_MS.max(2 * every + 60_000);
         let mut fleet = Fleet::default();
         for field in fields.iter().filter(|field| field.name != own) {
             let read = field.value.as_ref();
             match read.and_then(|value| Told::read(value, now)) {
-                Some(told) => fleet.add(&told, tidy::is_past(field), now),
+                Some(told) => fleet.add(&told, tidy::is_past(field), (now, running)),
                 None => fleet.unread += 1,
             }
         }
         fleet
     }
 
-    fn add(&mut self, told: &Told, is_past: bool, now: u64) {
-        let is_recent = told.at.saturating_add(RUNNING_MS) >= now;
+    fn add(&mut self, told: &Told, is_past: bool, (now, running): (u64, u64)) {
+        let is_recent = told.at.saturating_add(running) >= now;
         let is_running = is_recent && !told.ended && !is_past;
         self.processes += usize::from(is_running);
         self.sum.add(&told.counts);

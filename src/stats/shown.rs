@@ -163,6 +163,7 @@ pub(super) fn store(
     (store, metrics): (&Store, &Metrics),
     memory: StoreMemory,
     (day, now): (Day, u64),
+    budget: &Json,
 ) -> Json {
     let (local_bytes, local_entries) = metrics.local_holds();
     let errors = Kind::ALL
@@ -181,6 +182,8 @@ pub(super) fn store(
         "commands": metrics.commands(),
         "commands_today": day.commands,
         "commands_forecast": day.forecast(now),
+        "billed": metrics.billed().all,
+        "budget": budget,
         "errors": errors,
         "local_bytes": local_bytes,
         "local_entries": local_entries,

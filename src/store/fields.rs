@@ -76,6 +76,23 @@ impl Store {
         }
     }
 
+    /// Adds to what was spent under a name, and says what all have added. One command; another where it is to
+    /// stand for `life`.
+    ///
+    /// # Errors
+    /// The store cannot be told.
+    pub async fn spend(
+        &self,
+        name: &str,
+        commands: u64,
+        life: Option<Duration>,
+    ) -> Result<u64, Down> {
+        match &self.0.place {
+            Place::Memory(_) => Ok(0),
+            Place::Redis(shared) => shared.spend(&self.0.names.one(name), commands, life).await,
+        }
+    }
+
     /// What the store says of its own memory. One command, which providers do not bill.
     ///
     /// # Errors

@@ -38,7 +38,7 @@ use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::prelude::{Client, ClientLike};
 use fred::types::config::{Config, Options};
-use fred::types::{Builder, ConnectHandle, FromValue};
+use fred::types::{Builder, ConnectHandle, FromValue, Value};
 use std::borrow::Cow;
 use std::future::ready;
 use std::pin::pin;
@@ -345,13 +345,19 @@ impl Connection {
         let known = self
             .client
             .evalsha(script.sha1(), keys.clone(), args.clone());
-        match self.call(Command::Evalsha, by, known).await {
+        let told: Value = match self.call(Command::Evalsha, by, known).await {
             Err(fault) if fault.said.starts_with("NOSCRIPT") => {
-                self.call(Command::Eval, by, self.client.eval(script.text, keys, args))
-                    .await
+                let eval = self.client.eval(script.text, keys, args);
+                self.call(Command::Eval, by, eval).await?
             }
-            other => other,
-        }
+            other => other?,
+        };
+        let mut told = told.into_array();
+        let calls = told.pop().and_then(|calls| calls.as_u64());
+        let answer = told.pop().and_then(|answer| answer.convert().ok());
+        let unheard = || Fault::new(Kind::Protocol, "the script answered something else");
+        self.metrics.store_script(script.is_due, calls.unwrap_or(0));
+        answer.ok_or_else(unheard)
     }
 
     /// Set apart on the heap: a command's way through the client takes kilobytes, which whoever might

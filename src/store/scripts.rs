@@ -14,6 +14,9 @@
 //! seen when the write is settled, but not if nobody lives to settle it: then nobody was told either.
 //!
 //! Numbers go back to Redis formatted: a score may be read as `1.8e+12`, which is no integer to it.
+//!
+//! Each counts its own calls, which some providers bill one by one, and returns its answer and their number.
+//! So each is written to need few of them: what takes several keys is called once.
 
 use std::sync::OnceLock;
 
@@ -21,6 +24,8 @@ use std::sync::OnceLock;
 pub struct Script {
     /// Lua.
     pub text: &'static str,
+    /// Whether it is run whatever a budget says: all but what reading needs.
+    pub is_due: bool,
     sha1: OnceLock<String>,
 }
 
@@ -28,6 +33,15 @@ impl Script {
     const fn new(text: &'static str) -> Script {
         Script {
             text,
+            is_due: true,
+            sha1: OnceLock::new(),
+        }
+    }
+
+    const fn for_reads(text: &'static str) -> Script {
+        Script {
+            text,
+            is_due: false,
             sha1: OnceLock::new(),
         }
     }
@@ -36,6 +50,18 @@ impl Script {
     pub fn sha1(&self) -> &str {
         self.sha1.get_or_init(|| fred::util::sha1_hash(self.text))
     }
+}
+
+/// A script's text, in which `call` and `try` stand for Redis's own, and `calls` is how many there were.
+macro_rules! counted {
+    ($text:literal) => {
+        concat!(
+            "local calls = 0\n",
+            "local function call(...)\n  calls = calls + 1\n  return redis.call(...)\nend\n",
+            "local function try(...)\n  calls = calls + 1\n  return redis.pcall(...)\nend\n",
+            $text
+        )
+    };
 }
 
 /// The key beside a node that holds its intents.
@@ -55,12 +81,14 @@ pub fn intents_of(node: &str) -> String {
 /// `KEYS`: node, intents, node, intents …, perhaps a lock; `ARGV`: lifetime in ms, the root's name, the
 /// layout, bytes of a full register, then a token for each node, then the lock's value and its lifetime
 /// in ms.
-pub static SNAPSHOT: Script = Script::new(
+pub static SNAPSHOT: Script = Script::for_reads(counted!(
     "\
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local layout = ARGV[3]
 local last, created = #KEYS - #KEYS % 2, false
+local nodes = {}
+for i = 1, last, 2 do nodes[#nodes + 1] = KEYS[i] end
+local values = call('MGET', unpack(nodes))
+local now
 local function entered(value)
   for at = 17, #value, 16 do
     if string.sub(value, at, at + 15) == layout then return true end
@@ -68,17 +96,21 @@ local function entered(value)
   return false
 end
 local function create(i, value)
+  if not now then
+    local time = call('TIME')
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
   local life = tonumber(ARGV[1])
-  local first = redis.call('ZRANGEBYSCORE', KEYS[i + 1], '(' .. string.format('%.0f', now), '+inf',
+  local first = call('ZRANGEBYSCORE', KEYS[i + 1], '(' .. string.format('%.0f', now), '+inf',
     'WITHSCORES', 'LIMIT', 0, 1)
   if first[2] then life = math.min(life, first[2] - now) end
-  redis.call('SET', KEYS[i], value, 'PX', string.format('%.0f', life))
+  call('SET', KEYS[i], value, 'PX', string.format('%.0f', life))
   created = true
   return value
 end
 local versions = {}
 for i = 1, last, 2 do
-  local value = redis.pcall('GET', KEYS[i])
+  local value = values[(i + 1) / 2]
   local token = ARGV[(i + 1) / 2 + 4]
   local known = type(value) == 'string'
   if KEYS[i] ~= ARGV[2] then
@@ -87,7 +119,7 @@ for i = 1, last, 2 do
     value = create(i, token .. layout)
   elseif not entered(value) then
     if #value < tonumber(ARGV[4]) then
-      redis.call('APPEND', KEYS[i], layout)
+      call('APPEND', KEYS[i], layout)
     else
       value = create(i, token .. layout)
     end
@@ -96,38 +128,41 @@ for i = 1, last, 2 do
   versions[(i + 1) / 2] = value
 end
 if created and #KEYS > last then
-  redis.call('SET', KEYS[#KEYS], ARGV[#ARGV - 1], 'PX', ARGV[#ARGV])
+  call('SET', KEYS[#KEYS], ARGV[#ARGV - 1], 'PX', ARGV[#ARGV])
 end
-return versions",
-);
+return {versions, calls}"
+));
 
-/// Registers an intent on each node and lets the node live no longer than the first deadline. The
-/// clearing away of old intents comes first: a full Redis refuses a script whose first write would
-/// grow it, and then lets it finish. A root in which others than the layout stand is one of the nodes,
+/// Registers an intent on each node and lets the node live until the first deadline: it would have lived longer,
+/// but for the last moments of its life, and may. The clearing away of old intents comes first: a full Redis
+/// refuses a script whose first write would grow it, and then lets it finish. A root in which others than the layout stand is one of the nodes,
 /// whether or not the write names it; returns 1 if it is.
 ///
 /// `KEYS`: node, intents, node, intents …, the root, its intents; `ARGV`: intent, duration in ms, the
 /// layout.
-pub static LEASE: Script = Script::new(
+pub static LEASE: Script = Script::new(counted!(
     "\
-local time = redis.call('TIME')
+local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local last, shared = #KEYS - 2, 0
-local root = redis.pcall('GET', KEYS[last + 1])
+local root = try('GET', KEYS[last + 1])
 if type(root) == 'string' and string.sub(root, 17) ~= ARGV[3] then last, shared = #KEYS, 1 end
+local function clear(i) call('ZREMRANGEBYSCORE', KEYS[i + 1], '-inf', now) end
 for i = 1, last, 2 do
-  redis.call('ZREMRANGEBYSCORE', KEYS[i + 1], '-inf', now)
-  redis.call('ZADD', KEYS[i + 1], string.format('%.0f', now + ARGV[2]), ARGV[1])
-  local first = redis.call('ZRANGE', KEYS[i + 1], 0, 0, 'WITHSCORES')
-  local latest = redis.call('ZRANGE', KEYS[i + 1], -1, -1, 'WITHSCORES')
-  redis.call('PEXPIREAT', KEYS[i + 1], string.format('%.0f', latest[2]))
-  local left = redis.call('PTTL', KEYS[i])
-  if left == -1 or left > first[2] - now then
-    redis.call('PEXPIREAT', KEYS[i], string.format('%.0f', first[2]))
+  if i == 1 then clear(i) end
+  call('ZADD', KEYS[i + 1], string.format('%.0f', now + ARGV[2]), ARGV[1])
+  local all = call('ZRANGE', KEYS[i + 1], 0, 1, 'WITHSCORES')
+  if tonumber(all[2]) <= now then
+    clear(i)
+    all = call('ZRANGE', KEYS[i + 1], 0, 1, 'WITHSCORES')
   end
+  local latest = all[2]
+  if all[4] then latest = call('ZRANGE', KEYS[i + 1], -1, -1, 'WITHSCORES')[2] end
+  call('PEXPIREAT', KEYS[i + 1], string.format('%.0f', latest))
+  call('PEXPIREAT', KEYS[i], string.format('%.0f', all[2]))
 end
-return shared",
-);
+return {shared, calls}"
+));
 
 /// Deletes the bumped nodes and, where there are any, soft ones too, a root in which others than the
 /// layout stand; returns 1 if it did. A soft one that is there keeps its token and its lifetime, and the
@@ -141,23 +176,21 @@ return shared",
 /// ones, neither the root nor bumped; `ARGV`: intent, how many leased nodes, `1` to leave the intents,
 /// lifetime in ms, the layout, how many soft nodes, bytes of all moments that a node lists, how many
 /// microseconds a moment may be ahead, perhaps a channel.
-pub static SETTLE: Script = Script::new(
+pub static SETTLE: Script = Script::new(counted!(
     "\
 local leased = ARGV[2] * 2
 local root = KEYS[leased + 1]
 local last = #KEYS - ARGV[6]
 local gone = {}
-for i = leased + 2, last do
-  redis.call('UNLINK', KEYS[i])
-  gone[KEYS[i]] = true
-end
+for i = leased + 2, last do gone[KEYS[i]] = true end
+for i = leased + 2, last, 1000 do call('UNLINK', unpack(KEYS, i, math.min(i + 999, last))) end
 local time
 local function now()
-  time = time or redis.call('TIME')
+  time = time or call('TIME')
   return time[1] * 1000000 + time[2]
 end
 local function soften(node)
-  local value = redis.pcall('GET', node)
+  local value = try('GET', node)
   if not value then return end
   if type(value) == 'string' and #value >= 16 and #value % 16 == 0 then
     local moments = string.sub(value, 17)
@@ -167,16 +200,16 @@ local function soften(node)
     end
     moments = moments .. string.format('%016.0f', at)
     local is_told = at <= now() + ARGV[8]
-    if is_told and type(redis.pcall('SETRANGE', node, 16, moments)) == 'number' then return end
+    if is_told and type(try('SETRANGE', node, 16, moments)) == 'number' then return end
   end
-  redis.call('UNLINK', node)
+  call('UNLINK', node)
 end
 for i = last + 1, #KEYS do soften(KEYS[i]) end
 local everything = 0
 if #KEYS > leased + 1 and not gone[root] then
-  local value = redis.pcall('GET', root)
+  local value = try('GET', root)
   if type(value) == 'string' and string.sub(value, 17) ~= ARGV[5] then
-    redis.call('UNLINK', root)
+    call('UNLINK', root)
     gone[root] = true
     everything = 1
   end
@@ -184,22 +217,22 @@ end
 if ARGV[9] and #KEYS > leased + 1 then
   local told = table.concat(KEYS, '\\n', leased + 2)
   if everything == 1 then told = told .. '\\n' .. root end
-  redis.pcall('PUBLISH', ARGV[9], told)
+  try('PUBLISH', ARGV[9], told)
 end
-if ARGV[3] == '1' then return everything end
-local ms = math.floor(now() / 1000)
+if ARGV[3] == '1' then return {everything, calls} end
 for i = 1, leased, 2 do
-  redis.call('ZREM', KEYS[i + 1], ARGV[1])
+  call('ZREM', KEYS[i + 1], ARGV[1])
   if not gone[KEYS[i]] then
-    redis.call('ZREMRANGEBYSCORE', KEYS[i + 1], '-inf', ms)
-    local first = redis.call('ZRANGE', KEYS[i + 1], 0, 0, 'WITHSCORES')
+    local ms = math.floor(now() / 1000)
+    local first = call('ZRANGEBYSCORE', KEYS[i + 1], '(' .. string.format('%.0f', ms), '+inf',
+      'WITHSCORES', 'LIMIT', 0, 1)
     local life = tonumber(ARGV[4])
     if first[2] then life = math.min(life, first[2] - ms) end
-    redis.call('PEXPIRE', KEYS[i], string.format('%.0f', life))
+    call('PEXPIRE', KEYS[i], string.format('%.0f', life))
   end
 end
-return everything",
-);
+return {everything, calls}"
+));
 
 /// Some fields of a hash with what they hold, in the order of their names: as many as have room in one reply,
 /// behind which whoever asks for answers does not wait long. First `1` if there are more, else `0`. What one
@@ -207,9 +240,9 @@ return everything",
 ///
 /// `KEYS`: the hash; `ARGV`: the field of whoever asks, the name after which to begin, bytes of a reply, bytes
 /// of a field.
-pub static FIELDS: Script = Script::new(
+pub static FIELDS: Script = Script::new(counted!(
     "\
-local all, held, names = redis.call('HGETALL', KEYS[1]), {}, {}
+local all, held, names = call('HGETALL', KEYS[1]), {}, {}
 for i = 1, #all, 2 do
   names[#names + 1] = all[i]
   held[all[i]] = all[i + 1]
@@ -229,25 +262,25 @@ for _, name in ipairs(names) do
     told[#told + 1] = value
   end
 end
-return told",
-);
+return {told, calls}"
+));
 
 /// Writes a field of a hash and takes others away, whose sum it is, unless one of them is not as it was
 /// read: see [`super::Store::fold_fields`].
 ///
 /// `KEYS`: the hash; `ARGV`: its lifetime in ms, the field, what it held (empty: nothing), what it is to hold,
 /// then each other with what it held (empty: whatever).
-pub static FOLD: Script = Script::new(
+pub static FOLD: Script = Script::new(counted!(
     "\
-if (redis.call('HGET', KEYS[1], ARGV[2]) or '') ~= ARGV[3] then return 0 end
+if (call('HGET', KEYS[1], ARGV[2]) or '') ~= ARGV[3] then return {0, calls} end
 for i = 5, #ARGV, 2 do
-  if ARGV[i + 1] ~= '' and redis.call('HGET', KEYS[1], ARGV[i]) ~= ARGV[i + 1] then return 0 end
+  if ARGV[i + 1] ~= '' and call('HGET', KEYS[1], ARGV[i]) ~= ARGV[i + 1] then return {0, calls} end
 end
-redis.call('HSET', KEYS[1], ARGV[2], ARGV[4])
-for i = 5, #ARGV, 2 do redis.call('HDEL', KEYS[1], ARGV[i]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-return 1",
-);
+call('HSET', KEYS[1], ARGV[2], ARGV[4])
+for i = 5, #ARGV, 2 do call('HDEL', KEYS[1], ARGV[i]) end
+call('PEXPIRE', KEYS[1], ARGV[1])
+return {1, calls}"
+));
 
 /// Counts a request by every counter, each with a window that begins with its first request, unless one of
 /// them has its most already: then by none, and nothing is written. A value that is no count of ours counts as
@@ -256,11 +289,11 @@ return 1",
 /// Returns whether it was counted, then for each counter how many were, and the milliseconds left.
 ///
 /// `KEYS`: the counters; `ARGV`: for each its most, and the length of its window in ms.
-pub static COUNT: Script = Script::new(
+pub static COUNT: Script = Script::new(counted!(
     "\
 local used, fits = {}, 1
 for i = 1, #KEYS do
-  local value = redis.pcall('GET', KEYS[i])
+  local value = try('GET', KEYS[i])
   local known = type(value) == 'string' and #value <= 15 and string.match(value, '^%d+$')
   used[i] = known and tonumber(value) or 0
   if used[i] >= tonumber(ARGV[2 * i - 1]) then fits = 0 end
@@ -271,19 +304,19 @@ for i = 1, #KEYS do
   local left = window
   if used[i] == 0 then
     if fits == 1 then
-      redis.call('SET', KEYS[i], '1', 'PX', ARGV[2 * i])
+      call('SET', KEYS[i], '1', 'PX', ARGV[2 * i])
       used[i] = 1
     end
   else
-    left = redis.call('PTTL', KEYS[i])
-    if fits == 1 then used[i] = redis.call('INCR', KEYS[i]) end
+    left = call('PTTL', KEYS[i])
+    if fits == 1 then used[i] = call('INCR', KEYS[i]) end
     if left < 0 or left > window then
-      redis.call('PEXPIRE', KEYS[i], ARGV[2 * i])
+      call('PEXPIRE', KEYS[i], ARGV[2 * i])
       left = window
     end
   end
   told[2 * i] = used[i]
   told[2 * i + 1] = left
 end
-return told",
-);
+return {told, calls}"
+));

@@ -43,6 +43,7 @@ pub fn settings(url: StoreUrl) -> StoreSettings {
         on_down: OnDown::Forward,
         failover: Failover::Drop,
         journal: None,
+        budget: None,
     }
 }
 

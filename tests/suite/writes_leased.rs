@@ -17,8 +17,8 @@ async fn a_write_costs_the_store_two_round_trips_and_a_hit_one() {
     let [mget, _, evalsha, eval, set, _] = counted();
     assert_eq!(
         [mget, evalsha, eval, set],
-        [1, 1, 0, 3],
-        "the script sets the node that was dropped, then come claim and answer"
+        [2, 1, 0, 3],
+        "the script reads all nodes at once and sets the one that was dropped, then come claim and answer"
     );
     redis.say("CONFIG RESETSTAT");
     assert_eq!(sidecar.get("/api/thing/1").await.outcome(), "hit");

@@ -22,6 +22,7 @@ pub fn fingerprint(
         ttl,
         negative_ttl: _,
         local_ttl: _,
+        local_ttl_max: _,
         stale_while_revalidate: _,
         stale_if_error: _,
         refresh_ahead: _,

@@ -90,6 +90,7 @@ fn of_store(store: &StoreSettings) -> String {
         on_down: _,
         failover: _,
         journal: _,
+        budget: _,
     } = store;
     let by = |seal: &SealSettings| {
         let digester = Digester::keyed(seal.of_names().reveal(), "layout");

@@ -38,6 +38,8 @@ pub struct Draft {
     pub roles_at: Range<usize>,
     /// Where the names listed by `vary` stand.
     pub vary_at: Vec<Range<usize>>,
+    /// Where `local_ttl_max` stands, if it does.
+    pub local_ttl_max_at: Option<Range<usize>>,
     /// Which values could not be read.
     pub doubts: Doubts,
 }
@@ -76,8 +78,9 @@ pub fn cache(s: Section<'_>) -> Draft {
     let (body, body_at) = shaping(s.texts("body"));
     let (roles, roles_at) = shaping(s.texts("roles"));
     let (rest, vary_at) = Rest::read(&s, ttl);
+    let local_ttl_max_at = s.has("local_ttl_max").then(|| s.span_of("local_ttl_max"));
     let lines = s.lines();
-    let doubts = s.finish(&LATER_CACHE);
+    let doubts = s.finish(&[]);
     if doubts.torn {
         routes.clear();
         routes_at.clear();
@@ -111,6 +114,7 @@ pub fn cache(s: Section<'_>) -> Draft {
         query_at,
         body_at,
         vary_at,
+        local_ttl_max_at,
         doubts,
     }
 }
@@ -122,6 +126,7 @@ pub const UNNAMED: &str = "[[cache]]";
 struct Rest {
     negative_ttl: Option<Duration>,
     local_ttl: Duration,
+    local_ttl_max: Duration,
     stale_while_revalidate: Option<Duration>,
     stale_if_error: Option<Duration>,
     refresh_ahead: f64,
@@ -146,9 +151,11 @@ impl Rest {
             ("off", Stage::Off),
         ];
         let (vary, vary_at) = varying(s);
+        let local_ttl = local_ttl(s, ttl);
         let rest = Rest {
             negative_ttl: s.duration("negative_ttl"),
-            local_ttl: local_ttl(s, ttl),
+            local_ttl,
+            local_ttl_max: local_ttl_max(s, local_ttl),
             stale_while_revalidate: s.duration("stale_while_revalidate"),
             stale_if_error: s.duration("stale_if_error"),
             refresh_ahead: s.factor("refresh_ahead", MAX_REFRESH_AHEAD).unwrap_or(0.0),
@@ -179,6 +186,7 @@ impl Rest {
             ttl,
             negative_ttl: self.negative_ttl.map_or(ttl, Ttl::Fixed),
             local_ttl: self.local_ttl,
+            local_ttl_max: self.local_ttl_max,
             stale_while_revalidate: self.stale_while_revalidate,
             stale_if_error: self.stale_if_error,
             refresh_ahead: self.refresh_ahead,
@@ -204,8 +212,6 @@ impl Rest {
 /// Largest `refresh_ahead`: an answer would be fetched anew, in the mean, that many times the length
 /// of its last fetch before its end, and more only burdens the origin.
 const MAX_REFRESH_AHEAD: f64 = 100.0;
-
-const LATER_CACHE: [(&str, &str); 1] = [("local_ttl_max", "leave it out")];
 
 fn readable(s: &Section<'_>, method: &Method, at: &Range<usize>) {
     if [Method::OPTIONS, Method::TRACE, Method::CONNECT].contains(method) {
@@ -251,6 +257,19 @@ fn local_ttl(s: &Section<'_>, ttl: Option<Ttl>) -> Duration {
         ));
     }
     local_ttl
+}
+
+/// What is left out goes no further than `local_ttl`.
+fn local_ttl_max(s: &Section<'_>, local_ttl: Duration) -> Duration {
+    let most = s.duration("local_ttl_max").unwrap_or(local_ttl);
+    if most < local_ttl {
+        let message = "`local_ttl_max` is shorter than `local_ttl`";
+        let help = "it is what `local_ttl` may become: write a longer time, or leave it out";
+        let span = s.span_of("local_ttl_max");
+        s.reader
+            .report(Problem::error(span, message, "too short", help));
+    }
+    most.max(local_ttl)
 }
 
 fn coalesce(s: &Section<'_>) -> Coalesce {

@@ -1,7 +1,7 @@
 //! `[proxy] [admin] [local] [store] [identity]`, each with its defaults.
 
 use super::kept::field;
-use super::{address, keyfile, limits, seal, verify};
+use super::{address, budget, keyfile, limits, seal, verify};
 use crate::rules::problem::Problem;
 use crate::rules::read::Text;
 use crate::rules::section::Section;
@@ -237,6 +237,7 @@ pub fn store(section: Option<Section<'_>>, base: &Path, origin_timeout: Duration
         on_down: OnDown::Forward,
         failover: Failover::Drop,
         journal: None,
+        budget: None,
     };
     let Some(s) = section else { return settings };
     if let Some(url) = s.parsed("url", address::store_url) {
@@ -268,7 +269,8 @@ pub fn store(section: Option<Section<'_>>, base: &Path, origin_timeout: Duration
     }
     settings.write_lease = write_lease(&s, origin_timeout);
     settings.journal = journal(&s, base, &settings.url);
-    s.finish(&[("budget", "leave it out")]);
+    settings.budget = budget::settings(&s, &settings.url);
+    s.finish(&[]);
     settings
 }
 

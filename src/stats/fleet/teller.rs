@@ -8,10 +8,17 @@ use crate::key;
 use crate::store::{Down, Store};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How often it is looked for fields to be folded, and the lifetime of all is renewed; also at the end of a
 /// process, when nobody's answer waits behind it.
 const TIDY_EVERY_MS: u64 = 60 * 60 * 1000;
+
+/// And once for so many tellings, where those are rare.
+const TIDY_EACH: u64 = 40;
+
+/// So rarely every step tells its news.
+const SHORTEST_MS: u64 = 10_000;
 
 /// Its part of the fleet, as one process knows it.
 #[derive(Clone, Default)]
@@ -47,6 +54,8 @@ pub(in crate::stats) struct News<'n> {
     pub(in crate::stats) now: u64,
     /// Whether it is the last.
     pub(in crate::stats) is_last: bool,
+    /// How often there may be any.
+    pub(in crate::stats) every: Duration,
 }
 
 impl Teller {
@@ -67,7 +76,8 @@ impl Teller {
         };
         let tidies_at = *self.tidies_at.get_or_insert_with(lot);
         if told.is_ok() && (news.is_last || tidies_at <= news.now) {
-            self.tidies_at = Some(news.now + TIDY_EVERY_MS);
+            let every = u64::try_from(news.every.as_millis()).unwrap_or(u64::MAX);
+            self.tidies_at = Some(news.now + TIDY_EVERY_MS.max(TIDY_EACH * every));
             // What is not tidied up now is by somebody, some other time.
             let _ = tidy::tidy(store, &name, &self.own.field, news.now).await;
         }
@@ -75,8 +85,12 @@ impl Teller {
 
     pub(super) fn is_due(&self, news: &News<'_>) -> bool {
         let is_news = counted(news.tallies) != counted(&self.told);
-        let is_silent = news.now.saturating_sub(self.told_at) >= HEARTBEAT_MS;
-        is_news || is_silent || news.is_last
+        let silent = news.now.saturating_sub(self.told_at);
+        let every = u64::try_from(news.every.as_millis()).unwrap_or(u64::MAX);
+        let is_silent = silent >= HEARTBEAT_MS.max(every);
+        // A step may come a moment early.
+        let may_be = every <= SHORTEST_MS || silent >= every;
+        (is_news && may_be) || is_silent || news.is_last
     }
 
     async fn try_telling(

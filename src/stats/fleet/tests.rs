@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const NOW: u64 = 1_800_000_000_000;
+const STEP: Duration = Duration::from_secs(10);
 const HOUR: u64 = 60 * 60 * 1000;
 
 /// What is counted, and the rules that hold their counters, as those in force do.
@@ -48,6 +49,7 @@ impl Hash {
             day: Day::default(),
             now,
             is_last,
+            every: STEP,
         };
         if !teller.is_due(&news) {
             return false;
@@ -72,7 +74,7 @@ impl Hash {
     fn heard_by(&self, teller: &mut Teller, tallies: &Tallies, now: u64) -> Fleet {
         let own = teller.own(now);
         let is_there = self.0.contains_key(&own.field);
-        let others = Fleet::of_others(&self.fields(), &own.field, now);
+        let others = Fleet::of_others(&self.fields(), &own.field, (now, STEP));
         teller.saw_own(is_there, now);
         others.with(&teller.own(now), tallies, (Day::default(), now))
     }
@@ -175,7 +177,7 @@ fn a_process_runs_while_it_has_word_of_itself_and_until_it_says_that_it_ends() {
     for step in 1..=HOUR / 10_000 {
         let now = NOW + step * 10_000;
         told += usize::from(hash.told_by(&mut idle, &nothing, now, false));
-        let running = Fleet::of_others(&hash.fields(), &ending.own(now).field, now);
+        let running = Fleet::of_others(&hash.fields(), &ending.own(now).field, (now, STEP));
         assert_eq!(running.processes, 1, "after {} minutes", step / 6);
     }
     assert_eq!(told, 20, "in an hour without news");
@@ -206,7 +208,7 @@ fn only_what_a_sidecar_could_have_written_is_believed() {
         field("a\nb", NOW),
         field("ahead", NOW + 24 * HOUR),
     ];
-    let shown = Fleet::of_others(&fields, "", NOW).shown(false);
+    let shown = Fleet::of_others(&fields, "", (NOW, STEP)).shown(false);
     let rules: Vec<&String> = shown["rules"].as_object().expect("rules").keys().collect();
     assert_eq!(rules, ["list"]);
     assert_eq!(shown["rules"]["list"]["hits"], u64::MAX, "and no less");
@@ -217,7 +219,8 @@ fn only_what_a_sidecar_could_have_written_is_believed() {
         r#"{{"at":{NOW},"counts":{{"rules":{{{}}}}}}}"#,
         many.join(",")
     );
-    let shown = Fleet::of_others(&[Field::of("many", text.as_bytes())], "", NOW).shown(false);
+    let shown =
+        Fleet::of_others(&[Field::of("many", text.as_bytes())], "", (NOW, STEP)).shown(false);
     assert_eq!(shown["rules"].as_object().map(Map::len), Some(4000));
     assert_eq!(shown["total"]["hits"], 10_000);
 }

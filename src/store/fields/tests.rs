@@ -52,6 +52,7 @@ async fn mute() -> Store {
         on_down: OnDown::Forward,
         failover: Failover::Drop,
         journal: None,
+        budget: None,
     };
     let opening = Opening {
         settings: &settings,

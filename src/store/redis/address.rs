@@ -197,6 +197,7 @@ mod tests {
             on_down: OnDown::Forward,
             failover: Failover::Drop,
             journal: None,
+            budget: None,
         };
         Address::new(url, &settings).map_err(|error| error.to_string())
     }

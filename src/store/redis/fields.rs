@@ -83,6 +83,22 @@ impl Connection {
         Ok(())
     }
 
+    /// `INCRBY`, and `PEXPIRE` where it is to end.
+    pub async fn spend(
+        &self,
+        key: &str,
+        commands: u64,
+        life: Option<Duration>,
+    ) -> Result<u64, Fault> {
+        let commands = i64::try_from(commands).unwrap_or(i64::MAX);
+        let added = self.client.incr_by(key, commands);
+        let total: i64 = self.call(Command::Incrby, Self::patience(), added).await?;
+        if let Some(life) = life {
+            self.renew_fields(key, life).await?;
+        }
+        Ok(u64::try_from(total).unwrap_or(0))
+    }
+
     /// `PEXPIRE`.
     pub async fn renew_fields(&self, key: &str, ttl: Duration) -> Result<(), Fault> {
         let expire = self.client.expire(key, milliseconds(ttl));

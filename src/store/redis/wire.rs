@@ -137,6 +137,15 @@ impl Wire {
         }
     }
 
+    /// `INCRBY`: the sum.
+    pub async fn incr_by(&self, key: &str, number: i64) -> Result<i64, Error> {
+        match self {
+            Wire::Fred(client) => client.incr_by(key, number).await,
+            #[cfg(test)]
+            Wire::Simulated(line) => spoken(line, "INCRBY", [key, &number.to_string()], []).await,
+        }
+    }
+
     /// `INFO memory`
     pub async fn info_memory(&self) -> Result<String, Error> {
         match self {

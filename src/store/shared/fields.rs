@@ -9,6 +9,7 @@ use crate::store::fields::{FIELDS_LIFE, Field, Fields, MAX_FIELD, StoreMemory, U
 use crate::store::redis::Connection;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Shared {
     /// Counts a failure.
@@ -85,6 +86,18 @@ impl Shared {
         let into = (into, before.unwrap_or_default(), value);
         let folded = connection.fold_fields(name, into, &others, FIELDS_LIFE);
         self.counted(&connection, folded.await).map_err(|_| Down)
+    }
+
+    /// See [`crate::store::Store::spend`].
+    pub async fn spend(
+        &self,
+        name: &str,
+        commands: u64,
+        life: Option<Duration>,
+    ) -> Result<u64, Down> {
+        let connection = self.breaker.connection()?;
+        let added = connection.spend(name, commands, life).await;
+        self.counted(&connection, added).map_err(|_| Down)
     }
 
     /// See [`crate::store::Store::memory`].

@@ -164,9 +164,9 @@ pub(super) fn wrong_rules() -> Vec<(String, &'static str, &'static str)> {
     vec![
         (doctor("ttl_ = \"5m\""), "ttl_", "unknown"),
         (
-            doctor("local_ttl_max = \"5m\""),
-            "local_ttl_max",
-            "not supported",
+            doctor("local_ttl = \"5s\"\nlocal_ttl_max = \"2s\""),
+            "2s",
+            "shorter than `local_ttl`",
         ),
         (doctor("local_ttl = \"2\""), "2", "a duration"),
         (doctor("refresh_ahead = -0.5"), "-0.5", "between 0 and"),

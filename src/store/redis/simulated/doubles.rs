@@ -48,9 +48,12 @@ fn argument(args: &[Bytes], place: usize) -> u64 {
     number(std::str::from_utf8(&args[place]).expect("numbers are words"))
 }
 
-/// A script ends at its first error.
-fn ended(run: Result<Reply, Reply>) -> Reply {
-    run.unwrap_or_else(|refused| refused)
+/// A script ends at its first error, else with its answer and how many calls it took.
+fn ended(run: Result<Reply, Reply>, calls: usize) -> Reply {
+    match run {
+        Ok(answer) => Reply::Many(vec![answer, Reply::Number(calls as i64)]),
+        Err(refused) => refused,
+    }
 }
 
 /// Whether the root's value, a token and layouts, lists this one.
@@ -72,6 +75,7 @@ fn is_node(value: &[u8]) -> bool {
 fn snapshot(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply {
     let (life, layout, full) = (argument(args, 0), &args[2], argument(args, 3) as usize);
     let (mut is_dirty, mut is_created) = (false, false);
+    let mut calls = 1; // MGET
     let mut version = |node: &str, intents: &str, token: &Bytes| {
         let is_root = node.as_bytes() == args[1];
         let there = store.bytes(node).cloned();
@@ -90,6 +94,11 @@ fn snapshot(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply 
             _ => ([&token[..], layout].concat().into(), false),
         };
         let mut until = now + life;
+        calls += match (is_appended, is_created) {
+            (true, _) => 1,      // APPEND
+            (false, true) => 2,  // ZRANGEBYSCORE and SET
+            (false, false) => 3, // and before them TIME
+        };
         if is_appended {
             until = store.until(node).expect("it is there");
         } else if let Some((first, _)) = store.scores(intents)?.ends(Some(now)) {
@@ -117,22 +126,30 @@ fn snapshot(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply 
         };
         let life = number(std::str::from_utf8(life).expect("numbers are words"));
         store.put(lock, value.clone(), now + life);
+        calls += 1;
     }
-    ended(versions.map(Reply::Many))
+    ended(versions.map(Reply::Many), calls)
 }
 
 fn lease(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply {
     let deadline = now + argument(args, 1);
     let is_shared = lists_others(store, keys[keys.len() - 2], &args[2]);
+    let mut calls = 2; // TIME and GET
     let mut register = |node: &str, intents: &str| {
+        let is_first = node == keys[0] && calls == 2;
         let mut scores = store.scores(intents)?;
-        scores.remove_up_to(now);
-        scores.add(&args[0], deadline);
-        let (first, last) = scores.ends(None).expect("one was added");
-        store.set_until(intents, last, now);
-        if store.until(node).is_some_and(|until| until > first) {
-            store.set_until(node, first, now);
+        if is_first {
+            scores.remove_up_to(now);
         }
+        scores.add(&args[0], deadline);
+        let (first, _) = scores.ends(None).expect("one was added");
+        let is_old = first <= now;
+        scores.remove_up_to(now);
+        let (first, last) = scores.ends(None).expect("one was added");
+        let has_others = scores.count() > 1;
+        calls += 4 + usize::from(is_first) + 2 * usize::from(is_old) + usize::from(has_others);
+        store.set_until(intents, last, now);
+        store.set_until(node, first, now);
         Ok(())
     };
     let leased = match is_shared {
@@ -142,16 +159,37 @@ fn lease(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply {
     let registered: Result<(), Reply> = leased
         .chunks_exact(2)
         .try_for_each(|pair| register(pair[0], pair[1]));
-    ended(registered.map(|()| Reply::Number(i64::from(is_shared))))
+    ended(
+        registered.map(|()| Reply::Number(i64::from(is_shared))),
+        calls,
+    )
 }
 
-fn soften(store: &mut Keys, node: &str, args: &[Bytes], now: u64, is_dirty: &mut bool) {
+/// What a settlement did so far.
+struct Settling {
+    /// Whether it changed anything.
+    is_dirty: bool,
+    /// Whether it asked for the time.
+    is_timed: bool,
+    calls: usize,
+}
+
+impl Settling {
+    fn time(&mut self) {
+        self.calls += usize::from(!self.is_timed);
+        self.is_timed = true;
+    }
+}
+
+fn soften(store: &mut Keys, node: &str, args: &[Bytes], now: u64, settling: &mut Settling) {
     let (full, ahead) = (argument(args, 6) as usize, argument(args, 7));
+    settling.calls += 1; // GET
     let Some(until) = store.until(node) else {
         return;
     };
     let marked = store.bytes(node).filter(|value| is_node(value));
     let marked = marked.and_then(|value| {
+        settling.time();
         let (token, moments) = value.split_at(16);
         let last = moments.rchunks(16).next().unwrap_or(b"0");
         let last = std::str::from_utf8(last)
@@ -165,15 +203,17 @@ fn soften(store: &mut Keys, node: &str, args: &[Bytes], now: u64, is_dirty: &mut
         let told = at <= now * 1000 + ahead;
         told.then(|| [token, &kept, format!("{at:016}").as_bytes()].concat())
     });
+    settling.calls += usize::from(marked.is_some()); // SETRANGE
     match marked {
-        Some(value) if *is_dirty || store.refuses_growth().is_none() => {
+        Some(value) if settling.is_dirty || store.refuses_growth().is_none() => {
             store.put(node, value.into(), until);
         }
         _ => {
+            settling.calls += 1;
             store.remove(node);
         }
     }
-    *is_dirty = true;
+    settling.is_dirty = true;
 }
 
 fn settle(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply {
@@ -184,32 +224,42 @@ fn settle(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply {
     for node in bumped {
         store.remove(node);
     }
-    let mut is_dirty = !bumped.is_empty();
+    let mut settling = Settling {
+        is_dirty: !bumped.is_empty(),
+        is_timed: false,
+        calls: bumped.len().div_ceil(1000), // UNLINK
+    };
     for node in soft {
-        soften(store, node, args, now, &mut is_dirty);
+        soften(store, node, args, now, &mut settling);
     }
+    let asks_for_root = !dropped.is_empty() && !gone.contains(root);
+    settling.calls += usize::from(asks_for_root);
     let is_shared = store
         .bytes(root)
         .is_some_and(|value| value.get(16..) != Some(&args[4]));
-    let everything = !dropped.is_empty() && !gone.contains(root) && is_shared;
+    let everything = asks_for_root && is_shared;
     if everything {
+        settling.calls += 1;
         store.remove(root);
         gone.push(root);
     }
     if let Some(channel) = args.get(8).filter(|_| !dropped.is_empty()) {
+        settling.calls += 1;
         let also = if everything { &[*root][..] } else { &[] };
         store.publish(channel, [dropped, also].concat().join("\n").into());
     }
     let everything = Reply::Number(i64::from(everything));
     if args[2] == "1" {
-        return everything;
+        return ended(Ok(everything), settling.calls);
     }
     let mut lift = |node: &str, intents: &str| {
         let mut scores = store.scores(intents)?;
         scores.remove(&args[0]);
+        settling.calls += 1;
         if !gone.contains(&node) {
-            scores.remove_up_to(now);
-            let first = scores.ends(None).map(|(first, _)| first);
+            settling.time();
+            settling.calls += 2; // ZRANGEBYSCORE and PEXPIRE
+            let first = scores.ends(Some(now)).map(|(first, _)| first);
             let until = now + argument(args, 3);
             store.set_until(node, first.map_or(until, |first| until.min(first)), now);
         }
@@ -218,5 +268,5 @@ fn settle(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply {
     let lifted: Result<(), Reply> = leased
         .chunks_exact(2)
         .try_for_each(|pair| lift(pair[0], pair[1]));
-    ended(lifted.map(|()| everything))
+    ended(lifted.map(|()| everything), settling.calls)
 }

@@ -73,6 +73,7 @@ impl Keys {
                 self.set_until(key, now + number(life), now);
                 Reply::Number(i64::from(is_there))
             }
+            ("INCRBY", [key, added]) => self.add(key, number(added)),
             ("UNLINK", keys) => self.unlink(keys),
             ("PUBLISH", [_, _]) => {
                 self.publish(&words[1], words[2].clone());
@@ -124,6 +125,15 @@ impl Keys {
             Reply::Refused(_) => Reply::Nil,
             other => other,
         }
+    }
+
+    /// A key that is there keeps its end.
+    fn add(&mut self, key: &str, added: u64) -> Reply {
+        let before = self.bytes(key).map_or(0, |bytes| number(word(bytes)));
+        let until = self.held.get(key).and_then(|held| held.until);
+        let value = Value::Bytes((before + added).to_string().into());
+        self.held.insert(key.to_owned(), Held { value, until });
+        Reply::Number((before + added) as i64)
     }
 
     fn unlink(&mut self, keys: &[&str]) -> Reply {
@@ -277,6 +287,14 @@ impl Scores<'_> {
         self.change(|scores| {
             scores.remove(member);
         });
+    }
+
+    /// `ZCARD`
+    pub(super) fn count(&self) -> usize {
+        match self.keys.held.get(&self.key).map(|held| &held.value) {
+            Some(Value::Scores(scores)) => scores.len(),
+            _ => 0,
+        }
     }
 
     /// Lowest score above a bound, and the highest of all.

@@ -1,0 +1,99 @@
+//! A simulated day within a budget: two real sidecars over one simulated Redis that counts what a provider would
+//! bill, on paused time.
+//!
+//! What is assumed of the clinic ([`traffic`]): 24,000 reads and 40 writes a day and 4,000 commands for it, which is
+//! four tenths of 60,000 reads, 100 writes and 10,000 commands, with as many fewer keys;  a tenth of the mean at night and
+//! twice the mean at eleven and at four; four in ten reads for lists and details of doctors, a third for one's own
+//! session, profile, appointments and dashboard by four people who stay for twenty minutes at one sidecar, the rest for
+//! specialties, reviews, suggestions and patients; which of its keys a read is for is drawn by Zipf's law, and which
+//! sidecar the others go through by lot. Every tenth
+//! second is judged, every minute told (a process does so each second, and each ten seconds: nothing else is scaled).
+
+mod traffic; // who asks for what, and when
+mod world; // sidecars, a Redis and an origin without faults
+
+use traffic::Traffic;
+use world::World;
+
+/// Four tenths of what a free plan once had.
+const BUDGET: u64 = 4_000;
+
+const READS: u64 = 24_000;
+const WRITES: u64 = 40;
+
+/// What came of a day.
+#[derive(Debug, Default)]
+struct Day {
+    reads: u64,
+    hits: u64,
+    writes: u64,
+    /// What Redis carried out, as a provider bills it.
+    billed: u64,
+    /// What of it both sidecars counted.
+    counted: u64,
+    /// Of those, what was spent for writes and accounts.
+    due: u64,
+    /// What the fleet's account stood at in the end.
+    account: u64,
+    origin: u64,
+    /// The longest after a write's answer that a read was answered from before it.
+    stalest_ms: u64,
+    /// Reads of that kind.
+    stale: u64,
+    /// Writes that could not be leased, and nodes that were owed.
+    unleased: u64,
+    owed: usize,
+    /// Seconds at each level, through the first sidecar.
+    levels: [u64; 4],
+}
+
+impl Day {
+    fn hit_rate(&self) -> f64 {
+        self.hits as f64 / self.reads as f64
+    }
+}
+
+fn lived(budget: Option<u64>, reads: u64) -> Day {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    let day = runtime.expect("a runtime").block_on(async {
+        let world = World::new(budget).await;
+        world.live(Traffic::new(7, reads, WRITES)).await
+    });
+    eprintln!(
+        "{budget:?} for {reads} reads: {:.3} {day:?}",
+        day.hit_rate()
+    );
+    // What is counted is what is billed; nothing is as old as a rule allows; no write was held back.
+    assert_eq!(day.counted, day.billed);
+    assert!(day.stalest_ms <= world::LOCAL_TTL_MAX_MS, "{day:?}");
+    assert_eq!((day.writes, day.unleased, day.owed), (WRITES, 0, 0));
+    day
+}
+
+#[test]
+fn a_clinics_day_fits_into_its_budget_and_most_of_it_are_hits() {
+    let day = lived(Some(BUDGET), READS);
+    assert!(day.hit_rate() > 0.6, "{day:?}");
+    assert!(day.billed <= BUDGET, "{day:?}");
+    // The account knows of all but what was not told yet.
+    assert!(
+        day.account <= day.billed && day.account + 200 > day.billed,
+        "{day:?}"
+    );
+}
+
+#[test]
+fn without_a_budget_a_quarter_of_the_day_costs_twice_as_much() {
+    let day = lived(None, READS / 4);
+    assert!(day.billed > 2 * BUDGET, "{day:?}");
+}
+
+#[test]
+fn a_day_that_no_budget_is_enough_for_stays_within_it_and_every_write_is_done() {
+    let day = lived(Some(BUDGET / 2), READS / 2);
+    assert!(day.billed <= BUDGET / 2, "{day:?}");
+    assert!(day.levels[3] > 0, "the store is not read any more: {day:?}");
+}
