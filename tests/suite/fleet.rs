@@ -290,7 +290,11 @@ async fn a_miss_of_a_new_key_is_claimed_with_its_node_and_takes_four_commands() 
     let first = read(&one, "/thing/a"); // after which Redis has the script
     slow.was_asked(1).await;
     assert_eq!(locks(&redis).len(), 1);
-    assert_eq!(sent(&one, &commands[2..4]), [1, 0], "by no SET of its own");
+    assert_eq!(
+        sent(&one, &commands[2..4]),
+        [1, 1],
+        "by no SET of its own: that is the mark of the server"
+    );
     slow.open();
     got(first).await;
     let before = sent(&one, &commands);
