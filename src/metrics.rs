@@ -336,12 +336,6 @@ impl Metrics {
         self.store_memory.set(bytes);
     }
 
-    /// What the fleet has spent of a budget, what it will have, and the level of what is given up; nothing is shown
-    /// where there is none.
-    pub fn budget(&self, shown: Option<[u64; 3]>) {
-        self.budget.set(shown);
-    }
-
     /// Whether other sidecars are heard, so that rules with a `local_ttl` answer from memory.
     pub fn subscription_up(&self, up: bool) {
         self.subscription_up.set(i64::from(up));
@@ -429,11 +423,6 @@ impl Metrics {
     /// Commands sent to the store so far.
     pub fn commands(&self) -> u64 {
         self.commands.count_all()
-    }
-
-    /// What a provider bills of them so far.
-    pub fn billed(&self) -> Billed {
-        self.commands.billed()
     }
 
     /// Commands of the store that failed so far, by their kind.

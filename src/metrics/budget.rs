@@ -1,5 +1,6 @@
 //! What is shown of a budget, where there is one.
 
+use super::{Billed, Metrics};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -40,5 +41,18 @@ impl Collector for Budget {
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
         Ok(())
+    }
+}
+
+impl Metrics {
+    /// What the fleet has spent of a budget, what it will have, and the level of what is given up; nothing is shown
+    /// where there is none.
+    pub fn budget(&self, shown: Option<[u64; 3]>) {
+        self.budget.set(shown);
+    }
+
+    /// What a provider bills of them so far.
+    pub fn billed(&self) -> Billed {
+        self.commands.billed()
     }
 }

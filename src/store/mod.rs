@@ -12,6 +12,7 @@ mod examine; // what stands under a key, for a person
 mod fault; // what can go wrong, as callers and metrics see it
 mod fields; // what each process says of itself
 mod flags; // what stands until somebody takes it away
+mod here; // what this process keeps for itself
 mod journal; // those deletions in a file
 mod known; // the versions of nodes that this process need not ask for
 mod lifetime; // how long nodes and markers live
@@ -272,20 +273,6 @@ impl Store {
         }
     }
 
-    /// Versions of an entry's own nodes, and of the one that falls with every group, under which an answer that is
-    /// asked for from now on can be kept for this process: see [`Store::keep_here`]. No command. `None` where
-    /// [`Sought::local_ttl`] does not allow it, or this process would not hear of what drops it.
-    pub fn presume(&self, sought: Sought<'_>, now: &Reading) -> Option<Vec<Version>> {
-        match &self.0.place {
-            Place::Redis(shared) if sought.marker.is_none() => {
-                let nodes = sought.nodes.iter().chain(sought.any_group);
-                let nodes: Vec<String> = nodes.cloned().collect();
-                shared.presume(&self.0.names.all(&nodes), sought.local_ttl, now)
-            }
-            _ => None,
-        }
-    }
-
     /// What stands under a key, in the store itself: for a person who wants to know, not for requests.
     /// One MGET, another where the entry has groups, and a TIME where it was softly dropped. `None` where
     /// nothing stands there that is an entry.
@@ -328,15 +315,6 @@ impl Store {
                 Ok(())
             }
             Place::Redis(shared) => shared.keep(&self.0.names.entry(key), entry, &self.1).await,
-        }
-    }
-
-    /// Keeps an entry for this process alone. No command.
-    pub fn keep_here(&self, key: &str, entry: Arc<Entry>) {
-        match &self.0.place {
-            _ if entry.lifetime().is_zero() => {}
-            Place::Memory(memory) => memory.keep(key, entry, &self.1),
-            Place::Redis(shared) => shared.keep_here(&self.0.names.one(key), entry, &self.1),
         }
     }
 
