@@ -10,10 +10,12 @@ import { test } from "node:test";
 import { ROOT, atEnd, eventually, folder, freePort, read, run, start, succeeds } from "./world.mjs";
 
 const MIB = 1 << 20;
+/** Of an image as it is shipped. */
+const LARGEST = 16 * MIB;
 const JWT_SECRET = "a secret of the tests";
 const TOKEN = "0123456789abcdef";
 
-/** The release profile takes minutes of both cores; with this set the image is one of less care, whose size says nothing. */
+/** The release profile takes ten minutes of a processor; with this set the program is not optimised, and its size says nothing. */
 const QUICK = process.env.SIDECACHE_IMAGE_QUICK === "1";
 
 /** Nobody's number, as the Dockerfile has it. */
@@ -46,7 +48,7 @@ async function builder() {
   mkdirSync(join(root, "tmp"));
   await buildah("umount", container);
   const environment = { PATH: `${sysroot}/bin:/usr/bin:/bin`, CARGO_HOME: "/cargo", CARGO_NET_OFFLINE: "true" };
-  if (QUICK) Object.assign(environment, { CARGO_PROFILE_RELEASE_LTO: "off", CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "16", CARGO_PROFILE_RELEASE_OPT_LEVEL: "0" });
+  if (QUICK) for (const [name, value] of Object.entries({ LTO: "off", CODEGEN_UNITS: "16", OPT_LEVEL: "0", DEBUG: "0" })) environment[`CARGO_PROFILE_RELEASE_${name}`] = value;
   await buildah("config", ...Object.entries(environment).flatMap(([name, value]) => ["--env", `${name}=${value}`]), container);
   await buildah("commit", "--quiet", "--rm", container, "localhost/builder");
   return mounts.flatMap(([host, inside]) => ["--volume", `${host}:${inside}`]);
@@ -115,7 +117,7 @@ async function asked(url, method = "GET", headers = {}, body) {
   return { status: response.status, cache: response.headers.get("cache-status") ?? "", body: await response.json() };
 }
 
-test("the image is made by its Dockerfile, and is small, nobody's and says how it is run", { timeout: 2_400_000 }, async () => {
+test("the image is made by its Dockerfile, and is small, nobody's and says how it is run", { timeout: 2_400_000 }, async (context) => {
   assert.equal(process.getuid(), 0, "to make and run an image, and to answer DNS, takes root: sudo tests/run.sh");
   await build();
   // An image of the OCI's kind could have no health check.
@@ -132,7 +134,9 @@ test("the image is made by its Dockerfile, and is small, nobody's and says how i
   const files = (await succeeds("find", [root, "-type", "f"])).out.trim().split("\n");
   assert.deepEqual(files, [join(root, "sidecache")], "one file, no shell");
   const { size } = statSync(files[0]);
-  assert.ok(QUICK || size <= 16 * MIB, `${(size / MIB).toFixed(1)} MiB`);
+  const mib = `${(size / MIB).toFixed(1)} MiB`;
+  context.diagnostic(QUICK ? `made the quick way: its ${mib} are not held to anything` : `made as it is shipped: ${mib} of at most ${LARGEST / MIB}`);
+  assert.ok(QUICK || size <= LARGEST, mib);
   assert.equal(statSync(join(root, "var/lib/sidecache")).uid, USER, "a volume there is the user's");
   const { out } = await succeeds("readelf", ["--program-headers", files[0]]);
   assert.doesNotMatch(out, /INTERP/, "no loader, no shared library");

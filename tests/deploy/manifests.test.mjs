@@ -143,23 +143,27 @@ for (const overlay of ["redis", "rented"]) {
 function heldTogether(manifests) {
   const one = (kind, name) => manifests.find((manifest) => manifest.kind === kind && manifest.metadata.name.startsWith(name));
   const pod = one("Deployment", "backend").spec.template;
-  const sidecar = pod.spec.initContainers.find(({ name }) => name === "sidecache");
-  assert.equal(sidecar.restartPolicy, "Always", "a native sidecar");
+  assert.equal(pod.spec.initContainers, undefined, "whoever is there ends in time, by preStop");
+  const [sidecar, backend] = ["sidecache", "backend"].map((name) => pod.spec.containers.find((container) => container.name === name));
   assert.doesNotMatch(sidecar.image, /^sidecache/, "the overlay names the registry");
-  const ports = sidecar.ports.map(({ name }) => name);
-  const probed = ["startupProbe", "readinessProbe", "livenessProbe"].map((probe) => sidecar[probe].httpGet.port);
-  const watched = one("PodMonitor", "sidecache").spec.podMetricsEndpoints.map(({ port }) => port);
-  const let_in = one("NetworkPolicy", "backend").spec.ingress.flatMap((rule) => rule.ports.map(({ port }) => port));
-  for (const port of [...probed, ...watched, ...let_in]) assert.ok(ports.includes(port), port);
+  // By number, so that they hold as well where names of ports are not looked up: in init containers before 1.33.
+  const numbers = sidecar.ports.map(({ containerPort }) => containerPort);
+  const asked = [...["startupProbe", "readinessProbe", "livenessProbe"].map((probe) => sidecar[probe]), backend.readinessProbe].map(({ httpGet }) => httpGet.port);
+  const led = one("Service", "backend").spec.ports.map(({ targetPort }) => targetPort);
+  const letIn = one("NetworkPolicy", "backend").spec.ingress.flatMap((rule) => rule.ports.map(({ port }) => port));
+  for (const port of [...asked, ...led, ...letIn]) assert.ok(numbers.includes(port), port);
+  for (const { port } of one("PodMonitor", "sidecache").spec.podMetricsEndpoints) assert.ok(sidecar.ports.some(({ name }) => name === port), port);
+  assert.match(one("ConfigMap", "sidecache-rules").data["rules.toml"], /^origin += "http:\/\/127\.0\.0\.1:5000"/m);
   for (const selector of [one("Service", "backend").spec.selector, one("PodMonitor", "sidecache").spec.selector.matchLabels, one("NetworkPolicy", "backend").spec.podSelector.matchLabels])
     for (const [label, value] of Object.entries(selector)) assert.equal(pod.metadata.labels[label], value);
   const rules = one("ConfigMap", "sidecache-rules");
   const mounted = Object.fromEntries(sidecar.volumeMounts.map(({ name, mountPath }) => [mountPath, pod.spec.volumes.find((volume) => volume.name === name)]));
   assert.equal(mounted["/etc/sidecache"].configMap.name, rules.metadata.name, "the generated name reached the volume");
   assert.ok(mounted["/var/lib/sidecache"].emptyDir, "the journal has a place");
-  const [backend] = pod.spec.containers;
   const grace = pod.spec.terminationGracePeriodSeconds;
-  assert.ok(grace > backend.lifecycle.preStop.sleep.seconds + drains(rules.data["rules.toml"]), "there is time for the backend's end and the sidecar's");
+  const sleeps = ({ lifecycle }) => lifecycle.preStop.sleep.seconds;
+  assert.ok(sleeps(backend) >= sleeps(sidecar) + drains(rules.data["rules.toml"]) + 5, "the backend answers until the sidecar has ended");
+  assert.ok(grace >= sleeps(backend) + 30, "there is time for the backend's own end");
   const { readOnlyRootFilesystem, allowPrivilegeEscalation, capabilities, runAsUser } = sidecar.securityContext;
   assert.deepEqual({ readOnlyRootFilesystem, allowPrivilegeEscalation, capabilities, runAsUser }, { readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] }, runAsUser: 65532 });
 }
