@@ -9,10 +9,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse } from "yaml";
-import { DEPLOY, PROGRAM, atEnd, eventually, folder, read, run, start, startRedis, succeeds } from "./world.mjs";
-
-/** What no sidecar shows yet; see the last test. */
-const TO_COME = ["sidecache_budget_commands_used", "sidecache_budget_commands_forecast"];
+import { DEPLOY, PROGRAM, atEnd, eventually, folder, read, start, startRedis, succeeds } from "./world.mjs";
 
 /** Labels that Prometheus adds, and the one by which a histogram's buckets are known. */
 const SCRAPED = ["job", "instance"];
@@ -109,6 +106,7 @@ token = "0123456789abcdef"
 [store]
 url = "${redis}"
 timeout = "1s"
+budget = { commands = 100000, per = "day" }
 [audit]
 leak = 1
 [alerts]
@@ -215,7 +213,7 @@ test("what the alerts and the dashboard ask for is what a sidecar shows, and REA
     const { asked, groups } = selectors(expr);
     assert.ok(asked.length > 0, where);
     const known = new Set(SCRAPED);
-    for (const { name, labels } of asked.filter(({ name }) => !TO_COME.includes(name))) {
+    for (const { name, labels } of asked) {
       assert.ok(series.has(name), `${where}: no sidecar shows ${name}`);
       for (const label of series.get(name)) known.add(label);
       for (const label of labels) assert.ok(SCRAPED.includes(label) || series.get(name).has(label), `${where}: ${name} has no ${label}`);
@@ -230,11 +228,4 @@ test("what the alerts and the dashboard ask for is what a sidecar shows, and REA
     const name = family.replace(/^sidecache_/, "").replace(/_total$/, "");
     assert.ok(names.includes(name) || family.startsWith("process_"), `README's list of metrics lacks ${family}`);
   }
-});
-
-test("what is to come has not come", async () => {
-  const file = join(folder(), "rules.toml");
-  writeFileSync(file, `${RULES("127.0.0.1:1", "redis://127.0.0.1:1", "127.0.0.1:1")}`.replace('timeout = "1s"', 'budget = { commands = 10, per = "day" }'));
-  const { err, out } = await run(PROGRAM, ["check", file]);
-  assert.match(out + err, /not supported by this release/, "budget is supported now: put it into RULES and empty TO_COME");
 });
