@@ -11,6 +11,23 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+# What is installed here is there to be called by the tests: none of it is to run as a service, which
+# invoke-rc.d(8) asks policy-rc.d for. One that is there already has its reasons.
+install_packages() (
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    trap 'as_root rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+  fi
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+)
+
+update_lists() {
+  [ -n "${updated:-}" ] || as_root apt-get update -qq
+  updated=yes
+}
+
 need() { # command, packages that bring it
   command -v "$1" >/dev/null && return
   if ! command -v apt-get >/dev/null; then
@@ -18,9 +35,24 @@ need() { # command, packages that bring it
     exit 1
   fi
   step "installing ${*:2}"
-  [ -n "${updated:-}" ] || as_root apt-get update -qq
-  updated=yes
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${@:2}"
+  update_lists
+  install_packages "${@:2}"
+}
+
+# The package of Prometheus is a service that listens on every address, from the next start of the machine
+# at the latest. Of it one program is wanted, which needs nothing else: it is taken out of the package.
+need_promtool() {
+  local tools="$PWD/target/tools"
+  export PATH="$tools/usr/bin:$PATH"
+  command -v promtool >/dev/null && return
+  if ! command -v apt-get >/dev/null; then
+    echo "tests/run.sh: promtool is missing and there is no apt-get; install it (it comes with Prometheus)" >&2
+    exit 1
+  fi
+  step "taking promtool out of Debian's prometheus"
+  update_lists
+  mkdir -p "$tools"
+  (cd "$tools" && apt-get download -qq prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb)
 }
 
 for tool in cargo node npm; do
@@ -29,7 +61,7 @@ done
 need redis-server redis-server
 need cc gcc libc6-dev # gcc only recommends the headers
 # What deploy/ is held against.
-need promtool prometheus
+need_promtool
 need kubectl kubernetes-client
 need systemd-analyze systemd
 need buildah buildah
@@ -80,4 +112,6 @@ step "the dashboard in a browser"
 SIDECACHE_BIN="${CARGO_TARGET_DIR:-target}/debug/sidecache" node --test tests/browser/dashboard.test.mjs
 
 step "the image, manifests, alerts and dashboards of deploy/"
-SIDECACHE_BIN="${CARGO_TARGET_DIR:-target}/debug/sidecache" node --test tests/deploy/*.test.mjs
+# The image is made the quick way, not optimised: the release profile takes ten minutes of a processor, and what is
+# tested of the image is the same. SIDECACHE_IMAGE_QUICK=0 makes the real one and holds it to its size.
+SIDECACHE_IMAGE_QUICK="${SIDECACHE_IMAGE_QUICK:-1}" SIDECACHE_BIN="${CARGO_TARGET_DIR:-target}/debug/sidecache" node --test tests/deploy/*.test.mjs

@@ -99,6 +99,10 @@ test("Redis takes its command, keeps nothing on disk and forgets the oldest", as
   assert.equal(await asked("maxmemory-policy"), "allkeys-lru");
   assert.equal(await asked("save"), "");
   assert.equal(await asked("appendonly"), "no");
+  const [kind, check] = composed().services.redis.healthcheck.test;
+  assert.equal(kind, "CMD-SHELL");
+  const checked = async (password) => (await run("sh", ["-c", check.replace("redis-cli", `redis-cli -p ${redis.port}`)], { env: { ...process.env, REDISCLI_AUTH: password } })).status;
+  assert.deepEqual([await checked("open"), await checked("wrong")], [0, 1], "healthy is who answers, not who refuses");
   await redis.stop();
 });
 
