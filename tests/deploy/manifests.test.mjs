@@ -172,6 +172,13 @@ function heldTogether(manifests) {
   assert.deepEqual({ readOnlyRootFilesystem, allowPrivilegeEscalation, capabilities, runAsUser }, { readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] }, runAsUser: 65532 });
 }
 
+test("the alerts become what the Prometheus operator takes, by the command that deploy/README.md gives", async () => {
+  const [, command] = /^(\{ printf[^]*?\}) \| kubectl apply/m.exec(read("deploy/README.md"));
+  const rule = parse((await succeeds("sh", ["-c", command], { cwd: ROOT })).out);
+  assert.deepEqual(refused(monitoring.PrometheusRule, rule), []);
+  assert.deepEqual(rule.spec, parse(read("deploy/prometheus/sidecache.rules.yaml")));
+});
+
 test("a manifest with a misspelt field or a wrong value would be seen", () => {
   const pod = (container) => ({ apiVersion: "v1", kind: "Pod", metadata: { name: "x" }, spec: { containers: [{ name: "x", image: "x", ...container }] } });
   assert.deepEqual(refused(core.Pod, pod({ ports: [{ containerPort: 1 }] })), []);
