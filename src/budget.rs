@@ -50,10 +50,9 @@ pub enum Level {
     Within,
     /// `local_ttl` goes towards `local_ttl_max`, and fetches are not claimed for the fleet.
     Longer,
-    /// Besides, only what is asked for again is sought in the store, and kept there. The rest is kept in this
-    /// process's memory, where its rule has a `local_ttl_max`.
+    /// Besides, only what is asked for again is sought in the store, and kept there.
     Sparing,
-    /// Nothing is: reads cost the store no command.
+    /// Nothing is: what this process's memory does not answer, the origin does.
     Memory,
 }
 
@@ -191,9 +190,15 @@ impl Budget {
         let life = is_first.then_some(left + ACCOUNT_LIFE);
         let name = key::budget(namespace, &period.name);
         if let Ok(total) = store.spend(&name, untold, life).await {
-            let mut books = self.books();
-            books.account.heard(untold, total, clock.now_ms());
-            books.spent_until_ms = 0;
+            let is_lost = {
+                let mut books = self.books();
+                books.spent_until_ms = 0;
+                books.account.heard(untold, total, clock.now_ms())
+            };
+            if is_lost {
+                // It has no end any more. Where this is refused, the next telling that finds less tries again.
+                let _ = store.spend(&name, 0, Some(left + ACCOUNT_LIFE)).await;
+            }
         }
     }
 

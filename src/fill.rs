@@ -364,9 +364,7 @@ impl Fill {
             self.each_for_himself(key);
             land(lead, Landing::NotKept);
         }
-        if self.reach == Reach::Process {
-            self.live.ground.store.keep_here(&key.entry, entry);
-        } else if let Snapshot::Known(versions) = &self.snapshot {
+        if let Snapshot::Known(versions) = &self.snapshot {
             // A store that refuses is counted there; the next reader fetches again.
             let keeping = self.live.ground.store.keep(&key.entry, entry.clone());
             let kept = Box::pin(keeping).await; // what is not kept is spared the room for it

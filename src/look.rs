@@ -22,8 +22,8 @@ pub struct Found {
     pub place: Place,
     /// The answer that is kept, unless something dropped it for good.
     pub kept: Option<Kept>,
-    /// The rule is to pass everything.
-    pub is_quarantined: bool,
+    /// The request is to pass, and why: its rule is in quarantine, or nobody asked whether it is.
+    pub passes: Option<Detail>,
     /// What is kept of it where not all is, unless something dropped that.
     pub part: Option<KeptPart>,
 }
@@ -46,8 +46,6 @@ impl Found {
 pub enum Reach {
     /// For the fleet, in the store.
     Fleet,
-    /// For this process alone, in its memory: the store's commands are wanted elsewhere.
-    Process,
     /// For nobody, and why.
     Nobody(Detail),
 }
@@ -161,9 +159,14 @@ impl Aim {
     /// Asks the store, once: one that does not answer is not asked again. Where a budget runs short it may not be
     /// asked at all.
     pub async fn look(mut self, live: &Live, asked: &Asked, lock: Option<&str>) -> Found {
-        let spared = self.spared(live, asked);
-        if let Some((snapshot, reach)) = spared {
-            return nothing(live, asked, self, snapshot, reach);
+        if self.is_spared(live, asked) {
+            // An audited rule may be in quarantine by now: only a look would tell.
+            let unasked = self.flag.is_some().then_some(Detail::Budget);
+            let found = unknown(live, asked, self, Detail::Budget);
+            return Found {
+                passes: found.passes.or(unasked),
+                ..found
+            };
         }
         let mut span = asked.span(Work::Look);
         loop {
@@ -193,9 +196,8 @@ impl Aim {
 }
 
 impl Aim {
-    /// What is to be taken for a look where the budget is too short for one: that nothing is found. What is fetched
-    /// then is kept for this process, if it would hear of what drops it.
-    fn spared(&self, live: &Live, asked: &Asked) -> Option<(Snapshot, Reach)> {
+    /// Whether the budget is too short for a look: nothing is sought then, and nothing of what is fetched is kept.
+    fn is_spared(&self, live: &Live, asked: &Asked) -> bool {
         let Ground {
             budget,
             store,
@@ -204,25 +206,17 @@ impl Aim {
         } = &live.ground;
         let level = budget.level();
         if level < Level::Sparing || !store.is_shared() || !store.up() {
-            return None;
+            return false;
         }
-        let now = clock.reading();
-        let sought = self.sought(live, asked, None);
-        if store.at_once(sought, &now).is_some() {
-            return None; // a look costs nothing
+        if store
+            .at_once(self.sought(live, asked, None), &clock.reading())
+            .is_some()
+        {
+            return false; // a look costs nothing
         }
         let life = asked.rule.ttl.longest();
         let is_cold = budget.is_cold(&self.key.entry, life, clock);
-        if level == Level::Sparing && !is_cold {
-            return None;
-        }
-        Some(match store.presume(sought, &now) {
-            Some(versions) => (Snapshot::Known(versions), Reach::Process),
-            None => (
-                Snapshot::Unknown(store.generation()),
-                Reach::Nobody(Detail::Budget),
-            ),
-        })
+        level == Level::Memory || is_cold
     }
 
     /// Whether a fetch for this request, if one is needed, is claimed for the fleet in any case. It is where
@@ -298,7 +292,7 @@ async fn judge(live: &Live, asked: &Asked, aim: Aim, seen: Look, takes: bool) ->
                 taken,
             },
             kept,
-            is_quarantined: live.holds(&asked.rule),
+            passes: quarantined(live, asked),
             part: part.map(|(part, served)| KeptPart { part, served }),
         },
         Err(Down) => unknown(live, asked, aim, Detail::StoreDown),
@@ -332,22 +326,21 @@ async fn snapshot(
 
 /// Nothing is found, and nothing of what is fetched may be kept.
 fn unknown(live: &Live, asked: &Asked, aim: Aim, why: Detail) -> Found {
-    let unknown = Snapshot::Unknown(live.ground.store.generation());
-    nothing(live, asked, aim, unknown, Reach::Nobody(why))
-}
-
-fn nothing(live: &Live, asked: &Asked, aim: Aim, snapshot: Snapshot, reach: Reach) -> Found {
     Found {
         place: Place {
             key: aim.key,
             vary: aim.vary,
-            snapshot,
-            reach,
+            snapshot: Snapshot::Unknown(live.ground.store.generation()),
+            reach: Reach::Nobody(why),
             lock: Lock::Free,
             taken: None,
         },
         kept: None,
-        is_quarantined: live.holds(&asked.rule),
+        passes: quarantined(live, asked),
         part: None,
     }
+}
+
+fn quarantined(live: &Live, asked: &Asked) -> Option<Detail> {
+    live.holds(&asked.rule).then_some(Detail::Quarantined)
 }

@@ -26,6 +26,8 @@ pub(super) struct Account {
     /// What the fleet had spent when the store was last told, if it was in this period.
     total: u64,
     heard_ms: Option<u64>,
+    /// What the store has forgotten of it: an account that was evicted or flushed begins anew.
+    lost: u64,
     tried_ms: Option<u64>,
     /// What this process had spent, since it began, of which the store knows.
     told: u64,
@@ -71,8 +73,10 @@ impl Account {
         self.tried_ms = Some(now_ms);
     }
 
-    /// It was told of so much, and the fleet has spent so much with it.
-    pub(super) fn heard(&mut self, added: u64, total: u64, now_ms: u64) {
+    /// It was told of so much, and says that the fleet has spent so much with it. Whether it has forgotten some.
+    pub(super) fn heard(&mut self, added: u64, total: u64, now_ms: u64) -> bool {
+        let known = self.total + added;
+        self.lost += known.saturating_sub(total);
         if let Some(before) = self.heard_ms.filter(|before| *before < now_ms) {
             let others = total.saturating_sub(self.total).saturating_sub(added);
             self.others_rate = others as f64 / (now_ms - before) as f64;
@@ -80,13 +84,14 @@ impl Account {
         self.told += added;
         (self.total, self.heard_ms) = (total, Some(now_ms));
         self.tried_ms = self.heard_ms;
+        total < known
     }
 
     /// What the fleet has spent by now, as far as can be known.
     pub(super) fn used(&self, own: Billed, now_ms: u64) -> f64 {
         let since = self.heard_ms.map_or(0, |at| now_ms.saturating_sub(at));
         let others = self.others_rate * since.min(OTHERS_FOR_MS) as f64;
-        (self.total + self.untold(own)) as f64 + others
+        (self.total + self.lost + self.untold(own)) as f64 + others
     }
 
     /// What others spend in a second.
@@ -133,6 +138,17 @@ mod tests {
         assert_eq!(account.used(billed(70), 120_000), 3_360.0 + 10.0 + 60.0);
         account.turn("2026-11-24");
         assert_eq!(account.used(billed(70), 120_000), 10.0, "a new day");
+    }
+
+    #[test]
+    fn what_the_store_forgets_was_spent_all_the_same() {
+        let mut account = Account::default();
+        account.turn("2026-11-23");
+        assert!(!account.heard(0, 5_000, 0));
+        assert!(account.heard(60, 60, 60_000), "it began anew");
+        assert_eq!(account.used(billed(60), 60_000), 5_060.0);
+        assert!(!account.heard(40, 100, 120_000));
+        assert_eq!(account.used(billed(100), 120_000), 5_100.0);
     }
 
     #[test]

@@ -25,8 +25,14 @@ const DWELL_MS: u64 = 5 * 60 * 1000;
 /// Parts of a period over which the present rate is reckoned: of a day, a quarter of an hour.
 const PARTS: f64 = 96.0;
 
-/// What comes before is not extrapolated.
-const SHORTEST_S: f64 = 60.0;
+/// A shorter time is not extrapolated: what a process does first after its start foretells nothing.
+const SHORTEST_S: f64 = 15.0 * 60.0;
+
+/// Of the budget, the most that is set aside for writes: a burst of them early in a day would take all of it.
+const MOST_DUE: f64 = 0.5;
+
+/// By its rate alone spending is not held back while so much may be spent, in parts of [`SLACK`].
+const AMPLE: f64 = 3.0;
 
 /// What is to be judged.
 #[derive(Clone, Copy, Debug)]
@@ -81,8 +87,8 @@ impl Governor {
             }
             () if beyond(
                 Level::Sparing,
-                headroom < 0.5 || ahead > 1.3,
-                headroom < 0.6 || ahead > 1.1,
+                headroom < 0.5 || (ahead > 1.3 && headroom < AMPLE),
+                headroom < 0.6 || (ahead > 1.1 && headroom < AMPLE),
             ) =>
             {
                 Level::Sparing
@@ -110,7 +116,7 @@ impl Governor {
 fn headroom(facts: &Facts) -> f64 {
     let may = facts.commands * (1.0 - SPARE);
     let so_far = may * facts.passed + SLACK * facts.commands;
-    let due = facts.due_rate * facts.left_s;
+    let due = (facts.due_rate * facts.left_s).min(MOST_DUE * facts.commands);
     so_far.min(may - due) - facts.used
 }
 

@@ -11,7 +11,7 @@ use crate::freshness::{self, Arrived, Terms};
 use crate::groups::Groups;
 use crate::headers;
 use crate::key::CacheKey;
-use crate::look::{KeptPart, look};
+use crate::look::{KeptPart, Reach, look};
 use crate::origin::{Failure, UntilClose};
 use crate::outcome::Detail;
 use crate::part::{Joined, Part, Piece, Single};
@@ -100,6 +100,9 @@ impl Fill {
         else {
             return;
         };
+        if self.reach != Reach::Fleet {
+            return;
+        }
         let found = look(&self.live, &self.asked, None).await;
         let place = &found.place;
         let is_as_it_was = *place.key == *key && place.snapshot == self.snapshot;

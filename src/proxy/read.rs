@@ -76,7 +76,7 @@ impl Exchange {
 
     /// What is kept, if it will do.
     fn at_hand(&self, asked: &Asked, found: &Found) -> Option<Answer> {
-        if found.is_quarantined {
+        if found.passes.is_some() {
             return None;
         }
         let whole = self.kept_answer(asked, found);
@@ -88,8 +88,8 @@ impl Exchange {
         // No longer than the origin has time to answer, however many are waited for.
         let patience = time::Instant::now() + self.live.table.proxy.origin_timeout;
         for turn in 1..=MAX_TURNS {
-            if found.is_quarantined {
-                return self.bypass(asked.rule.clone(), Detail::Quarantined).await;
+            if let Some(detail) = found.passes {
+                return self.bypass(asked.rule.clone(), detail).await;
             }
             found.kept = found.kept.filter(|kept| !kept.is_softened());
             if asked.demand.only_if_cached {
@@ -279,7 +279,7 @@ impl Exchange {
         let rule = Some(asked.rule.clone());
         let unkept = match fill.reach {
             Reach::Nobody(detail) => Some(detail),
-            Reach::Fleet | Reach::Process => None,
+            Reach::Fleet => None,
         };
         audit::consider(
             &fill.live,

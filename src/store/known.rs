@@ -15,11 +15,6 @@
 //! executed, and shows what is after it. Nodes that share a stripe cost each other a question to
 //! Redis, never a wrong answer.
 //!
-//! A version can also be presumed where Redis was not asked, for an answer that this process alone keeps and that
-//! the origin is asked for afterwards. A write whose deletion was counted before had been carried out by the
-//! origin before, so the answer shows it; from one that is counted later on the answer is not believed. What is
-//! never heard of ends with the `local_ttl`, as ever. A presumed version is random: nothing in Redis has it.
-//!
 //! A deletion that Redis could not be told of is counted when it is owed; from then on nobody asks.
 //! Looks that were on their way may show the version from before it is paid, so everything is
 //! forgotten once more after paying, before Redis is asked again.
@@ -158,34 +153,6 @@ impl Known {
         let stripe = self.stripe(node).load(SeqCst);
         let is_believed = seen.stamp == Stamp { era, stripe } && now.is_within(within, &seen.at);
         is_believed.then_some(seen.version)
-    }
-
-    /// Versions of nodes under which this process may keep for itself what it asks for from now on: as they are
-    /// believed to be, or presumed to be from now on. `None` while the fleet's deletions are not heard.
-    pub fn presume(
-        &self,
-        nodes: &[String],
-        within: Duration,
-        now: &Reading,
-    ) -> Option<Vec<Version>> {
-        let era = self.era.load(SeqCst);
-        if !is_heard(era) || within.is_zero() {
-            return None;
-        }
-        let version = |node: &String| {
-            self.version(node, within, now).unwrap_or_else(|| {
-                let stripe = self.stripe(node).load(SeqCst);
-                let (version, stamp) = (super::token(), Stamp { era, stripe });
-                let seen = Seen {
-                    version,
-                    at: *now,
-                    stamp,
-                };
-                self.seen.insert(node.clone(), seen);
-                version
-            })
-        };
-        Some(nodes.iter().map(version).collect())
     }
 
     fn stripe(&self, node: &str) -> &AtomicU64 {

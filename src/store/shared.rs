@@ -222,12 +222,6 @@ impl Shared {
         }
     }
 
-    /// See [`super::Store::keep_here`].
-    pub fn keep_here(&self, key: &str, entry: Arc<Entry>, root: &Root) {
-        let now = self.clock.reading();
-        self.local.put(key, entry, root.layout(), &now);
-    }
-
     /// See [`super::Store::put_marker`].
     pub async fn put_marker(&self, key: &str, value: Bytes) -> Result<(), Down> {
         let connection = self.breaker.connection()?;

@@ -12,7 +12,6 @@ use crate::store::{Lock, Look, Sought};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// How Redis is asked once more within the time that a look has.
@@ -135,17 +134,6 @@ impl Shared {
         self.breaker.connection().ok()?; // while nothing may be believed, this is not either
         let entry = self.local.get_own(sought.entry, root.layout(), now)?;
         self.is_vouched_for(sought, &entry, now).then_some(entry)
-    }
-
-    /// See [`crate::store::Store::presume`].
-    pub fn presume(
-        &self,
-        nodes: &[String],
-        within: Duration,
-        now: &Reading,
-    ) -> Option<Vec<Version>> {
-        self.breaker.connection().ok()?;
-        self.known.presume(nodes, within, now)
     }
 
     /// The nodes of an entry, by the names that they have in Redis.
