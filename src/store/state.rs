@@ -239,3 +239,46 @@ fn log(was: State, is: State) {
         tracing::info!(was = %was, state = %is, "what the store refused has ended");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    const SHORT: Duration = Duration::from_millis(1);
+
+    fn connected() -> Refusals {
+        let refusals = Refusals::new(Arc::new(Metrics::new()));
+        refusals.connected(true);
+        refusals
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_values_are_tried_again_after_ten_minutes_and_small_ones_are_never_held_back() {
+        let refusals = connected();
+        refusals.found_too_large(2000);
+        refusals.found_too_large(1000);
+        let ten_minutes = Duration::from_secs(600);
+        advance(ten_minutes - SHORT).await;
+        assert_eq!(refusals.state(), State::Size);
+        assert!(!refusals.takes(1000) && refusals.takes(999));
+        advance(SHORT).await;
+        assert!(refusals.takes(1000));
+        assert_eq!(refusals.state(), State::Up);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_store_is_offered_nothing_for_five_seconds_after_each_refusal() {
+        let refusals = connected();
+        for _ in 0..2 {
+            refusals.failed(Kind::Capacity);
+            advance(Duration::from_secs(5) - SHORT).await;
+            assert!(!refusals.takes(1));
+            advance(SHORT).await;
+            assert!(refusals.takes(1));
+            assert_eq!(refusals.state(), State::Capacity, "until it takes one");
+        }
+        refusals.took();
+        assert_eq!(refusals.state(), State::Up);
+    }
+}

@@ -13,6 +13,8 @@ struct Counting {
     connected: AtomicUsize,
     pinged: AtomicUsize,
     answered: usize,
+    /// What it says to everything, where it refuses everything.
+    refusal: Option<&'static str>,
 }
 
 struct Counted(Arc<Counting>);
@@ -27,6 +29,9 @@ impl Server for Counted {
 
 impl Line for Counted {
     fn send(&self, words: Vec<Bytes>) -> Eventually<Option<Reply>> {
+        if let Some(refusal) = self.0.refusal {
+            return Box::pin(ready(Some(Reply::Refused(refusal))));
+        }
         if words[0].as_ref() == b"INFO" {
             return Box::pin(ready(Some(Reply::Refused("NOPERM"))));
         }
@@ -108,4 +113,34 @@ async fn a_way_that_was_cut_without_a_word_is_found_out_before_anybody_asks() {
         (5..=6).contains(&pinged),
         "three in vain, then on a new connection: {pinged}"
     );
+}
+
+/// How often it is connected to within `time` by a process that owes, or does not.
+async fn attempts(refusal: &'static str, owes: bool, time: Duration) -> usize {
+    let server = Arc::new(Counting {
+        refusal: Some(refusal),
+        ..Counting::default()
+    });
+    let (breaker, _stop) = watched(&server);
+    if owes {
+        breaker.owe(vec!["ns:a!".into()], &crate::digest::Digest([0; 16]));
+    }
+    tokio::time::sleep(time + PROBE_EVERY / 2).await;
+    assert!(breaker.connection().is_err());
+    server.connected.load(SeqCst)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_cannot_be_used_is_tried_every_half_second() {
+    let minute = Duration::from_secs(60);
+    for refusal in ["LOADING", "READONLY it is a replica"] {
+        assert_eq!(attempts(refusal, false, minute).await, 121, "{refusal}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_allowance_is_asked_after_every_five_seconds_and_by_who_owes_every_half_second() {
+    let (spent, minute) = ("ERR max requests limit exceeded", Duration::from_secs(60));
+    assert_eq!(attempts(spent, false, minute).await, 13);
+    assert_eq!(attempts(spent, true, minute).await, 121);
 }
