@@ -134,6 +134,8 @@ async fn is_answered_by_the_origin(sidecar: &Sidecar, value: &AtomicI64) {
         assert!(took < TIMEOUT + SLACK, "{took:?}");
     }
     assert_eq!(metric(sidecar, "sidecache_store_up ").await, 0);
+    let state = "sidecache_store_state{state=\"down\"} ";
+    assert_eq!(metric(sidecar, state).await, 1);
     assert_eq!(
         owed(sidecar).await,
         1,
@@ -187,6 +189,8 @@ async fn a_hung_redis_makes_each_request_wait_once_and_serves_nothing_old_later(
     is_kept(&other, "/value/a").await;
     redis.stop();
     is_answered_by_the_origin(&sidecar, &value).await;
+    let timeouts = "sidecache_store_errors_total{kind=\"timeout\"} ";
+    assert!(metric(&sidecar, timeouts).await > 0);
     redis.cont();
     nothing_old_comes_back(&sidecar, &value).await;
     eventually("the other one reads again", async || {

@@ -159,6 +159,9 @@ async fn a_stale_answer_stands_in_for_a_gateways_error_and_for_no_answer() {
     )
     .await;
     assert_eq!(becomes(&sidecar, "stale").await, "1");
+    let metrics = sidecar.door("GET", "/metrics", "").await.text();
+    let failed = "sidecache_origin_requests_total{rule=\"thing\",status=\"error\"}";
+    assert!(metrics.contains(failed), "{metrics}");
 }
 
 #[tokio::test]

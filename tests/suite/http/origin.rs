@@ -3,7 +3,8 @@
 
 use super::sidecar;
 use crate::raw::{head, talk};
-use crate::world::Sidecar;
+use crate::redis::{RedisServer, eventually};
+use crate::world::{self, Sidecar};
 use std::net::SocketAddr;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -187,4 +188,24 @@ async fn an_answer_that_breaks_off_is_seen_to_and_never_kept() {
         }
         assert!(get(&sidecar, "/clean").await.ends_with("clean"), "{row}");
     }
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_breaks_off_drops_now_and_once_more_when_its_lease_ends() {
+    let redis = RedisServer::start();
+    let broken = b"HTTP/1.1 200 OK\r\nContent-Le";
+    let head = world::head(saying(broken, true).await, &redis.url())
+        .replace("origin_timeout = \"5s\"", "origin_timeout = \"1s\"")
+        .replace("[store]", "[store]\nwrite_lease = \"4s\"");
+    let rules = "[[cache]]\nname = \"clean\"\nmatch = \"GET /clean\"\nkey = \"clean\"\nquery = []\nttl = \"5m\"\npublic = true\n\
+        [[invalidate]]\nname = \"change\"\non = \"POST /change\"\ndrop = [\"clean\"]\n";
+    let sidecar = Sidecar::with_file(&format!("{head}{rules}")).await;
+    let is_kept = async || sidecar.get("/clean").await.outcome() == "hit";
+    eventually("it is kept", is_kept).await;
+    let write = sidecar.ask("POST", "/change", &[], "").await;
+    assert_eq!(write.status, 502);
+    assert!(!is_kept().await, "it is dropped now");
+    eventually("it is kept again", is_kept).await;
+    eventually("it is dropped again", async || !is_kept().await).await;
+    eventually("and kept for good", is_kept).await;
 }

@@ -25,6 +25,7 @@ async fn a_sidecar_that_runs_out_of_files_lets_clients_wait_and_stays_alive() {
         process.metric("sidecache_connections ").await == 32.0 + 1.0 // by which this is asked
     })
     .await;
+    assert!(process.metric("sidecache_connections_full_total ").await >= 1.0);
     let ready = world::ask(process.door(), "GET", "/readyz", &[], "").await;
     assert_eq!(ready.status, 200, "operators and health checks are let in");
     let first = &mut idle[0];

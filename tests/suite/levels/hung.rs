@@ -44,6 +44,8 @@ async fn a_sidecar_that_hangs_in_a_write_holds_up_no_other_and_finishes_it_when_
         tokio::spawn(async move { world::ask(proxy, "PATCH", "/api/change/1", &[], "").await });
     eventually("the origin has it", async || origin.count() > before).await;
     hung.signal("-STOP");
+    let door = hung.door();
+    let health = tokio::spawn(async move { world::ask(door, "GET", "/healthz", &[], "").await });
     gate.add_permits(1);
     for _ in 0..20 {
         let got = other.get("/api/thing/1").await;
@@ -53,7 +55,9 @@ async fn a_sidecar_that_hangs_in_a_write_holds_up_no_other_and_finishes_it_when_
             "nobody was told of the write"
         );
     }
+    assert!(!health.is_finished(), "whoever asks is told nothing");
     hung.signal("-CONT");
+    assert_eq!(health.await.expect("answered").status, 200);
     assert_eq!(write.await.expect("answered").n(), 1);
     for process in [&other, &hung] {
         assert_eq!(process.get("/api/thing/1").await.n(), 1);

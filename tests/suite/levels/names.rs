@@ -65,6 +65,9 @@ async fn an_origin_whose_name_is_unknown_is_told_and_found_once_it_is_known() {
     let got = process.get("/api/thing/1").await;
     assert!([502, 504].contains(&got.status), "{}", got.text());
     assert!(got.text().contains("origin-"), "{}", got.text());
+    let write = world::ask(process.proxy(), "PATCH", "/api/change/1", &[], "").await;
+    assert!([502, 504].contains(&write.status), "{}", write.text());
+    assert!(write.text().contains("origin-"), "{}", write.text());
     process.logs("origin").await;
     hosts.list(&["origin.clinic.test"]);
     eventually("it is found", async || {
@@ -92,6 +95,7 @@ async fn a_redis_whose_name_is_unknown_is_done_without_until_it_is_known() {
     process.logs("store cannot be used").await;
     hosts.list(&["redis.clinic.test"]);
     eventually("it is found", up).await;
+    process.logs("store is up").await;
     eventually("it is kept", async || {
         let got = process.get("/api/thing/1").await;
         assert_eq!(got.n(), 3);
@@ -106,6 +110,7 @@ async fn a_redis_whose_name_is_unknown_is_done_without_until_it_is_known() {
     );
     redis.restart();
     eventually("it is lost", async || !up().await).await;
+    process.logs("store is down").await;
     assert_eq!(process.get("/api/thing/1").await.n(), 3);
     hosts.list(&["redis.clinic.test"]);
     eventually("it is found again", up).await;

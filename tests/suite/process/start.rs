@@ -163,6 +163,27 @@ async fn a_port_in_use_is_explained() {
     assert!(stdout(&refused).is_empty());
 }
 
+#[test]
+fn a_journal_that_cannot_be_opened_ends_it_with_its_path_and_what_to_do() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let absent = crate::redis::free_port();
+    let origin = std::net::SocketAddr::from(([127, 0, 0, 1], absent));
+    let text = rules(origin, &format!("redis://127.0.0.1:{absent}"), "5m");
+    let text = text.replace("[store]", "[store]\njournal = \"absent/journal\"");
+    let refused = output(
+        command()
+            .arg("--rules")
+            .arg(written(directory.path(), &text)),
+    );
+    assert_eq!(refused.status.code(), Some(1));
+    let said = stderr(&refused);
+    assert!(
+        said.contains("absent/journal") && said.contains("in a directory that exists"),
+        "{said}"
+    );
+    assert!(stdout(&refused).is_empty());
+}
+
 #[tokio::test]
 async fn it_listens_on_a_socket_before_an_origin_on_one_and_replaces_a_stale_one() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -249,8 +270,13 @@ async fn it_starts_before_its_origin_and_serves_it_once_it_comes() {
         (got.status, got.detail()),
         (502, Some("origin-unreachable"))
     );
+    let write = world::ask(process.proxy(), "POST", "/change", &[], "").await;
+    assert_eq!(
+        (write.status, write.detail()),
+        (502, Some("origin-unreachable"))
+    );
     let origin = Origin::start_at(port, |_| async { Reply::json("{}") }).await;
     assert_eq!(process.get("/kept").await.outcome(), "miss");
-    assert_eq!(process.get("/kept").await.outcome(), "hit");
     drop(origin);
+    assert_eq!(process.get("/kept").await.outcome(), "hit");
 }

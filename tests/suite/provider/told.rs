@@ -60,6 +60,15 @@ async fn the_log_has_one_line_where_a_limit_begins_and_one_where_it_ends() {
             process.logged()
         );
     }
+    redis.say("CONFIG SET min-replicas-to-write 1");
+    let raised = world::ask(process.proxy(), "POST", "/raise/a", &[], "").await;
+    assert_eq!(raised.status, 200);
+    process.logs("the store refuses writes").await;
+    redis.say("CONFIG SET min-replicas-to-write 0");
+    says(&process, "up").await;
+    provider.limit_size(Some(16_384));
+    assert_eq!(process.get("/large/a").await.status, 200);
+    process.logs("the store refuses large values").await;
 }
 
 #[test]
