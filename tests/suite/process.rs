@@ -164,6 +164,12 @@ impl Process {
         value.unwrap_or_else(|| panic!("no {name} in {metrics}"))
     }
 
+    /// How many threads it has.
+    pub(crate) fn threads(&self) -> usize {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        tasks.expect("it runs").count()
+    }
+
     pub(crate) async fn logs(&self, text: &str) {
         eventually(text, async || self.logged().contains(text)).await;
     }

@@ -12,6 +12,13 @@ use tokio::time::{sleep, timeout};
 /// Who make one connection after the other.
 const HASTY: u64 = 24;
 
+/// Who come in a rush.
+const RUSHING: usize = 16;
+
+/// Of so many connections of one of them one waits for an answer. Fewer, and the listener's queue would be
+/// full of those that are gone, and who comes then is let in a second later.
+const ANSWERED: usize = 8;
+
 /// Who say a byte now and then.
 const SLOW: u64 = 40;
 
@@ -85,6 +92,43 @@ async fn hasty(proxy: SocketAddr, dice: &mut Dice) -> std::io::Result<()> {
         let _ = timeout(Duration::from_millis(100), stream.read(&mut heard)).await;
     }
     Ok(())
+}
+
+/// So many connections, one after the other from each of several clients, that are reset before or after
+/// the beginning of a request.
+pub async fn rush(proxy: SocketAddr, connections: usize) {
+    let mut clients = JoinSet::new();
+    for _ in 0..RUSHING {
+        clients.spawn(async move {
+            for nth in 0..connections / RUSHING {
+                let mut stream = connected(proxy).await;
+                SockRef::from(&stream)
+                    .set_linger(Some(Duration::ZERO))
+                    .expect("it may be reset");
+                match nth % ANSWERED {
+                    0 => {
+                        let _ = stream.write_all(GET).await; // it may have been closed on us
+                        let _ = stream.read(&mut [0; 64]).await;
+                    }
+                    nth if nth % 2 == 0 => _ = stream.write_all(&GET[..20]).await,
+                    _ => {}
+                }
+            }
+        });
+    }
+    while let Some(gone) = clients.join_next().await {
+        gone.expect("no panic");
+    }
+}
+
+/// A connection, as soon as there is a free port.
+async fn connected(proxy: SocketAddr) -> TcpStream {
+    loop {
+        match TcpStream::connect(proxy).await {
+            Ok(stream) => return stream,
+            Err(_) => sleep(Duration::from_millis(5)).await,
+        }
+    }
 }
 
 /// A head that is never finished.
