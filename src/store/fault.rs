@@ -109,11 +109,13 @@ impl Fault {
         }
     }
 
-    /// Whether the log would say nothing new with this one: the same, or a provider's limit with other
-    /// figures in its sentence.
+    /// Whether the log would say nothing new with this one: the same, a provider's limit with other figures
+    /// in its sentence, or silence, of which every attempt may tell in other words.
     pub fn is_like(&self, other: &Fault) -> bool {
         let is_limit = matches!(self.kind, Kind::Quota | Kind::Capacity | Kind::Size);
-        self == other || (is_limit && self.kind == other.kind)
+        let is_alike =
+            (is_limit && self.kind == other.kind) || (self.is_silence() && other.is_silence());
+        self == other || is_alike
     }
 
     /// Whether a server that answers refused this command, and not all of them.
@@ -126,6 +128,12 @@ impl Fault {
     pub fn leads_astray(&self) -> bool {
         let code = self.said.split_whitespace().next().unwrap_or_default();
         ASTRAY.contains(&code)
+    }
+
+    /// Whether the server does not have this command, or not for this user: it will not have it when it is
+    /// asked again.
+    pub fn is_unknown_command(&self) -> bool {
+        self.said.starts_with("NOPERM") || self.said.contains("unknown command")
     }
 
     /// The same, with what to do where a cluster is taken for one server, or a password is wrong.

@@ -58,8 +58,10 @@ pub struct Recognition {
     /// The root's.
     root: String,
     failover: Failover,
-    /// The server that was recognised last.
-    known: Mutex<Option<String>>,
+    /// The server that was recognised last; `None` before the first.
+    known: Mutex<Option<Server>>,
+    /// Whether one of them said which it is.
+    was_named: AtomicBool,
     /// Whether it was said that servers cannot be told apart.
     is_said: AtomicBool,
     metrics: Arc<Metrics>,
@@ -78,37 +80,57 @@ impl Recognition {
             root: root.name().to_owned(),
             failover,
             known: Mutex::default(),
+            was_named: AtomicBool::new(false),
             is_said: AtomicBool::new(false),
             metrics,
         }
     }
 
-    /// Sees to it that nothing on this connection is from before its server took over.
+    /// Sees to it that nothing on this connection is from before its server took over, and says which server
+    /// that is.
     ///
     /// # Errors
     /// The server is a replica, does not have the namespace's keys, takes no writes, or did not answer:
     /// nothing may be read from it.
-    pub async fn recognise(&self, connection: &Connection) -> Result<(), Fault> {
+    pub async fn recognise(&self, connection: &Connection) -> Result<Server, Fault> {
         let server = match connection.server().await {
-            Err(fault) if !fault.is_refused() => return Err(fault),
-            answered => answered.unwrap_or_default(),
+            Err(fault) if fault.is_unknown_command() => Server::default(),
+            answered => answered?,
         };
         if server.is_replica {
             let said = "the server is a replica: [store] url must lead to its primary";
             return Err(Fault::new(Kind::Readonly, said));
         }
         match (&server.identity, self.failover) {
-            (_, Failover::Trust) => Ok(()),
-            (Some(identity), Failover::Drop) => self.compare(connection, identity).await,
-            (None, Failover::Drop) => {
-                if !self.is_said.swap(true, Relaxed) {
-                    tracing::warn!(
-                        "the store does not say which server it is (INFO): what a failover brings back \
-                         is not noticed"
-                    );
-                }
-                Ok(())
+            (_, Failover::Trust) => {}
+            (Some(identity), Failover::Drop) => {
+                self.compare(connection, identity).await?;
+                self.was_named.store(true, Relaxed);
             }
+            (None, Failover::Drop) => self.accept(connection).await?,
+        }
+        *self.known() = Some(server.clone());
+        Ok(server)
+    }
+
+    /// Whether what a server says now is no longer what it said when the connection to it was opened, so
+    /// that it has to be recognised anew.
+    pub fn is_another(&self, opened: &Server, now: &Server) -> bool {
+        let is_told_apart = self.failover == Failover::Drop;
+        now.is_replica || (is_told_apart && now.identity != opened.identity)
+    }
+
+    /// A server that does not say which one it is. If one before it did, this may be any other.
+    async fn accept(&self, connection: &Connection) -> Result<(), Fault> {
+        if !self.is_said.swap(true, Relaxed) {
+            tracing::warn!(
+                "the store does not say which server it is (INFO): what a failover brings back is not \
+                 noticed"
+            );
+        }
+        match self.was_named.load(Relaxed) {
+            true => self.drop_everything(connection).await,
+            false => Ok(()),
         }
     }
 
@@ -118,12 +140,9 @@ impl Recognition {
         let values = values.map_err(Fault::with_remedy)?;
         let [mark, root] = [0, 1].map(|at| values.get(at).and_then(Option::as_ref));
         let is_marked = mark.is_some_and(|mark| mark == identity);
-        let is_the_same = is_marked || (mark.is_none() && self.is_known(identity));
         // A root that comes to be after it was seen to be absent is not from before.
-        if !is_the_same && root.is_some() {
-            connection.unlink(std::slice::from_ref(&self.root)).await?;
-            tracing::warn!("the store is another server than before: everything is dropped");
-            self.metrics.invalidated(FAILOVER);
+        if !self.is_the_same(identity, mark.map(|_| is_marked)) && root.is_some() {
+            self.drop_everything(connection).await?;
         }
         let written = match is_marked {
             true => connection.expire(&self.mark, MARK_LIFE).await,
@@ -135,35 +154,46 @@ impl Recognition {
         match written {
             // A full one keeps no mark; another sidecar drops once more. One that cannot save to its disk
             // is the primary all the same, as long as nothing is to be dropped.
-            Err(fault) if !fault.is_refused() || fault.leads_astray() => return Err(fault),
-            _ => *self.known() = Some(identity.to_owned()),
+            Err(fault) if !fault.is_refused() || fault.leads_astray() => Err(fault),
+            _ => Ok(()),
         }
+    }
+
+    /// Whether everything on this server is from after it took over, by whether the mark, if there is one, is
+    /// its own.
+    ///
+    /// Who was connected to another one until now may have told that one of writes when this one had
+    /// already taken over, and others had found its mark: to him it is another, whatever the mark says. Who
+    /// was connected to this one last has had the primary ever since, and if there is no mark, it was
+    /// evicted or flushed.
+    fn is_the_same(&self, identity: &str, is_marked: Option<bool>) -> bool {
+        match &*self.known() {
+            None => is_marked == Some(true),
+            Some(before) => {
+                before.identity.as_deref() == Some(identity) && is_marked != Some(false)
+            }
+        }
+    }
+
+    async fn drop_everything(&self, connection: &Connection) -> Result<(), Fault> {
+        connection.unlink(std::slice::from_ref(&self.root)).await?;
+        tracing::warn!("the store is another server than before: everything is dropped");
+        self.metrics.invalidated(FAILOVER);
         Ok(())
     }
 
-    /// Whether this process was connected to it last: it has been the primary ever since, and if the mark is
-    /// gone, it was evicted or flushed.
-    fn is_known(&self, identity: &str) -> bool {
-        self.known().as_deref() == Some(identity)
+    /// Uses the mark, so that it is not what a server evicts that has not seen it used for longest.
+    ///
+    /// # Errors
+    /// The server did not take it.
+    pub async fn touch(&self, connection: &Connection) -> Result<(), Fault> {
+        connection.expire(&self.mark, MARK_LIFE).await
     }
 
-    fn known(&self) -> MutexGuard<'_, Option<String>> {
+    fn known(&self) -> MutexGuard<'_, Option<Server>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_is_known_by_what_it_drew_and_a_replica_by_its_role() {
-        let info = "# Server\r\nrun_id:abc\r\n# Replication\r\nrole:master\r\nmaster_replid:def\r\n\
-                    master_replid2:000\r\n";
-        let known = Server::of_info(info);
-        assert_eq!(known.identity.as_deref(), Some("abc/def"));
-        assert!(!known.is_replica);
-        assert!(Server::of_info("role:slave\r\nrun_id:abc\r\n").is_replica);
-        assert_eq!(Server::of_info("redis_version:7\r\n"), Server::default());
-    }
-}
+mod tests;
