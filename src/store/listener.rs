@@ -56,7 +56,7 @@ impl Listener {
                 biased; // nothing is begun that is no longer needed
                 () = need.becomes(false) => reported = None,
                 Err(fault) = self.listen() => {
-                    if reported.as_ref() != Some(&fault) {
+                    if !reported.is_some_and(|before: Fault| before.is_like(&fault)) {
                         tracing::warn!(%fault, "other sidecars are not heard: every hit asks the store");
                     }
                     reported = Some(fault);

@@ -59,6 +59,8 @@ const MAX_QUEUED: usize = 65_536;
 /// A connection that may be asked from many tasks at once: commands are pipelined.
 pub struct Connection {
     client: Wire,
+    /// The server that it was opened to.
+    leads_to: Option<fred::types::config::Server>,
     timeout: Duration,
     batches: Batches,
     /// Where the fleet is told what was deleted.
@@ -110,9 +112,17 @@ impl Connection {
         channel: Arc<Channel>,
         metrics: Arc<Metrics>,
     ) -> Result<(Connection, Driver), Fault> {
+        let leads_to = config.server.hosts().pop();
         let client = builder(config).build().map_err(|error| fault(&error))?;
         let driver = connect(&client).await?;
-        Ok((Connection::over(&client, timeout, channel, metrics), driver))
+        let connection = Connection::over(&client, timeout, channel, metrics);
+        Ok((
+            Connection {
+                leads_to,
+                ..connection
+            },
+            driver,
+        ))
     }
 
     fn over(
@@ -128,6 +138,7 @@ impl Connection {
         };
         Connection {
             client: Wire::Fred(client.with_options(&once)),
+            leads_to: None,
             timeout,
             batches: Batches::default(),
             channel,

@@ -6,8 +6,9 @@ use super::channel::Channel;
 use super::fault::{Fault, Kind};
 use super::known::Known;
 use super::redis::{Address, Connection, Driver};
-use super::server::Recognition;
+use super::server::{Recognition, Server};
 use crate::metrics::Metrics;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout};
@@ -25,6 +26,19 @@ const PROBE_SPENT_EVERY: Duration = Duration::from_secs(5);
 /// a way that was cut without a word is noticed before a request finds out. Rarer than the shortest
 /// idle timeout that is common (a minute), and free where commands are billed.
 const PING_EVERY: Duration = Duration::from_secs(30);
+
+/// Where a server says which one it is, it is asked that in the place of a sign of life: so long one is
+/// believed that was made a replica, or restarted behind a proxy, and closed no connection. Free where
+/// commands are billed, and some kilobytes.
+const INFO_EVERY: Duration = Duration::from_secs(10);
+
+/// How often sentinels are asked whether the connection still leads to the primary: so long an old one that
+/// lives is still believed after they have named another.
+const SENTINELS_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the mark is used, so that it is not evicted for not being used: more often than most answers,
+/// and 24 commands a day.
+const TOUCH_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Nodes paid by one command, so that paying 10,000 keeps within the timeout of each.
 const PAID_AT_ONCE: usize = 1000;
@@ -62,7 +76,7 @@ impl Warden {
         loop {
             probe.tick().await;
             match self.restore().await {
-                Ok((connection, mut driver)) => {
+                Ok((connection, mut driver, server)) => {
                     tracing::info!("store is up");
                     reported = None;
                     let mut up = self.breaker.watch();
@@ -70,7 +84,12 @@ impl Warden {
                         biased; // in any order: a seed of the simulation has to tell one story
                         () = driver.ended() => {}
                         _ = up.wait_for(|up| !up) => {}
-                        () = self.keep_alive(&connection) => {}
+                        () = self.keep_alive(&connection, &server) => {
+                            tracing::warn!("the store is no longer the server that it was");
+                        }
+                        () = self.follow(&connection) => {
+                            tracing::warn!("the sentinels name another primary");
+                        }
                     }
                     self.breaker.open(&connection);
                     let (state, owed) = (self.breaker.state(), self.breaker.owed());
@@ -99,21 +118,53 @@ impl Warden {
         }
     }
 
-    /// Never returns. Where no answer comes it asks as often as it takes to open the breaker.
-    async fn keep_alive(&self, connection: &Arc<Connection>) {
-        let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+    /// Returns when the server is no longer the one to which the connection was opened.
+    async fn keep_alive(&self, connection: &Arc<Connection>, opened: &Server) {
+        let is_named = opened.identity.is_some();
+        let every = if is_named { INFO_EVERY } else { PING_EVERY };
+        let mut sign = interval_at(Instant::now() + every, every);
+        let mut touched = Instant::now();
         loop {
-            ping.tick().await;
-            for _ in 0..TIMEOUTS_TO_OPEN {
-                let alive = self.breaker.note(connection, connection.ping().await);
-                if alive.is_ok() {
-                    break;
-                }
+            sign.tick().await;
+            if !self.is_still(connection, opened).await {
+                return;
+            }
+            if is_named && touched.elapsed() >= TOUCH_EVERY {
+                touched = Instant::now();
+                let touch = self.recognition.touch(connection).await;
+                let _ = self.breaker.note(connection, touch); // a mark that is not used may be evicted
             }
         }
     }
 
-    async fn restore(&self) -> Result<(Arc<Connection>, Driver), Fault> {
+    /// Where no answer comes it asks as often as it takes to open the breaker.
+    async fn is_still(&self, connection: &Arc<Connection>, opened: &Server) -> bool {
+        for _ in 0..TIMEOUTS_TO_OPEN {
+            let asked = match &opened.identity {
+                Some(_) => connection.server().await.map(Some),
+                None => connection.ping().await.map(|()| None),
+            };
+            if let Ok(server) = self.breaker.note(connection, asked) {
+                return server.is_none_or(|now| !self.recognition.is_another(opened, &now));
+            }
+        }
+        true
+    }
+
+    /// Returns when most sentinels name another primary than the one that the connection leads to.
+    async fn follow(&self, connection: &Connection) {
+        if !self.address.has_sentinels() {
+            return pending().await;
+        }
+        loop {
+            sleep(SENTINELS_EVERY).await;
+            if self.address.leads_past(connection).await {
+                return;
+            }
+        }
+    }
+
+    async fn restore(&self) -> Result<(Arc<Connection>, Driver, Server), Fault> {
         let restored = self.connect().await;
         if let Err(fault) = &restored {
             self.metrics.store_failed(fault.kind.word());
@@ -122,7 +173,7 @@ impl Warden {
         restored
     }
 
-    async fn connect(&self) -> Result<(Arc<Connection>, Driver), Fault> {
+    async fn connect(&self) -> Result<(Arc<Connection>, Driver, Server), Fault> {
         let (channel, metrics) = (self.channel.clone(), self.metrics.clone());
         let (connection, driver) = Connection::open(&self.address, channel, metrics).await?;
         connection.ping().await?;
@@ -131,13 +182,13 @@ impl Warden {
             let name = self.channel.name();
             connection.get(name, connection.deadline()).await?;
         }
-        self.recognition.recognise(&connection).await?;
+        let server = self.recognition.recognise(&connection).await?;
         let connection = Arc::new(connection);
         loop {
             // Looks that the breaker did not stop may show versions from before what was owed is paid.
             self.known.forget_all();
             if self.breaker.close(connection.clone()) {
-                return Ok((connection, driver));
+                return Ok((connection, driver, server));
             }
             let (nodes, moment) = self.breaker.debts();
             // First: what is paid is forgotten, and with it that others' entries were not looked for.

@@ -7,7 +7,7 @@
 
 use super::address::Place;
 use super::slots::{Node, Slots};
-use super::{Address, CONNECT_TIMEOUT, builder, connect, fault};
+use super::{Address, CONNECT_TIMEOUT, Connection, builder, connect, fault};
 use crate::rules::several::Login;
 use crate::store::fault::{Fault, Kind};
 use fred::prelude::{Client, ClientLike};
@@ -28,19 +28,7 @@ impl Address {
     pub(super) async fn home(&self) -> Result<Config, Fault> {
         match &self.place {
             Place::Server(server) => Ok(self.config(server.clone())),
-            Place::Sentinels {
-                hosts,
-                service,
-                login,
-                ..
-            } => {
-                let asked = hosts.iter().map(|host| {
-                    let question = vec!["GET-MASTER-ADDR-BY-NAME".to_owned(), service.clone()];
-                    let asked = ask(self.to(host, login), "SENTINEL", question);
-                    async move { primary(&asked.await?) }
-                });
-                Ok(self.node(&most(asked).await?))
-            }
+            Place::Sentinels { .. } => Ok(self.node(&self.named().await?.0)),
             Place::Cluster { home, .. } => {
                 let slots = self.slots().await?;
                 let node = slots.primary(*home);
@@ -49,6 +37,38 @@ impl Address {
                 Ok(self.node(node.ok_or_else(nobody)?))
             }
         }
+    }
+
+    /// Whether somebody can be asked which server is the primary.
+    pub fn has_sentinels(&self) -> bool {
+        matches!(self.place, Place::Sentinels { .. })
+    }
+
+    /// Whether more than half of the sentinels name another primary than the one that this connection leads
+    /// to. Fewer may be those who have not heard yet.
+    pub async fn leads_past(&self, connection: &Connection) -> bool {
+        let named = self.named().await;
+        named.is_ok_and(|(node, by_majority)| {
+            by_majority && connection.leads_to.as_ref() != Some(&node.server())
+        })
+    }
+
+    /// The primary that most sentinels name, and whether those are more than half of all.
+    async fn named(&self) -> Result<(Node, bool), Fault> {
+        let Place::Sentinels {
+            hosts,
+            service,
+            login,
+        } = &self.place
+        else {
+            return Err(Fault::new(Kind::Other, "there are no sentinels"));
+        };
+        let asked = hosts.iter().map(|host| {
+            let question = vec!["GET-MASTER-ADDR-BY-NAME".to_owned(), service.clone()];
+            let asked = ask(self.to(host, login), "SENTINEL", question);
+            async move { primary(&asked.await?) }
+        });
+        most(asked).await
     }
 
     /// The slots of the cluster, as most of the nodes that are known see them.
@@ -69,7 +89,7 @@ impl Address {
                 let asked = ask(self.node(&node), "CLUSTER", vec!["SLOTS".to_owned()]);
                 async move { Slots::told(&asked.await?, &node) }
             });
-        let slots = most(asked).await?;
+        let (slots, _) = most(asked).await?;
         *known.lock().unwrap_or_else(PoisonError::into_inner) = slots.primaries();
         Ok(slots)
     }
@@ -115,8 +135,8 @@ async fn ask(config: Config, command: &'static str, words: Vec<String>) -> Resul
     }
 }
 
-/// What most of those say who are asked, and answer.
-async fn most<T, F>(asked: impl Iterator<Item = F>) -> Result<T, Fault>
+/// What most of those say who are asked, and answer, and whether they are more than half of all.
+async fn most<T, F>(asked: impl Iterator<Item = F>) -> Result<(T, bool), Fault>
 where
     T: PartialEq + Send + 'static,
     F: Future<Output = Result<T, Fault>> + Send + 'static,
@@ -141,11 +161,11 @@ where
             None => answers.push((answer, 1)),
         }
         if answers[at].1 * 2 > all {
-            return Ok(answers.swap_remove(at).0);
+            return Ok((answers.swap_remove(at).0, true));
         }
     }
     let most = answers.into_iter().max_by_key(|(_, times)| *times);
-    most.map(|(answer, _)| answer).ok_or(refused)
+    most.map(|(answer, _)| (answer, false)).ok_or(refused)
 }
 
 /// The primary that a sentinel names.
@@ -185,13 +205,19 @@ mod tests {
 
     #[tokio::test]
     async fn most_of_those_who_answer_are_believed_and_a_majority_waits_for_nobody() {
-        assert_eq!(most([says(1), says(2), says(2)].into_iter()).await, Ok(2));
+        assert_eq!(
+            most([says(1), says(2), says(2)].into_iter()).await,
+            Ok((2, true))
+        );
         assert_eq!(
             most([refuses(), says(1), refuses()].into_iter()).await,
-            Ok(1)
+            Ok((1, false))
         );
         let hangs: Asked = Box::pin(pending());
-        assert_eq!(most([hangs, says(3), says(3)].into_iter()).await, Ok(3));
+        assert_eq!(
+            most([hangs, says(3), says(3)].into_iter()).await,
+            Ok((3, true))
+        );
         assert!(most([refuses()].into_iter()).await.is_err());
     }
 }

@@ -144,7 +144,7 @@ async fn watch(state: Arc<State>) {
                 state.wanted.notified().await;
             }
             Err(fault) => {
-                if reported.as_ref() != Some(&fault) {
+                if !reported.is_some_and(|before: Fault| before.is_like(&fault)) {
                     tracing::warn!(%fault, "a shard of the store cannot be used: its entries are misses");
                 }
                 reported = Some(fault);

@@ -137,6 +137,7 @@ impl Connection {
         let client = Wire::Simulated(line);
         let connection = Connection {
             client,
+            leads_to: None,
             timeout,
             batches: Default::default(),
             channel,
