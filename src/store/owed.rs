@@ -48,9 +48,15 @@ impl Owed {
             return Ok(owed);
         };
         let (journal, replayed) = Journal::open(path)?;
-        owed.note(replayed.nodes);
+        let nodes = replayed.nodes.len();
+        let at_home = replayed
+            .nodes
+            .into_iter()
+            .filter(|node| owed.is_at_home(node));
+        let at_home: Vec<_> = at_home.collect();
+        owed.note(at_home);
         owed.journal = Some(journal);
-        let (nodes, unreadable, journal) = (owed.len(), replayed.unreadable, path.display());
+        let (unreadable, journal) = (replayed.unreadable, path.display());
         if nodes > 0 || unreadable > 0 {
             owed.add_everything();
         }
@@ -82,6 +88,13 @@ impl Owed {
         } else if let Some(journal) = &mut self.journal {
             journal.record(&fresh, self.nodes.keys());
         }
+    }
+
+    /// Whether a name can be told of together with the root. In a cluster what the journal of another kind of
+    /// store names is in other slots; the root, which is owed with it, stands for that.
+    fn is_at_home(&self, node: &str) -> bool {
+        let tag = self.root.rfind('}').map(|end| &self.root[..=end]);
+        tag.is_none_or(|tag| node.starts_with(tag))
     }
 
     /// Notes the moment of each, and tells which were not owed before.
@@ -239,6 +252,17 @@ mod tests {
         assert_eq!(size(&path), empty);
         drop(owed);
         assert_eq!(journalled(&path).len(), 0);
+    }
+
+    #[test]
+    fn in_a_cluster_the_root_stands_for_what_a_plain_redis_was_owed() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("journal");
+        let tagged = "clinic:{clinic}:node:3";
+        journalled(&path).add([node(1), node(2), tagged.to_owned()], &LAYOUT);
+        let root = "clinic:{clinic}:*";
+        let owed = Owed::open(root.into(), Some(&path)).expect("a journal");
+        assert_eq!(sorted(&owed), [root, tagged]);
     }
 
     #[test]
