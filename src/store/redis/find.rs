@@ -13,6 +13,7 @@ use crate::store::fault::{Fault, Kind};
 use fred::prelude::{Client, ClientLike};
 use fred::types::config::{Config, ServerConfig};
 use fred::types::{ClusterHash, CustomCommand, Value};
+use std::net::IpAddr;
 use std::sync::PoisonError;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -90,6 +91,13 @@ impl Address {
                 async move { Slots::told(&asked.await?, &node) }
             });
         let (slots, _) = most(asked).await?;
+        let mut hosts = seeds.iter().map(|seed| seed.host.as_str());
+        // The same each time, whoever told.
+        let name = hosts.find(|host| host.parse::<IpAddr>().is_err());
+        let slots = match name {
+            Some(name) => slots.called(name),
+            None => slots,
+        };
         *known.lock().unwrap_or_else(PoisonError::into_inner) = slots.primaries();
         Ok(slots)
     }

@@ -49,9 +49,8 @@ struct Range {
 }
 
 impl Slots {
-    /// By the reply to `CLUSTER SLOTS` of the node `asked`. A node that does not know its own address leaves it
-    /// out: it is the one that was asked for. Where names are what certificates know, an address in the place
-    /// of a name is taken for the name under which the one who told was asked.
+    /// By the reply to `CLUSTER SLOTS` of the node `asked`. A node whose address is left out is where the one is
+    /// that was asked; one whose name is not known (`?`) is at its own address, if that is told.
     ///
     /// # Errors
     /// The reply is another.
@@ -65,6 +64,17 @@ impl Slots {
             .collect::<Result<Vec<_>, _>>()?;
         ranges.sort_by_key(|range| range.first);
         Ok(Slots(ranges))
+    }
+
+    /// The same, where certificates know names: a node that is told by an address is called by this one. To be
+    /// done last: those who were asked by different names say the same of the slots.
+    pub fn called(mut self, name: &str) -> Slots {
+        let is_address = |host: &str| host.parse::<IpAddr>().is_ok();
+        for Range { primary, .. } in &mut self.0 {
+            let is_unnamed = is_address(&primary.host) && !is_address(name);
+            primary.called = is_unnamed.then(|| name.to_owned());
+        }
+        self
     }
 
     /// Who has a slot; `None` where nobody has.
@@ -106,15 +116,22 @@ impl Range {
 fn node(parts: &[Value], asked: &Node) -> Option<Node> {
     let [host, port, ..] = parts else { return None };
     let port = port.as_u64().and_then(|port| u16::try_from(port).ok())?;
-    let host = host.as_str().filter(|host| !host.is_empty());
-    let host = host.as_deref().unwrap_or(&asked.host);
-    let name = asked.called.as_ref().unwrap_or(&asked.host);
-    let is_address = |host: &str| host.parse::<IpAddr>().is_ok();
-    let called = (is_address(host) && !is_address(name)).then(|| name.clone());
-    Some(Node {
-        called,
-        ..Node::at(host, port)
-    })
+    let host = match host.as_str().as_deref() {
+        Some("?") => address(parts).unwrap_or_else(|| asked.host.clone()),
+        Some("") | None => asked.host.clone(),
+        Some(host) => host.to_owned(),
+    };
+    Some(Node::at(&host, port))
+}
+
+/// What stands beside a name: words and what they mean, in turn.
+fn address(parts: &[Value]) -> Option<String> {
+    let Value::Array(beside) = parts.get(3)? else {
+        return None;
+    };
+    let mut pairs = beside.chunks_exact(2);
+    let ip = pairs.find(|pair| pair[0].as_str().as_deref() == Some("ip"))?;
+    ip[1].as_str().map(|ip| ip.to_string())
 }
 
 fn strange() -> Fault {
@@ -141,7 +158,7 @@ mod tests {
             range(8192, 16383, "10.0.0.2".into(), 7002),
             range(0, 100, Value::Null, 7000),
         ]);
-        let slots = Slots::told(&reply, &asked).expect("slots");
+        let slots = Slots::told(&reply, &asked).expect("slots").called("seed");
         assert_eq!(
             slots.primary(100),
             Some(&asked),
@@ -158,12 +175,37 @@ mod tests {
     }
 
     #[test]
+    fn who_is_asked_by_another_name_says_the_same() {
+        let reply = array([range(0, 16383, "10.0.0.2".into(), 7002)]);
+        let [one, other] = ["one.example", "10.0.0.1"].map(|name| Node::at(name, 7001));
+        let slots = Slots::told(&reply, &one);
+        assert!(slots.is_ok() && slots == Slots::told(&reply, &other));
+    }
+
+    #[test]
+    fn a_node_without_a_name_is_at_its_address_or_where_the_one_is_that_was_asked() {
+        let asked = Node::at("seed", 7000);
+        let at = |host: &str, beside: Value| {
+            let node = array([host.into(), 7001.into(), "id".into(), beside]);
+            let reply = array([array([0.into(), 16383.into(), node])]);
+            let slots = Slots::told(&reply, &asked).expect("slots");
+            slots.primary(0).expect("a primary").host.clone()
+        };
+        let ip = || array(["ip".into(), "10.0.0.2".into()]);
+        assert_eq!(at("?", ip()), "10.0.0.2");
+        assert_eq!(at("?", array([])), "seed");
+        assert_eq!(at("", ip()), "seed");
+    }
+
+    #[test]
     fn addresses_that_were_asked_by_address_are_called_so() {
         let reply = array([range(0, 16383, "10.0.0.2".into(), 7002)]);
         let slots = Slots::told(&reply, &Node::at("10.0.0.1", 7001)).expect("slots");
+        let slots = slots.called("10.0.0.1");
         assert_eq!(slots.primary(5), Some(&Node::at("10.0.0.2", 7002)));
         let named = array([range(0, 16383, "two.example".into(), 7002)]);
         let slots = Slots::told(&named, &Node::at("one.example", 7001)).expect("slots");
+        let slots = slots.called("one.example");
         assert_eq!(slots.primary(5), Some(&Node::at("two.example", 7002)));
     }
 }
