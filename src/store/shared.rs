@@ -218,7 +218,10 @@ impl Shared {
         }
         match &self.shards {
             None => self.breaker.note_kept(&connection, kept),
-            Some(_) => kept.map_err(|_| Down), // one shard's failure says nothing of the home
+            Some(_) => {
+                refusals.kept_apart(kept.as_ref().err().map(|fault| fault.kind));
+                kept.map_err(|_| Down) // one shard's failure says nothing of the home
+            }
         }
     }
 

@@ -153,6 +153,21 @@ impl Refusals {
         }
     }
 
+    /// One of several servers took something to keep, or failed so. That it is full is said; that another took
+    /// something says nothing of that one, until it has not been heard for a while.
+    pub fn kept_apart(&self, failed: Option<Kind>) {
+        match failed {
+            Some(Kind::Capacity) => self.failed(Kind::Capacity),
+            None if self.any.load(Relaxed) => {
+                let is_over = |(kind, at): (Kind, Instant)| {
+                    kind == Kind::Capacity && at.elapsed() > 2 * FULL_FOR
+                };
+                self.change(|found| found.refused = found.refused.filter(|said| !is_over(*said)));
+            }
+            _ => {}
+        }
+    }
+
     /// A value of so many bytes was refused for its size.
     pub fn found_too_large(&self, bytes: usize) {
         self.change(|found| {
@@ -279,6 +294,22 @@ mod tests {
             assert_eq!(refusals.state(), State::Capacity, "until it takes one");
         }
         refusals.took();
+        assert_eq!(refusals.state(), State::Up);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_server_of_several_that_is_full_is_said_until_it_is_not_heard_of_for_a_while() {
+        let refusals = Refusals::new(Arc::new(Metrics::new()));
+        refusals.connected(true);
+        refusals.kept_apart(Some(Kind::Timeout));
+        assert_eq!(refusals.state(), State::Up);
+        refusals.kept_apart(Some(Kind::Capacity));
+        refusals.kept_apart(None);
+        assert_eq!(refusals.state(), State::Capacity);
+        assert!(!refusals.takes(1));
+        tokio::time::sleep(3 * FULL_FOR).await;
+        assert!(refusals.takes(1));
+        refusals.kept_apart(None);
         assert_eq!(refusals.state(), State::Up);
     }
 }
