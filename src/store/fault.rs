@@ -238,7 +238,12 @@ mod tests {
             assert_eq!(fault.leads_astray(), is_astray, "{said}");
             assert!(fault.is_refused());
         }
-        assert!(!Fault::new(Kind::Timeout, "no answer in time").is_refused());
+        let silent = Fault::new(Kind::Timeout, "no answer in time");
+        assert!(!silent.is_refused());
+        assert!(
+            silent.is_like(&Fault::new(Kind::Io, "connection refused")),
+            "said once"
+        );
     }
 
     #[test]
