@@ -32,11 +32,12 @@ fn start_logging() {
 }
 
 /// Our own events are known to hold nothing secret or personal. Those of the libraries below us are
-/// not, and at the lower levels they tell of what they read and write.
+/// not, and at the lower levels they tell of what they read and write, and warn at each attempt of what we say
+/// once.
 fn is_ours_to_say(event: &Metadata<'_>) -> bool {
     let target = event.target();
     let is_ours = target == "sidecache" || target.starts_with("sidecache::");
-    is_ours || *event.level() <= Level::WARN
+    is_ours || *event.level() <= Level::ERROR
 }
 
 /// What is said of a panic: where it was, which is enough to find it by. Its message may quote what it
