@@ -3,7 +3,9 @@ use crate::rules::settings::Failover;
 use crate::store::redis::simulated::{Eventually, Line, Reply, Server};
 use crate::store::{Root, owed::Owed};
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::future::{pending, ready};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use tokio::sync::broadcast;
 
@@ -15,6 +17,8 @@ struct Counting {
     answered: usize,
     /// What it says to everything, where it refuses everything.
     refusal: Option<&'static str>,
+    /// What it says of itself each time; nothing where it refuses to.
+    infos: Mutex<VecDeque<&'static str>>,
 }
 
 struct Counted(Arc<Counting>);
@@ -33,7 +37,14 @@ impl Line for Counted {
             return Box::pin(ready(Some(Reply::Refused(refusal))));
         }
         if words[0].as_ref() == b"INFO" {
-            return Box::pin(ready(Some(Reply::Refused("NOPERM"))));
+            let mut infos = self.0.infos.lock().expect("not poisoned");
+            let info = infos.pop_front().map(|info| Reply::Bytes(info.into()));
+            return Box::pin(ready(info.or(Some(Reply::Refused("NOPERM")))));
+        }
+        if ["MGET", "SET"].contains(&str::from_utf8(&words[0]).expect("a word")) {
+            let asked = words[0].as_ref() == b"MGET";
+            let nothing = Reply::Many(vec![Reply::Nil, Reply::Nil]);
+            return Box::pin(ready(Some(if asked { nothing } else { Reply::Done })));
         }
         let is_ping = words[0].as_ref() == b"PING";
         match is_ping && self.0.pinged.fetch_add(1, SeqCst) < self.0.answered {
@@ -95,6 +106,32 @@ async fn an_idle_connection_gives_a_sign_of_life() {
     assert_eq!(server.pinged.load(SeqCst), 11, "the first when it was made");
     assert_eq!(server.connected.load(SeqCst), 1);
     assert!(breaker.connection().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_became_a_replica_or_another_one_is_left_though_it_closes_no_connection() {
+    const SAYS: [&str; 5] = [
+        "run_id:a\r\nrole:master\r\n",
+        "run_id:a\r\nrole:master\r\n",
+        "run_id:a\r\nrole:slave\r\n",
+        "run_id:a\r\nrole:master\r\n",
+        "run_id:b\r\nrole:master\r\n",
+    ];
+    let server = Arc::new(Counting {
+        answered: usize::MAX,
+        infos: Mutex::new(SAYS.into()),
+        ..Counting::default()
+    });
+    let (breaker, _stop) = watched(&server);
+    until_up(&breaker, true).await;
+    tokio::time::sleep(INFO_EVERY + INFO_EVERY / 2).await;
+    assert!(breaker.connection().is_ok(), "it is the same");
+    tokio::time::sleep(INFO_EVERY).await;
+    assert_eq!(server.connected.load(SeqCst), 2, "it was a replica");
+    assert!(breaker.connection().is_ok(), "and is a primary again");
+    tokio::time::sleep(INFO_EVERY).await;
+    assert!(server.connected.load(SeqCst) > 2, "it is another");
+    assert!(server.infos.lock().expect("not poisoned").is_empty());
 }
 
 #[tokio::test(start_paused = true)]
