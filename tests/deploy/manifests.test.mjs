@@ -128,20 +128,37 @@ function spelledAsOfOld(file) {
 
 const KINDS = { ...core, ...apps, ...networking, ...policy, ...monitoring };
 
+/** An overlay, if all of it is what its reader takes. */
+async function taken(overlay) {
+  const manifests = await rendered(overlay);
+  for (const manifest of manifests) {
+    const Kind = KINDS[manifest.kind];
+    assert.ok(Kind, `${manifest.kind} is a kind`);
+    assert.equal(new Kind({}).apiVersion, manifest.apiVersion, manifest.kind);
+    assert.deepEqual(refused(Kind, manifest), [], `${manifest.kind} ${manifest.metadata.name}`);
+  }
+  const kinds = manifests.map(({ kind }) => kind);
+  for (const kind of ["Deployment", "Service", "NetworkPolicy", "PodDisruptionBudget", "PodMonitor", "ConfigMap"]) assert.ok(kinds.includes(kind), kind);
+  return manifests;
+}
+
 for (const overlay of ["redis", "rented"]) {
   test(`the overlay ${overlay} is rendered into what Kubernetes and the Prometheus operator take`, async () => {
-    const manifests = await rendered(overlay);
-    for (const manifest of manifests) {
-      const Kind = KINDS[manifest.kind];
-      assert.ok(Kind, `${manifest.kind} is a kind`);
-      assert.equal(new Kind({}).apiVersion, manifest.apiVersion, manifest.kind);
-      assert.deepEqual(refused(Kind, manifest), [], `${manifest.kind} ${manifest.metadata.name}`);
-    }
-    const kinds = manifests.map(({ kind }) => kind);
-    for (const kind of ["Deployment", "Service", "NetworkPolicy", "PodDisruptionBudget", "PodMonitor", "ConfigMap"]) assert.ok(kinds.includes(kind), kind);
-    heldTogether(manifests);
+    heldTogether(await taken(overlay));
   });
 }
+
+test("the overlay native makes the same sidecar a native one, beside nothing but the backend", async () => {
+  const pod = (manifests) => manifests.find(({ kind, metadata }) => kind === "Deployment" && metadata.name === "backend").spec.template.spec;
+  const [native, beside] = [pod(await taken("native")), pod(await taken("rented"))];
+  const [sidecar, ...others] = native.initContainers;
+  assert.deepEqual([sidecar.name, sidecar.restartPolicy, others.length], ["sidecache", "Always", 0]);
+  assert.deepEqual(native.containers.map(({ name }) => name), ["backend"]);
+  const usual = beside.containers.find(({ name }) => name === "sidecache");
+  for (const part of ["image", "ports", "startupProbe", "readinessProbe", "livenessProbe", "securityContext"]) assert.deepEqual(sidecar[part], usual[part], part);
+  const [backend] = native.containers;
+  assert.ok(native.terminationGracePeriodSeconds >= backend.lifecycle.preStop.sleep.seconds + drains(read("deploy/kubernetes/base/rules.toml")) + 5, "both have time to end, one after the other");
+});
 
 /** Names in one manifest that others have to have. */
 function heldTogether(manifests) {
