@@ -194,7 +194,13 @@ mod tests {
         let half = at(316.0);
         assert_eq!(half.level, Level::Longer);
         assert!((0.4..0.6).contains(&half.stretch), "{half:?}");
-        let hot = at(1_000.0);
+        let early = at(1_000.0);
+        assert_eq!(
+            (early.level, early.stretch),
+            (Level::Longer, 1.0),
+            "there is ample left of what may be spent by then"
+        );
+        let hot = judged(facts(9.0, 3_300.0, 1_000.0));
         assert_eq!((hot.level, hot.stretch), (Level::Sparing, 1.0));
         let used = |used| judged(facts(12.0, used, 0.0)).level;
         assert_eq!(used(4_950.0), Level::Within);

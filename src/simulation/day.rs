@@ -66,18 +66,21 @@ fn lived(budget: Option<u64>, reads: u64) -> Day {
         "{budget:?} for {reads} reads: {:.3} {day:?}",
         day.hit_rate()
     );
-    // What is counted is what is billed; nothing is as old as a rule allows; no write was held back.
+    // What is counted is what is billed; no message is lost, so nothing is stale; no write was held back.
     assert_eq!(day.counted, day.billed);
-    assert!(day.stalest_ms <= world::LOCAL_TTL_MAX_MS, "{day:?}");
+    assert_eq!(day.stale, 0, "who is told at once forgets at once: {day:?}");
     assert_eq!((day.writes, day.unleased, day.owed), (WRITES, 0, 0));
     day
 }
 
 #[test]
-fn a_clinics_day_fits_into_its_budget_and_more_than_half_of_it_are_hits() {
+fn a_clinics_day_fits_into_its_budget_and_no_write_is_held_back() {
     let day = lived(Some(BUDGET), READS);
-    assert!(day.hit_rate() > 0.5, "{day:?}");
     assert!(day.billed <= BUDGET, "{day:?}");
+    assert!(
+        day.billed > BUDGET * 9 / 10,
+        "nor is it left unspent: {day:?}"
+    );
     // The account knows of all but what was not told yet.
     assert!(
         day.account <= day.billed && day.account + 200 > day.billed,

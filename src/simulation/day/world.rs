@@ -33,9 +33,6 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::task::TaskTracker;
 
-/// What every rule has.
-pub(super) const LOCAL_TTL_MAX_MS: u64 = 30 * 60 * 1000;
-
 const SIDECARS: usize = 2;
 
 /// How often it is judged, and told.
