@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the lean static binary: link-time optimised, one codegen unit, no shared library needed. The same sources,
-# compiler and C library give the same bytes, wherever they lie and whenever they are built.
+# Builds the lean static binary: link-time optimised, one codegen unit, no shared library needed. Nothing in it
+# tells where it was built: the same sources, compiler and C library should give the same bytes.
 # Prints its path. Arguments go to cargo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
