@@ -12,6 +12,8 @@ pub mod secret; // a value that never shows itself
 pub mod headers; // which headers are hop-by-hop, kept, forwarded, sent
 pub mod trace; // what a request is part of, and what is told of it
 pub mod metrics; // what is counted
+pub mod traffic; // requests that were made, and what was answered
+pub mod route; // the route that a path most likely belongs to
 
 // -- rules: text → checked → compiled --
 pub mod rules;
@@ -30,6 +32,7 @@ pub mod vary; // the headers that a rule's answers were seen to vary by
 pub mod ranges; // parts of a kept whole
 pub mod part; // a kept part of a whole
 pub mod refuse; // what is too ambiguous to go on
+pub mod suspects; // which writes make which kept answers stale
 
 // -- places: I/O begins --
 pub mod store; // entries and versions, in Redis or in memory
