@@ -8,8 +8,10 @@ mod account; // what the fleet has spent
 mod governor; // how far the store may be asked
 mod missed; // which keys were asked for lately
 mod period; // days and months
+mod rounds; // the versions that many answers hang on
 
 use crate::clock::Clock;
+use crate::entry::Version;
 use crate::key;
 use crate::metrics::{Billed, Metrics};
 use crate::rules::settings::{BudgetSettings, Per};
@@ -19,6 +21,8 @@ use account::Account;
 use governor::{Facts, Governor, Judged, Rate};
 use missed::Missed;
 use period::Period;
+pub use rounds::Want;
+use rounds::{Allowance, Rounds};
 use serde_json::{Value as Json, json};
 use std::sync::atomic::{AtomicU8, AtomicU16, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,11 +52,12 @@ pub enum Level {
     /// As the rules say.
     #[default]
     Within,
-    /// `local_ttl` goes towards `local_ttl_max`, and fetches are not claimed for the fleet.
+    /// `local_ttl` goes towards `local_ttl_max`, what is believed is renewed in rounds, and fetches are not claimed
+    /// for the fleet.
     Longer,
     /// Besides, only what is asked for again is sought in the store, and kept there.
     Sparing,
-    /// Nothing is: what this process's memory does not answer, the origin does.
+    /// Nothing is: what this process's memory does not answer, the origin does. Rounds go on.
     Memory,
 }
 
@@ -87,6 +92,7 @@ struct Inner {
     /// Of a thousand.
     stretch: AtomicU16,
     missed: Missed,
+    rounds: Rounds,
     books: Mutex<Books>,
     /// Held by who tells the store: two at once would tell it twice.
     telling: tokio::sync::Mutex<()>,
@@ -138,8 +144,20 @@ impl Budget {
         !self.0.missed.again(key, life, clock.now_ms())
     }
 
-    /// Judges, and tells the store what was spent if that is due: one command, two when a period begins. To be
-    /// called each [`STEP`].
+    /// The key is asked for now, and its versions are to be renewed in rounds: what the last one showed of them, where
+    /// rounds are made and it is still `believed`.
+    pub fn want(
+        &self,
+        want: &Want<'_>,
+        believed: impl FnOnce(&[Version]) -> bool,
+        clock: &Clock,
+    ) -> Option<Vec<Version>> {
+        let is_wanted = self.level() >= Level::Longer && !want.within.is_zero();
+        is_wanted.then(|| self.0.rounds.want(want, believed, clock.now_ms()))?
+    }
+
+    /// Judges, and tells the store what was spent if that is due: one command, two when a period begins; and makes a
+    /// round, if there is to be one. To be called each [`STEP`].
     pub async fn step(&self, store: &Store, metrics: &Metrics, table: &Table, clock: &Clock) {
         let settings = table.store.budget.filter(|_| store.is_shared());
         let Some(settings) = settings else {
@@ -155,7 +173,14 @@ impl Budget {
             self.tell(store, metrics, (&table.namespace, &period), clock)
                 .await;
         }
-        self.judge(metrics, settings, &period, clock.now_ms());
+        let allowance = self.judge(metrics, settings, &period, clock.now_ms());
+        if let Some(allowance) = allowance.filter(|_| store.up()) {
+            let now = clock.now_ms();
+            self.0
+                .rounds
+                .make(store, metrics, table.layout, allowance, now)
+                .await;
+        }
     }
 
     /// Tells the store what has not been told, at the end of a process.
@@ -202,7 +227,14 @@ impl Budget {
         }
     }
 
-    fn judge(&self, metrics: &Metrics, settings: BudgetSettings, period: &Period, now_ms: u64) {
+    /// What rounds may cost, where there may be any.
+    fn judge(
+        &self,
+        metrics: &Metrics,
+        settings: BudgetSettings,
+        period: &Period,
+        now_ms: u64,
+    ) -> Option<Allowance> {
         let mut books = self.books();
         let own = metrics.billed();
         books.heed_quota(metrics, now_ms);
@@ -220,6 +252,10 @@ impl Budget {
             *said_ms = now_ms;
             tell_of(before.level, judged, books.used, settings.commands);
         }
+        (judged.level >= Level::Longer && judged.may_round).then(|| Allowance {
+            per_s: facts.commands / period.whole_s(),
+            own: books.own_share(period.whole_s()),
+        })
     }
 
     /// As JSON; `null` without a budget.
@@ -246,6 +282,14 @@ impl Books {
             self.spent_until_ms = now_ms + SPENT_MS;
         }
         self.quota_failures = failures;
+    }
+
+    /// Which part of all that is spent this process spends: in this period, or lately if that is more.
+    fn own_share(&self, whole_s: f64) -> f64 {
+        let own = self.rate.per_s(whole_s);
+        let all = own + self.account.others_rate_s();
+        let lately = if all > 0.0 { own / all } else { 1.0 };
+        lately.max(self.account.own_share())
     }
 
     fn facts(

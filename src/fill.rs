@@ -366,7 +366,11 @@ impl Fill {
         }
         if let Snapshot::Known(versions) = &self.snapshot {
             // A store that refuses is counted there; the next reader fetches again.
-            let keeping = self.live.ground.store.keep(&key.entry, entry.clone());
+            let store = &self.live.ground.store;
+            if self.reach == Reach::Process {
+                return store.keep_here(&key.entry, entry);
+            }
+            let keeping = store.keep(&key.entry, entry.clone());
             let kept = Box::pin(keeping).await; // what is not kept is spared the room for it
             if kept.is_err() {
                 let key = key::for_logs(self.rule(), &key.entry);

@@ -94,6 +94,11 @@ pub async fn of(
     Ok(Groups { names, versions })
 }
 
+/// Whether an answer says that it belongs to groups, and these rules know of any.
+pub fn are_named(live: &Live, headers: &HeaderMap) -> bool {
+    live.any_group.is_some() && headers.contains_key(CACHE_GROUPS)
+}
+
 /// The nodes of the groups that an answer to such a request says are to be forgotten: none where nothing
 /// can have changed, be it that the method is safe or that the origin refused. Where it cannot be read
 /// which, everything.

@@ -1,7 +1,7 @@
 //! One look at the store: the entry and the versions of its nodes, in one round trip.
 
 use crate::asked::Asked;
-use crate::budget::Level;
+use crate::budget::{Level, Want};
 use crate::digest::Digest;
 use crate::entry::{Entry, Version};
 use crate::flights::{LIFE, Snapshot, lock_name};
@@ -10,11 +10,15 @@ use crate::key::{self, CacheKey};
 use crate::live::{Ground, Live};
 use crate::outcome::Detail;
 use crate::part::{self, Part};
-use crate::rules::table::Stage;
+use crate::rules::table::{Stage, Ttl};
 use crate::store::{Down, Lock, Look, Sought, Taken, Wanted};
 use crate::trace::Work;
 use crate::vary::{self, Vary};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a budget that is short is spent on a look because nothing is known yet of a rule's answers.
+const LEARNS_EACH: Duration = Duration::from_secs(60);
 
 /// What the store knows about a request.
 pub struct Found {
@@ -46,6 +50,8 @@ impl Found {
 pub enum Reach {
     /// For the fleet, in the store.
     Fleet,
+    /// For this process, in its memory: a budget spares the store.
+    Process,
     /// For nobody, and why.
     Nobody(Detail),
 }
@@ -153,20 +159,48 @@ impl Aim {
         let served = freshness::judge_present(&entry, &self.key.binding, now.unix_ms());
         let is_whole = !entry.is_part();
         let kept = Kept { entry, served };
-        (is_whole && kept.fresh().is_some()).then_some(kept)
+        let fresh = (is_whole && kept.fresh().is_some()).then_some(kept)?;
+        self.want(live, asked); // so that it is believed for longer
+        Some(fresh)
+    }
+
+    /// Has the versions of this key renewed in rounds, where a budget asks for it. Those that the last one showed,
+    /// if they are still believed.
+    fn want(&self, live: &Live, asked: &Asked) -> Option<Vec<Version>> {
+        let Ground {
+            budget,
+            store,
+            clock,
+            ..
+        } = &live.ground;
+        if budget.level() < Level::Longer || self.marker.is_some() {
+            return None;
+        }
+        let within = budget.local_ttl(&asked.rule);
+        let want = Want {
+            layout: live.table.layout,
+            key: &self.key,
+            any_group: live.any_group.as_ref(),
+            flag: self.flag.as_deref(),
+            within,
+        };
+        let believed = |versions: &[Version]| {
+            let nodes: Vec<String> = self.nodes(live).collect();
+            store.believes(&nodes, versions, within)
+        };
+        budget.want(&want, believed, clock)
+    }
+
+    /// All nodes of a snapshot.
+    fn nodes<'n>(&'n self, live: &'n Live) -> impl Iterator<Item = String> + 'n {
+        self.key.nodes.iter().chain(&live.any_group).cloned()
     }
 
     /// Asks the store, once: one that does not answer is not asked again. Where a budget runs short it may not be
     /// asked at all.
     pub async fn look(mut self, live: &Live, asked: &Asked, lock: Option<&str>) -> Found {
         if self.is_spared(live, asked) {
-            // An audited rule may be in quarantine by now: only a look would tell.
-            let unasked = self.flag.is_some().then_some(Detail::Budget);
-            let found = unknown(live, asked, self, Detail::Budget);
-            return Found {
-                passes: found.passes.or(unasked),
-                ..found
-            };
+            return self.unasked(live, asked);
         }
         let mut span = asked.span(Work::Look);
         loop {
@@ -196,7 +230,34 @@ impl Aim {
 }
 
 impl Aim {
-    /// Whether the budget is too short for a look: nothing is sought then, and nothing of what is fetched is kept.
+    /// What is known where the store is not asked. Under the versions that a round showed this process may keep what
+    /// is fetched; else nobody may.
+    fn unasked(self, live: &Live, asked: &Asked) -> Found {
+        let Some(versions) = self.want(live, asked) else {
+            // An audited rule may be in quarantine by now: only a look or a round would tell.
+            let unasked = self.flag.is_some().then_some(Detail::Budget);
+            let found = unknown(live, asked, self, Detail::Budget);
+            return Found {
+                passes: found.passes.or(unasked),
+                ..found
+            };
+        };
+        Found {
+            place: Place {
+                key: self.key,
+                vary: self.vary,
+                snapshot: Snapshot::Known(versions),
+                reach: Reach::Process,
+                lock: Lock::Free,
+                taken: None,
+            },
+            kept: None,
+            passes: quarantined(live, asked),
+            part: None,
+        }
+    }
+
+    /// Whether the budget is too short for a look: nothing is sought then.
     fn is_spared(&self, live: &Live, asked: &Asked) -> bool {
         let Ground {
             budget,
@@ -213,6 +274,12 @@ impl Aim {
             .is_some()
         {
             return false; // a look costs nothing
+        }
+        // By what a rule's answers vary has to be known before any is kept. Where each place has a `Vary` of its own
+        // that would be asked for too often.
+        let learns = |marker| budget.is_cold(marker, LEARNS_EACH, clock);
+        if asked.rule.ttl != Ttl::Origin && self.marker.as_deref().is_some_and(learns) {
+            return false;
         }
         let life = asked.rule.ttl.longest();
         let is_cold = budget.is_cold(&self.key.entry, life, clock);
@@ -311,7 +378,7 @@ async fn snapshot(
         return Ok((versions, None));
     }
     let (key, store) = (&aim.key, &live.ground.store);
-    let nodes: Vec<String> = key.nodes.iter().chain(&live.any_group).cloned().collect();
+    let nodes: Vec<String> = aim.nodes(live).collect();
     if !takes {
         return Ok((store.snapshot(&nodes).await?, None));
     }

@@ -33,6 +33,9 @@ pub(super) struct Account {
     told: u64,
     /// A millisecond, of all other processes.
     others_rate: f64,
+    /// What was spent in this period before this process told anything, and what it told.
+    before: u64,
+    own: u64,
 }
 
 impl Account {
@@ -75,6 +78,10 @@ impl Account {
 
     /// It was told of so much, and says that the fleet has spent so much with it. Whether it has forgotten some.
     pub(super) fn heard(&mut self, added: u64, total: u64, now_ms: u64) -> bool {
+        if self.heard_ms.is_none() {
+            self.before = total.saturating_sub(added);
+        }
+        self.own += added;
         let known = self.total + added;
         self.lost += known.saturating_sub(total);
         if let Some(before) = self.heard_ms.filter(|before| *before < now_ms) {
@@ -92,6 +99,16 @@ impl Account {
         let since = self.heard_ms.map_or(0, |at| now_ms.saturating_sub(at));
         let others = self.others_rate * since.min(OTHERS_FOR_MS) as f64;
         (self.total + self.lost + self.untold(own)) as f64 + others
+    }
+
+    /// Which part of what the fleet spent in this period, since this process first told of any, is its own.
+    pub(super) fn own_share(&self) -> f64 {
+        let all = self.total.saturating_sub(self.before);
+        if all == 0 {
+            1.0
+        } else {
+            (self.own as f64 / all as f64).min(1.0)
+        }
     }
 
     /// What others spend in a second.

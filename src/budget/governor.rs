@@ -31,6 +31,9 @@ const SHORTEST_S: f64 = 15.0 * 60.0;
 /// Of the budget, the most that is set aside for writes: a burst of them early in a day would take all of it.
 const MOST_DUE: f64 = 0.5;
 
+/// Rounds go on while no more than this is missing, in parts of [`SLACK`]: they are what little is used best for.
+const ROUNDS: f64 = -1.0;
+
 /// By its rate alone spending is not held back while so much may be spent, in parts of [`SLACK`].
 const AMPLE: f64 = 3.0;
 
@@ -60,6 +63,8 @@ pub(super) struct Judged {
     /// How far `local_ttl` goes from itself, 0, to `local_ttl_max`, 1.
     pub(super) stretch: f64,
     pub(super) forecast: u64,
+    /// Whether versions may still be asked for in rounds.
+    pub(super) may_round: bool,
 }
 
 /// Remembers what it judged.
@@ -108,6 +113,7 @@ impl Governor {
             Level::Sparing | Level::Memory => 1.0,
         };
         self.judged.forecast = forecast as u64;
+        self.judged.may_round = !facts.is_spent && headroom > ROUNDS;
         self.judged
     }
 }

@@ -8,6 +8,7 @@ use crate::freshness::{self, Arrived, KeepRules, Terms, Whose};
 use crate::groups::{self, Groups};
 use crate::headers;
 use crate::key::CacheKey;
+use crate::look::Reach;
 use crate::origin::{Failure, UntilClose};
 use crate::outcome::Detail;
 use crate::part::Single;
@@ -94,6 +95,9 @@ impl Fill {
     async fn groups(&self, heard: &Heard) -> Result<Groups, Detail> {
         let validated = heard.validated.as_deref();
         let said = heard.response.headers();
+        if self.reach == Reach::Process && groups::are_named(&self.live, said) {
+            return Err(Detail::Budget); // their versions would have to be asked for
+        }
         Box::pin(groups::of(&self.live, &self.snapshot, said, validated)).await
     }
 

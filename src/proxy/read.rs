@@ -279,7 +279,7 @@ impl Exchange {
         let rule = Some(asked.rule.clone());
         let unkept = match fill.reach {
             Reach::Nobody(detail) => Some(detail),
-            Reach::Fleet => None,
+            Reach::Fleet | Reach::Process => None,
         };
         audit::consider(
             &fill.live,

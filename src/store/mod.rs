@@ -5,6 +5,7 @@
 //! heard of a write that this process let through, every call but [`Store::bump`] says [`Down`]
 //! without waiting.
 
+mod believed; // versions that need not be asked for one by one
 mod breaker; // whether Redis may be asked, and what it is owed
 mod bump; // what a write drops, for good or softly
 mod channel; // how sidecars tell each other what they deleted

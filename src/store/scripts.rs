@@ -88,22 +88,31 @@ local last, created = #KEYS - #KEYS % 2, false
 local nodes = {}
 for i = 1, last, 2 do nodes[#nodes + 1] = KEYS[i] end
 local values = call('MGET', unpack(nodes))
-local now
+local now, pending
 local function entered(value)
   for at = 17, #value, 16 do
     if string.sub(value, at, at + 15) == layout then return true end
   end
   return false
 end
-local function create(i, value)
+local function any_pending()
+  local intents = {}
+  for i = 2, last, 2 do intents[#intents + 1] = KEYS[i] end
+  return call('EXISTS', unpack(intents)) > 0
+end
+local function deadline(i)
   if not now then
     local time = call('TIME')
     now = time[1] * 1000 + math.floor(time[2] / 1000)
   end
-  local life = tonumber(ARGV[1])
   local first = call('ZRANGEBYSCORE', KEYS[i + 1], '(' .. string.format('%.0f', now), '+inf',
     'WITHSCORES', 'LIMIT', 0, 1)
-  if first[2] then life = math.min(life, first[2] - now) end
+  return first[2] and first[2] - now
+end
+local function create(i, value)
+  local life = tonumber(ARGV[1])
+  if pending == nil then pending = any_pending() end
+  if pending then life = math.min(life, deadline(i) or life) end
   call('SET', KEYS[i], value, 'PX', string.format('%.0f', life))
   created = true
   return value

@@ -1,6 +1,7 @@
 //! The store that is Redis, shared by a fleet: the calls of [`super::Store`] in terms of commands,
 //! with the local tier before it.
 
+mod believed; // versions that need not be asked for one by one
 mod fields; // what processes say of themselves
 mod examine; // what stands under a key, for a person
 mod flags; // what stands until somebody takes it away

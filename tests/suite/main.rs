@@ -17,7 +17,8 @@ mod leak; // public answers that turn out to have owners
 mod sealed; // what Redis may not read nor make
 mod unkeyed; // answers that no key may share, drops that no key may escape
 mod limit; // how often who may ask
-mod billed; // what providers bill
+mod billed;
+mod budget; // what providers bill
 mod outage; // Redis goes away under whole sidecars
 mod provider; // Redis as it is rented: allowances, limits, closed connections
 mod local_ttl; // hits that ask Redis nothing

@@ -12,12 +12,12 @@ const HOURS: [u64; 24] = [
 /// What is read: its name, of a thousand reads how many are for it, how many keys it has, and whether each visitor
 /// has one of his own.
 const READS: [(&str, u64, usize, bool); 10] = [
-    ("list", 200, 12, false),
-    ("details", 190, 16, false),
-    ("specialties", 120, 3, false),
-    ("reviews", 90, 12, false),
-    ("suggestion", 40, 40, false),
-    ("patient", 20, 40, false),
+    ("list", 200, 30, false),
+    ("details", 190, 40, false),
+    ("specialties", 120, 4, false),
+    ("reviews", 90, 30, false),
+    ("suggestion", 40, 100, false),
+    ("patient", 20, 100, false),
     ("session", 170, VISITORS, true),
     ("profile", 60, VISITORS, true),
     ("appointments", 60, VISITORS, true),
@@ -25,7 +25,7 @@ const READS: [(&str, u64, usize, bool); 10] = [
 ];
 
 /// How many people are there at a time, and for how long.
-const VISITORS: usize = 4;
+const VISITORS: usize = 10;
 const VISIT_MS: u64 = 20 * 60 * 1000;
 
 /// What is written, of a hundred writes how many, and which reads are different afterwards.

@@ -47,20 +47,24 @@ const NODE_TTL: Duration = Duration::from_secs(2 * 86_400);
 /// From the clocks' beginning to the next midnight.
 const TO_MIDNIGHT_MS: u64 = DAY_MS - 1_790_000_000_000 % DAY_MS;
 
-/// The rules of the clinic, but that people stand in the path, not in a token. Beneath each rule: `key`'s beginning
-/// and `ttl`.
+/// The rules of the clinic, but that people stand in the query, not in a token: neither is known to a write by its
+/// path. Of each rule: what its path and its query are, `key` and `ttl`.
 const RULES: [(&str, &str, &str); 10] = [
-    ("list", "doctors:list:{n}", "5m"),
+    ("list", "doctors:list:{query}", "5m"),
     ("details", "doctors:details:{n}", "5m"),
-    ("specialties", "specialties:list:{n}", "30m"),
-    ("reviews", "reviews:list:{n}", "10m"),
-    ("suggestion", "ai:query:{n}", "24h"),
+    ("specialties", "specialties:list:{query}", "30m"),
+    ("reviews", "reviews:list:{query}", "10m"),
+    ("suggestion", "ai:query:{query}", "24h"),
     ("patient", "patients:details:{n}", "10m"),
-    ("session", "sessions:user:{n}", "10m"),
-    ("profile", "profiles:user:{n}", "10m"),
-    ("appointments", "appointments:patient:{n}", "1m"),
-    ("dashboard", "dashboard:patient:{n}", "2m"),
+    ("session", "sessions:user:{query}", "10m"),
+    ("profile", "profiles:user:{query}", "10m"),
+    ("appointments", "appointments:patient:{query}", "1m"),
+    ("dashboard", "dashboard:patient:{query}", "2m"),
 ];
+
+fn in_path(key: &str) -> bool {
+    key.contains("{n}")
+}
 
 fn rules(budget: Option<u64>) -> String {
     let budget = budget.map_or(String::new(), |commands| {
@@ -72,8 +76,10 @@ fn rules(budget: Option<u64>) -> String {
     );
     for (name, key, ttl) in RULES {
         text += &format!(
-            "[[cache]]\nname = \"{name}\"\nmatch = \"GET /{name}/{{n}}\"\nkey = \"{key}\"\nquery = []\n\
-             ttl = \"{ttl}\"\nlocal_ttl_max = \"30m\"\npublic = true\n"
+            "[[cache]]\nname = \"{name}\"\nmatch = \"GET /{name}{}\"\nkey = \"{key}\"\nquery = [{}]\n\
+             ttl = \"{ttl}\"\nlocal_ttl_max = \"30m\"\npublic = true\n",
+            if in_path(key) { "/{n}" } else { "" },
+            if in_path(key) { "" } else { "\"n\"" },
         );
     }
     for (name, _, changes) in super::traffic::WRITES {
@@ -82,7 +88,8 @@ fn rules(budget: Option<u64>) -> String {
                 .into_iter()
                 .find(|(name, ..)| name == rule)
                 .expect("a rule");
-            format!("\"{}*\"", key.trim_end_matches("{n}"))
+            let (beginning, _) = key.split_once('{').expect("a placeholder");
+            format!("\"{beginning}*\"")
         };
         let drops: Vec<String> = changes.iter().map(beginning).collect();
         text += &format!(
@@ -174,6 +181,15 @@ pub(super) struct World {
     began: Instant,
     asked: Arc<AtomicU64>,
     has_budget: bool,
+}
+
+fn target(what: &str, n: usize) -> String {
+    let mut rules = RULES.iter();
+    let (_, key, _) = rules.find(|(name, ..)| *name == what).expect("a rule");
+    match in_path(key) {
+        true => format!("/{what}/{n}"),
+        false => format!("/{what}?n={n}"),
+    }
 }
 
 fn table(budget: Option<u64>) -> Table {
@@ -275,9 +291,7 @@ impl World {
         key: usize,
     ) {
         let begun = self.now_ms();
-        let (status, verdict, body) = self
-            .ask(through, Request::get(format!("/{what}/{key}")))
-            .await;
+        let (status, verdict, body) = self.ask(through, Request::get(target(what, key))).await;
         assert_eq!(status, 200);
         day.reads += 1;
         day.hits += u64::from(verdict.contains("; hit"));

@@ -75,6 +75,8 @@ fn is_node(value: &[u8]) -> bool {
 fn snapshot(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply {
     let (life, layout, full) = (argument(args, 0), &args[2], argument(args, 3) as usize);
     let (mut is_dirty, mut is_created) = (false, false);
+    let mut intents_of_all = keys.chunks_exact(2).map(|pair| pair[1]);
+    let is_pending = intents_of_all.any(|intents| store.until(intents).is_some());
     let mut calls = 1; // MGET
     let mut version = |node: &str, intents: &str, token: &Bytes| {
         let is_root = node.as_bytes() == args[1];
@@ -94,11 +96,12 @@ fn snapshot(store: &mut Keys, keys: &[&str], args: &[Bytes], now: u64) -> Reply 
             _ => ([&token[..], layout].concat().into(), false),
         };
         let mut until = now + life;
-        calls += match (is_appended, is_created) {
-            (true, _) => 1,      // APPEND
-            (false, true) => 2,  // ZRANGEBYSCORE and SET
-            (false, false) => 3, // and before them TIME
-        };
+        calls += 1; // APPEND or SET
+        if !is_appended {
+            let is_first = !is_created; // before it EXISTS, and TIME where intents are pending
+            calls += usize::from(is_first) * (1 + usize::from(is_pending));
+            calls += usize::from(is_pending); // ZRANGEBYSCORE
+        }
         if is_appended {
             until = store.until(node).expect("it is there");
         } else if let Some((first, _)) = store.scores(intents)?.ends(Some(now)) {
