@@ -13,12 +13,12 @@ pub mod headers; // which headers are hop-by-hop, kept, forwarded, sent
 pub mod trace; // what a request is part of, and what is told of it
 pub mod metrics; // what is counted
 pub mod traffic; // requests that were made, and what was answered
-pub mod route; // the route that a path most likely belongs to
 
 // -- rules: text → checked → compiled --
 pub mod rules;
 
 // -- names: pure --
+pub mod route; // the route that a path most likely belongs to
 pub mod identity; // who is asking: verified, or not there
 pub mod head; // a request's head, as everything here sees it
 pub mod inputs; // what a request offers to a key
