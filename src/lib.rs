@@ -66,6 +66,7 @@ pub mod reply; // answers made here
 
 // -- doors --
 pub mod proxy; // one request, start to finish: hit | fill | write | pass
+pub mod record; // what passes, written down
 pub mod admin; // the operators' listener
 pub mod server; // listeners, reload, drain
 pub mod cli; // what the command does

@@ -78,6 +78,10 @@ enum Command {
     ///
     /// It asks without credentials, as the first of `[proxy] hosts`. Where it is interrupted it says how to go on.
     Warm(cli::warm::Args),
+    /// Passes requests on to an origin and writes each down with its answer, for learn and propose
+    ///
+    /// For test environments: the file holds credentials and bodies.
+    Record(cli::record::Args),
 }
 
 #[derive(clap::Args)]
@@ -106,5 +110,6 @@ fn main() -> ExitCode {
         Command::Audit(args) => cli::audit::audit(&args),
         Command::Reload(args) => cli::reload::reload(&args),
         Command::Warm(args) => cli::warm::warm(&args),
+        Command::Record(args) => cli::record::record(&args),
     }
 }

@@ -96,6 +96,10 @@ fn cut(response: &mut Response<Body>, body: &Bytes, client: &HeaderMap) {
     }
 }
 
+/// Marks what we say ourselves, in the origin's place.
+#[derive(Clone, Copy, Debug)]
+pub struct Ours;
+
 /// An error of ours as short JSON.
 pub fn error(status: StatusCode, error: &str, detail: Detail) -> Response<Body> {
     json(status, &json!({ "error": error, "detail": detail.word() }))
@@ -105,6 +109,7 @@ pub fn error(status: StatusCode, error: &str, detail: Detail) -> Response<Body> 
 pub fn json(status: StatusCode, document: &serde_json::Value) -> Response<Body> {
     let mut response = json_text(Bytes::from(document.to_string()));
     *response.status_mut() = status;
+    response.extensions_mut().insert(Ours);
     response
 }
 

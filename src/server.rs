@@ -10,12 +10,14 @@ mod preface; // HTTP/1 or HTTP/2
 mod reload; // changed rules put in force
 mod room; // how many connections there may be
 mod stamps; // whether files have changed
+mod stand; // a listener for one purpose
 mod streams; // HTTP/2's, each in a task
 mod tunnel; // connections that changed their protocol
 mod watched; // HTTP/1 connections whose heads are followed
 
 pub use gate::Bound;
 pub use reload::Reloader;
+pub use stand::Stand;
 
 use crate::admin::Door;
 use crate::alerts::Alerts;

@@ -6,9 +6,11 @@
 mod channel; // a body that is written while it is read
 mod compared; // a body that may be a copy of what is known
 mod guard; // a body that keeps to limits of size and time
+mod overheard; // a body that is copied while it passes
 mod read; // the beginning of a body, for those who must know it
 
 pub use channel::{BodySender, Gone};
+pub use overheard::Heard;
 pub use read::{Read, exact, read_in_time, read_now, read_up_to};
 
 use crate::outcome::Detail;
@@ -18,6 +20,7 @@ use compared::Compared;
 use guard::Guard;
 use hyper::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use overheard::Overheard;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
@@ -108,6 +111,7 @@ enum Source {
     Fed(Incoming, Option<Box<dyn Feed>>),
     Channel(Receiver),
     Compared(Box<Compared>),
+    Overheard(Box<Overheard>),
     Broken {
         length: Option<u64>,
         is_begun: bool,
@@ -165,6 +169,21 @@ impl Body {
         }
         let compared = Compared::new(self, other, Box::new(told));
         Body::from(Source::Compared(Box::new(compared)))
+    }
+
+    /// The same body; `told` gets a copy of it, if that is of at most `most` bytes, when it is over: at its
+    /// end, where it breaks, or when it is dropped.
+    pub fn overheard(self, most: usize, told: impl FnOnce(Heard) + Send + Sync + 'static) -> Body {
+        if self.is_end_stream() {
+            told(Heard {
+                bytes: Some(Bytes::new()),
+                length: 0,
+                is_whole: true,
+            });
+            return self;
+        }
+        let overheard = Overheard::new(self, most, Box::new(told));
+        Body::from(Source::Overheard(Box::new(overheard)))
     }
 
     /// The same body, broken off where it is longer than `most` bytes, or where nothing of it comes for
@@ -268,6 +287,7 @@ impl Source {
             }
             Source::Channel(receiver) => receiver.poll_frame(cx),
             Source::Compared(compared) => compared.poll_frame(cx),
+            Source::Overheard(overheard) => overheard.poll_frame(cx),
             Source::Client(incoming) => poll_client(incoming, cx),
             Source::Fed(incoming, feed) => poll_fed(incoming, feed, cx),
         }
@@ -299,6 +319,7 @@ impl HttpBody for Body {
             Source::Broken { .. } => false,
             Source::Channel(receiver) => receiver.is_end_stream(),
             Source::Compared(compared) => compared.is_end_stream(),
+            Source::Overheard(overheard) => overheard.is_end_stream(),
             Source::Client(incoming) | Source::Fed(incoming, _) => incoming.is_end_stream(),
         };
         self.first.is_empty() && self.trailers.is_none() && source_ended
@@ -316,6 +337,7 @@ impl HttpBody for Body {
             }
             Source::Channel(receiver) => receiver.size_hint(),
             Source::Compared(compared) => compared.size_hint(),
+            Source::Overheard(overheard) => overheard.size_hint(),
             Source::Client(incoming) | Source::Fed(incoming, _) => incoming.size_hint(),
         };
         match source.exact() {

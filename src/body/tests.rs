@@ -209,3 +209,45 @@ async fn a_body_is_held_against_other_bytes_however_it_comes() {
     assert_eq!(told_of(&[], Some(0), "").await, Some(true));
     assert_eq!(told_of(&["ab"], Some(3), "ab").await, None, "it broke off");
 }
+
+/// What is heard of a body of these pieces, of which `read` frames are read.
+async fn heard_of(pieces: &[&'static str], most: usize, read: usize) -> Heard {
+    let (sender, body) = Body::channel(None);
+    for piece in pieces {
+        sender.send(data(piece)).await.expect("a place");
+    }
+    sender.finish();
+    let (told, heard) = tokio::sync::oneshot::channel();
+    let mut body = body.overheard(most, move |heard| {
+        told.send(heard).expect("it is waited for")
+    });
+    for _ in 0..read {
+        let _ = body.frame().await;
+    }
+    drop(body);
+    heard.await.expect("it is always told")
+}
+
+#[tokio::test]
+async fn what_passes_is_copied_up_to_a_length() {
+    let heard = heard_of(&["ab", "c"], 3, 3).await;
+    assert_eq!(
+        (heard.bytes.as_deref(), heard.is_whole),
+        (Some(&b"abc"[..]), true)
+    );
+    let heard = heard_of(&["ab", "cd"], 3, 3).await;
+    assert_eq!((heard.bytes, heard.length, heard.is_whole), (None, 4, true));
+    let heard = heard_of(&["ab", "c"], 3, 1).await;
+    assert_eq!(
+        (heard.length, heard.is_whole),
+        (2, false),
+        "its reader left"
+    );
+    let (told, heard) = tokio::sync::oneshot::channel();
+    Body::empty().overheard(0, move |heard| told.send(heard).expect("it is waited for"));
+    let heard = heard.await.expect("told at once");
+    assert_eq!(
+        (heard.bytes.as_deref(), heard.is_whole),
+        (Some(&b""[..]), true)
+    );
+}

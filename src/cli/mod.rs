@@ -8,6 +8,7 @@ mod door; // the client to a running one's admin door
 pub mod health; // `sidecache health`
 pub mod inspect; // `sidecache inspect`
 pub mod purge; // `sidecache purge`
+pub mod record; // `sidecache record`
 pub mod reload; // `sidecache reload`
 pub mod rules; // which rules file is meant
 pub mod run; // `sidecache run`

@@ -1,0 +1,96 @@
+//! A body that is copied while it passes.
+
+use super::{Body, Polled};
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body as HttpBody, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// What was heard of a body.
+#[derive(Debug)]
+pub struct Heard {
+    /// Its bytes, or as many as came; nothing where those are more than was wanted.
+    pub bytes: Option<Bytes>,
+    /// How many they were.
+    pub length: u64,
+    /// It came to its end.
+    pub is_whole: bool,
+}
+
+/// Is told what was heard.
+type Told = Box<dyn FnOnce(Heard) + Send + Sync>;
+
+/// A body, and what came of it so far.
+pub(super) struct Overheard {
+    body: Body,
+    most: usize,
+    bytes: BytesMut,
+    length: u64,
+    /// Until it is over.
+    told: Option<Told>,
+}
+
+impl Overheard {
+    /// Of no more than `most` bytes a copy is made.
+    pub(super) fn new(body: Body, most: usize, told: Told) -> Overheard {
+        Overheard {
+            body,
+            most,
+            bytes: BytesMut::new(),
+            length: 0,
+            told: Some(told),
+        }
+    }
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(Some(Err(_))) => self.tell(false),
+            Poll::Ready(Some(Ok(frame))) => {
+                let came = frame.data_ref().map(Bytes::as_ref).unwrap_or_default();
+                self.heed(came);
+            }
+            Poll::Ready(None) => self.tell(true),
+        }
+        polled
+    }
+
+    fn heed(&mut self, came: &[u8]) {
+        self.length += came.len() as u64;
+        match self.length <= self.most as u64 {
+            true => self.bytes.extend_from_slice(came),
+            false => self.bytes = BytesMut::new(), // half of it is of no use
+        }
+        // Nobody asks a body for more that says that it is at its end.
+        if self.body.is_end_stream() {
+            self.tell(true);
+        }
+    }
+
+    fn tell(&mut self, is_whole: bool) {
+        let bytes = std::mem::take(&mut self.bytes).freeze();
+        if let Some(told) = self.told.take() {
+            told(Heard {
+                bytes: (self.length <= self.most as u64).then_some(bytes),
+                length: self.length,
+                is_whole,
+            });
+        }
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Overheard {
+    /// Whoever read it has had enough.
+    fn drop(&mut self) {
+        self.tell(false);
+    }
+}
