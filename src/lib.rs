@@ -33,6 +33,7 @@ pub mod ranges; // parts of a kept whole
 pub mod part; // a kept part of a whole
 pub mod refuse; // what is too ambiguous to go on
 pub mod suspects; // which writes make which kept answers stale
+pub mod propose; // which reads are worth a rule, by what was seen of them
 
 // -- places: I/O begins --
 pub mod store; // entries and versions, in Redis or in memory

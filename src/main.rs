@@ -82,6 +82,10 @@ enum Command {
     ///
     /// For test environments: the file holds credentials and bodies.
     Record(cli::record::Args),
+    /// Tells from recorded traffic which reads are worth a rule, as tables for a rules file
+    ///
+    /// Asks nobody and changes nothing: what it prints has its evidence as comments, and `stage = "observe"`.
+    Propose(cli::propose::Args),
 }
 
 #[derive(clap::Args)]
@@ -111,5 +115,6 @@ fn main() -> ExitCode {
         Command::Reload(args) => cli::reload::reload(&args),
         Command::Warm(args) => cli::warm::warm(&args),
         Command::Record(args) => cli::record::record(&args),
+        Command::Propose(args) => cli::propose::propose(&args),
     }
 }

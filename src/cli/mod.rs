@@ -7,6 +7,7 @@ pub mod explain; // `sidecache explain`
 mod door; // the client to a running one's admin door
 pub mod health; // `sidecache health`
 pub mod inspect; // `sidecache inspect`
+pub mod propose; // `sidecache propose`
 pub mod purge; // `sidecache purge`
 pub mod record; // `sidecache record`
 pub mod reload; // `sidecache reload`

@@ -8,7 +8,7 @@ mod identity;
 mod keys;
 mod layout;
 mod limits;
-mod personal;
+pub(crate) mod personal; // which words speak of whoever asks
 mod roles;
 mod routes;
 mod soft;

@@ -1,0 +1,127 @@
+//! Whose the answers of a route are: by the same request of different people.
+
+use super::asked::{Ask, AskedFor};
+use super::person::Person;
+use crate::rules::check::personal::{PERSONAL, words};
+use std::collections::{BTreeSet, HashMap};
+
+/// Comparisons between people before an answer is held to be everybody's: one is soon the same by chance.
+const SHARED_PAIRS: usize = 3;
+
+/// How far apart two requests may be for a difference between them to be that of who asks.
+const CLOSE_MS: u64 = 60_000;
+
+/// Whose answers are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// Everybody's: so many comparisons, and no difference.
+    Everybody(usize),
+    /// One person's, or it is not known, and this is why.
+    Person(String),
+    /// Nobody ever asked with a credential.
+    Unknown,
+}
+
+/// What was compared.
+#[derive(Default)]
+struct Compared {
+    same: usize,
+    differ: usize,
+    /// Among people of one role: the same, and not.
+    same_in_role: usize,
+    differ_in_role: usize,
+}
+
+/// Whose answers are, and the people who asked.
+pub(super) fn owner(asks: &[Ask<'_>], all: &AskedFor<'_>) -> (Owner, Vec<Person>, Option<String>) {
+    let people: BTreeSet<Person> = asks.iter().filter_map(|ask| ask.who).collect();
+    let compared = compare(asks, all);
+    let people: Vec<Person> = people.into_iter().collect();
+    let hint = of_role(&compared);
+    (judged(asks, &people, &compared), people, hint)
+}
+
+fn judged(asks: &[Ask<'_>], people: &[Person], compared: &Compared) -> Owner {
+    let person = |why: String| Owner::Person(why);
+    let refused = asks.iter().any(|ask| matches!(ask.status, 401 | 403));
+    let word = asks.first().and_then(|ask| personal_word(ask.path));
+    if people.is_empty() && !refused {
+        return Owner::Unknown;
+    }
+    if compared.differ > 0 {
+        return person(format!(
+            "the same request by others was answered differently ({} of {})",
+            compared.differ,
+            compared.differ + compared.same
+        ));
+    }
+    if let Some(word) = word {
+        return person(format!("`{word}` in its path speaks of whoever asks"));
+    }
+    if refused {
+        return person("some who asked were refused (401 or 403)".to_owned());
+    }
+    if asks.iter().any(|ask| ask.says_private) {
+        return person("the origin says private, or that it varies by a credential".to_owned());
+    }
+    if compared.same >= SHARED_PAIRS {
+        return Owner::Everybody(compared.same);
+    }
+    person(match people {
+        [_] => "only one person asked: whether others get the same is not known".to_owned(),
+        _ => format!(
+            "only {} comparisons between people, of {SHARED_PAIRS} that are wanted: not known",
+            compared.same
+        ),
+    })
+}
+
+/// Each request held against the one before it that only somebody else made.
+fn compare(asks: &[Ask<'_>], all: &AskedFor<'_>) -> Compared {
+    let mut compared = Compared::default();
+    let mut before: HashMap<_, &Ask<'_>> = HashMap::new();
+    for ask in asks.iter().filter(|ask| ask.good.is_some()) {
+        let Some(earlier) = before.insert((ask.path, &ask.params), ask) else {
+            continue;
+        };
+        let (Some(was), Some(is)) = (earlier.good, ask.good) else {
+            continue;
+        };
+        if earlier.who == ask.who {
+            continue;
+        }
+        let until = ask.at_ms + ask.took_ms.unwrap_or(0);
+        let is_close = ask.at_ms.saturating_sub(earlier.at_ms) <= CLOSE_MS
+            && all.writes_between(earlier.at_ms, until).next().is_none();
+        let is_same = was.body == is.body;
+        if (is_same && is.is_hollow) || (!is_same && !is_close) {
+            continue;
+        }
+        compared.same += usize::from(is_same);
+        compared.differ += usize::from(!is_same);
+        let role = |who: Option<Person>| all.people.claim(who?, "role");
+        if role(ask.who).is_some() && role(ask.who) == role(earlier.who) {
+            compared.same_in_role += usize::from(is_same);
+            compared.differ_in_role += usize::from(!is_same);
+        }
+    }
+    compared
+}
+
+/// Where everybody of a role got the same, that is said, though not acted upon: a role is a group of people,
+/// and what one of them is shown by mistake is a leak.
+fn of_role(compared: &Compared) -> Option<String> {
+    let may_do = compared.differ_in_role == 0 && compared.same_in_role >= SHARED_PAIRS;
+    may_do.then(|| {
+        format!(
+            "people of one role got the same in {0} of {0} comparisons: with `[identity] verify`, {{claims.role}} \
+             alone may do",
+            compared.same_in_role
+        )
+    })
+}
+
+fn personal_word(path: &str) -> Option<&'static str> {
+    let mut all = path.split('/').flat_map(words);
+    all.find_map(|word| PERSONAL.into_iter().find(|personal| *personal == word))
+}

@@ -1,0 +1,213 @@
+//! Who asked, as far as credentials tell people apart. Nothing is verified: this is about what was recorded,
+//! and serves nobody.
+
+use crate::digest::{Digest, Digester};
+use crate::identity::cookie;
+use crate::rules::settings::{IdentitySettings, TokenSource};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hyper::HeaderMap;
+use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue};
+use serde_json::{Map, Value as Json};
+use std::collections::{BTreeMap, HashMap};
+
+/// Which of the people, by the order in which they were seen.
+pub(super) type Person = usize;
+
+/// Cookies that tell nobody apart as far as an API is concerned, by how their names begin.
+const HARMLESS: [&str; 16] = [
+    "_ga",
+    "_gid",
+    "_gat",
+    "_gcl",
+    "_fbp",
+    "_hj",
+    "_clck",
+    "_clsk",
+    "ajs_",
+    "amp_",
+    "amplitude",
+    "consent",
+    "lang",
+    "locale",
+    "next_locale",
+    "theme",
+];
+
+/// Claims that change from token to token of one person.
+const OF_ONE_TOKEN: [&str; 6] = ["iat", "exp", "nbf", "jti", "auth_time", "nonce"];
+
+/// Claims that only one person has, the surest first.
+const ONES_OWN: [&str; 8] = [
+    "sub", "userId", "user_id", "uid", "id", "email", "username", "name",
+];
+
+/// Everybody who asked.
+#[derive(Default)]
+pub(super) struct People {
+    known: HashMap<Digest, Person>,
+    /// By person: what his token says of him, where it can be read.
+    claims: Vec<Option<Map<String, Json>>>,
+    /// Where credentials were: `header:authorization`, `cookie:accessToken`.
+    sources: BTreeMap<String, usize>,
+    bearers: usize,
+    raw: usize,
+}
+
+impl People {
+    /// Who made a request; nobody in particular without a credential. With `settings` it is they who say what is
+    /// one.
+    pub(super) fn of(
+        &mut self,
+        headers: &HeaderMap,
+        settings: Option<&IdentitySettings>,
+    ) -> Option<Person> {
+        let found = self.credentials(headers, settings);
+        if found.is_empty() {
+            return None;
+        }
+        let claims: Vec<Map<String, Json>> =
+            found.iter().filter_map(|(_, text)| claims(text)).collect();
+        let mut digester = Digester::new("person");
+        match claims.is_empty() {
+            true => found.iter().for_each(|(source, text)| {
+                digester.part(source.as_bytes()).part(text.as_bytes());
+            }),
+            // The same person with another token.
+            false => claims.iter().for_each(|one| {
+                digester.part(Json::Object(one.clone()).to_string().as_bytes());
+            }),
+        }
+        let next = self.claims.len();
+        let person = *self.known.entry(digester.finish()).or_insert(next);
+        if person == next {
+            self.claims.push(claims.into_iter().next());
+        }
+        Some(person)
+    }
+
+    fn credentials(
+        &mut self,
+        headers: &HeaderMap,
+        settings: Option<&IdentitySettings>,
+    ) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        let text =
+            |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
+        for value in headers.get_all(AUTHORIZATION) {
+            let value = text(value);
+            let bearer = value
+                .get(..7)
+                .filter(|word| word.eq_ignore_ascii_case("bearer "));
+            match bearer {
+                Some(_) => self.bearers += 1,
+                None => self.raw += 1,
+            }
+            let token = bearer.map_or(value.as_str(), |_| value[7..].trim());
+            found.push(("header:authorization".to_owned(), token.to_owned()));
+        }
+        match settings {
+            Some(settings) => found.extend(named(settings, headers)),
+            None => found.extend(cookies(headers)),
+        }
+        found.retain(|(_, token)| !token.is_empty());
+        for (source, _) in &found {
+            *self.sources.entry(source.clone()).or_default() += 1;
+        }
+        found
+    }
+
+    /// What `[identity] token` would be: where credentials were. What only fetches new ones is left out.
+    pub(super) fn sources(&self) -> Vec<&str> {
+        let names = self.sources.keys().map(String::as_str).rev();
+        names
+            .filter(|name| !name.to_ascii_lowercase().contains("refresh"))
+            .collect()
+    }
+
+    /// What `[identity] scheme` would be.
+    pub(super) fn scheme(&self) -> &'static str {
+        match (self.bearers, self.raw) {
+            (0, _) => "raw",
+            (_, 0) => "bearer",
+            _ => "either",
+        }
+    }
+
+    /// What the token of a person says under a name, as text.
+    pub(super) fn claim(&self, person: Person, name: &str) -> Option<String> {
+        match self.claims.get(person)?.as_ref()?.get(name)? {
+            Json::String(text) => Some(text.clone()),
+            Json::Number(number) => Some(number.to_string()),
+            Json::Bool(flag) => Some(flag.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The claim that tells every one of these people from the others; none where tokens cannot be read, or no
+    /// usual claim does.
+    pub(super) fn telling(&self, people: &[Person]) -> Option<&'static str> {
+        ONES_OWN.into_iter().find(|name| {
+            let mut values: Vec<_> = people.iter().map(|one| self.claim(*one, name)).collect();
+            values.sort();
+            values.dedup();
+            !people.is_empty() && values.len() == people.len() && values.iter().all(Option::is_some)
+        })
+    }
+
+    /// Whether every one of these has a claim of this name.
+    pub(super) fn all_have(&self, people: &[Person], name: &str) -> bool {
+        !people.is_empty() && people.iter().all(|one| self.claim(*one, name).is_some())
+    }
+}
+
+/// What settings name, but for `Authorization`, which counts anyway.
+fn named<'h>(
+    settings: &'h IdentitySettings,
+    headers: &'h HeaderMap,
+) -> impl Iterator<Item = (String, String)> + 'h {
+    settings
+        .token
+        .iter()
+        .filter_map(move |source| match source {
+            TokenSource::Header(name) if *name == AUTHORIZATION => None,
+            TokenSource::Header(name) => {
+                let value = headers.get(name)?;
+                let text = String::from_utf8_lossy(value.as_bytes());
+                Some((format!("header:{name}"), text.trim().to_owned()))
+            }
+            TokenSource::Cookie(name) => {
+                Some((format!("cookie:{name}"), cookie::get(headers, name)?))
+            }
+        })
+}
+
+/// All cookies that may tell people apart.
+fn cookies(headers: &HeaderMap) -> Vec<(String, String)> {
+    let lines = headers.get_all(COOKIE).iter();
+    let lines: Vec<String> = lines
+        .map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned())
+        .collect();
+    let pairs = lines.iter().flat_map(|line| line.split(';'));
+    let pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
+    let telling = pairs.filter(|(name, _)| {
+        let name = name.to_ascii_lowercase();
+        !HARMLESS.iter().any(|harmless| name.starts_with(harmless))
+    });
+    telling
+        .map(|(name, value)| (format!("cookie:{name}"), value.to_owned()))
+        .collect()
+}
+
+/// What a token says, without what only this one says.
+fn claims(token: &str) -> Option<Map<String, Json>> {
+    let mut parts = token.split('.');
+    let (header, payload, signature) = (parts.next()?, parts.next()?, parts.next());
+    if !header.starts_with("eyJ") || signature.is_none() {
+        return None;
+    }
+    let json = URL_SAFE_NO_PAD.decode(payload).ok()?;
+    let mut claims: Map<String, Json> = serde_json::from_slice(&json).ok()?;
+    claims.retain(|name, _| !OF_ONE_TOKEN.contains(&name.as_str()));
+    Some(claims)
+}
