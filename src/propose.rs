@@ -111,7 +111,7 @@ fn candidate(
         )
     })?;
     let (owner, people, of_role) = owner::owner(asks, all);
-    let params = shape::params(asks);
+    let params = shape::params(asks, all);
     let worth = Worth::of(asks, &params, &owner, ttl);
     if worth.hits == 0 {
         return Err("nothing was asked for again while it would have been kept".to_owned());

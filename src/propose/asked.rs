@@ -110,6 +110,13 @@ impl<'t> AskedFor<'t> {
         });
     }
 
+    /// Whether a write may have changed something between two reads.
+    pub(super) fn has_write_between(&self, earlier: &Ask<'_>, later: &Ask<'_>) -> bool {
+        self.writes_between(earlier.at_ms, later.until_ms())
+            .next()
+            .is_some()
+    }
+
     /// The writes that were under way between two moments.
     pub(super) fn writes_between(
         &self,
@@ -176,6 +183,11 @@ impl<'t> Ask<'t> {
             says_private: said.private || varies("cookie") || varies("authorization"),
             is_stream: kind.is_some_and(|kind| kind.starts_with("text/event-stream")),
         }
+    }
+
+    /// When its answer was there.
+    pub(super) fn until_ms(&self) -> u64 {
+        self.at_ms + self.took_ms.unwrap_or(0)
     }
 
     /// The values of a parameter.

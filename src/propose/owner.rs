@@ -90,9 +90,8 @@ fn compare(asks: &[Ask<'_>], all: &AskedFor<'_>) -> Compared {
         if earlier.who == ask.who {
             continue;
         }
-        let until = ask.at_ms + ask.took_ms.unwrap_or(0);
         let is_close = ask.at_ms.saturating_sub(earlier.at_ms) <= CLOSE_MS
-            && all.writes_between(earlier.at_ms, until).next().is_none();
+            && !all.has_write_between(earlier, ask);
         let is_same = was.body == is.body;
         if (is_same && is.is_hollow) || (!is_same && !is_close) {
             continue;

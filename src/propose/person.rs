@@ -3,6 +3,7 @@
 
 use crate::digest::{Digest, Digester};
 use crate::identity::cookie;
+use crate::rules::check::personal::{SESSIONS, words};
 use crate::rules::settings::{IdentitySettings, TokenSource};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -48,8 +49,8 @@ pub(super) struct People {
     known: HashMap<Digest, Person>,
     /// By person: what his token says of him, where it can be read.
     claims: Vec<Option<Map<String, Json>>>,
-    /// Where credentials were: `header:authorization`, `cookie:accessToken`.
-    sources: BTreeMap<String, usize>,
+    /// Where credentials were: `header:authorization`, `cookie:accessToken`; and whether they can be read.
+    sources: BTreeMap<String, bool>,
     bearers: usize,
     raw: usize,
 }
@@ -111,18 +112,27 @@ impl People {
             None => found.extend(cookies(headers)),
         }
         found.retain(|(_, token)| !token.is_empty());
-        for (source, _) in &found {
-            *self.sources.entry(source.clone()).or_default() += 1;
+        for (source, token) in &found {
+            *self.sources.entry(source.clone()).or_default() |= claims(token).is_some();
         }
         found
     }
 
-    /// What `[identity] token` would be: where credentials were. What only fetches new ones is left out.
+    /// What `[identity] token` would be: where tokens were that can be read, else what is named like a credential,
+    /// else whatever may be one. What only fetches new ones is left out.
     pub(super) fn sources(&self) -> Vec<&str> {
-        let names = self.sources.keys().map(String::as_str).rev();
-        names
-            .filter(|name| !name.to_ascii_lowercase().contains("refresh"))
-            .collect()
+        let telling = |(name, is_read): (&String, &bool)| {
+            let is_named =
+                name.starts_with("header:") || words(name).iter().any(|word| is_session(word));
+            (2 * u8::from(*is_read)).max(u8::from(is_named))
+        };
+        let of_use = || {
+            let names = self.sources.iter().rev(); // headers first, as origins read them
+            names.filter(|(name, _)| !name.to_ascii_lowercase().contains("refresh"))
+        };
+        let most = of_use().map(telling).max();
+        let best = of_use().filter(|source| Some(telling(*source)) == most);
+        best.map(|(name, _)| name.as_str()).collect()
     }
 
     /// What `[identity] scheme` would be.
@@ -159,6 +169,11 @@ impl People {
     pub(super) fn all_have(&self, people: &[Person], name: &str) -> bool {
         !people.is_empty() && people.iter().all(|one| self.claim(*one, name).is_some())
     }
+}
+
+/// Whether a word is one by which cookies and headers of sessions are named.
+fn is_session(word: &str) -> bool {
+    SESSIONS.contains(&word) || word.contains("sess")
 }
 
 /// What settings name, but for `Authorization`, which counts anyway.

@@ -1,6 +1,7 @@
 //! How often answers change, by the same request asked again.
 
 use super::asked::{Ask, AskedFor};
+use crate::digest::Digest;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ struct Standing {
     first_ms: u64,
     since_ms: u64,
     last_ms: u64,
-    body: crate::digest::Digest,
+    body: Digest,
 }
 
 impl Rhythm {
@@ -71,17 +72,10 @@ impl Rhythm {
         rhythm
     }
 
-    fn again(
-        &mut self,
-        ask: &Ask<'_>,
-        stands: &mut Standing,
-        body: crate::digest::Digest,
-        all: &AskedFor<'_>,
-    ) {
+    fn again(&mut self, ask: &Ask<'_>, stands: &mut Standing, body: Digest, all: &AskedFor<'_>) {
         let at = ask.at_ms;
-        let until = at + ask.took_ms.unwrap_or(0);
         let mut writes: Vec<&str> = all
-            .writes_between(stands.last_ms, until)
+            .writes_between(stands.last_ms, ask.until_ms())
             .map(|write| write.route.as_str())
             .collect();
         let is_same = stands.body == body;

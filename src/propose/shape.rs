@@ -1,7 +1,7 @@
 //! Which query parameters shape the answer: by requests that differ in one of them alone.
 
-use super::asked::Ask;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use super::asked::{Ask, AskedFor};
+use std::collections::{BTreeSet, HashMap};
 
 /// Comparisons without a difference, and values among them, before a parameter is held to be without effect: a
 /// page size beyond the length of a list makes no difference either.
@@ -14,8 +14,10 @@ pub(super) struct Param {
     pub(super) name: String,
     /// Requests that differ in it alone.
     pub(super) pairs: usize,
-    /// Those of them with different answers.
+    /// Those of them with different answers, and no write between.
     pub(super) differ: usize,
+    /// Those with different answers that a write between may have made so.
+    pub(super) doubtful: usize,
     /// Different values among them.
     pub(super) values: usize,
 }
@@ -23,7 +25,10 @@ pub(super) struct Param {
 impl Param {
     /// Whether it was seen often enough to make no difference.
     pub(super) fn is_idle(&self) -> bool {
-        self.differ == 0 && self.pairs >= IDLE_PAIRS && self.values >= IDLE_VALUES
+        self.differ == 0
+            && self.pairs >= IDLE_PAIRS
+            && self.values >= IDLE_VALUES
+            && self.doubtful <= self.pairs
     }
 
     /// Whether it was seen to make a difference.
@@ -33,46 +38,50 @@ impl Param {
 }
 
 /// The parameters of a route, by name.
-pub(super) fn params(asks: &[Ask<'_>]) -> Vec<Param> {
+pub(super) fn params(asks: &[Ask<'_>], all: &AskedFor<'_>) -> Vec<Param> {
     let names: BTreeSet<&str> = asks
         .iter()
         .flat_map(|ask| ask.params.iter().map(|(name, _)| name.as_ref()))
         .collect();
-    names.into_iter().map(|name| param(name, asks)).collect()
+    names
+        .into_iter()
+        .map(|name| param(name, asks, all))
+        .collect()
 }
 
-/// Compares each request with the one before it that is the same but for this parameter. An answer that changed
-/// meanwhile counts as a difference too, which errs towards a longer key.
-fn param(name: &str, asks: &[Ask<'_>]) -> Param {
+/// Compares each request with the one before it that is the same but for this parameter.
+fn param(name: &str, asks: &[Ask<'_>], all: &AskedFor<'_>) -> Param {
     let mut before: HashMap<_, &Ask<'_>> = HashMap::new();
-    let mut values = BTreeMap::new();
-    let (mut pairs, mut differ) = (0, 0);
-    for ask in asks {
-        let others: Vec<_> = ask
-            .params
-            .iter()
-            .filter(|(other, _)| other != name)
-            .collect();
-        let Some(earlier) = before.insert((ask.path, ask.who, others), ask) else {
+    let mut values = BTreeSet::new();
+    let mut param = Param {
+        name: name.to_owned(),
+        pairs: 0,
+        differ: 0,
+        doubtful: 0,
+        values: 0,
+    };
+    for ask in asks.iter().filter(|ask| ask.good.is_some()) {
+        let others = ask.params.iter().filter(|(other, _)| other != name);
+        let key = (ask.path, ask.who, others.collect::<Vec<_>>());
+        let Some(earlier) = before.insert(key, ask) else {
             continue;
         };
         let (one, other) = (earlier.values(name), ask.values(name));
         let (Some(was), Some(is)) = (earlier.good, ask.good) else {
             continue;
         };
-        let is_different = was.body != is.body;
-        if one == other || (!is_different && is.is_hollow) {
+        let is_same = was.body == is.body;
+        if one == other || (is_same && is.is_hollow) {
             continue;
         }
-        pairs += 1;
-        differ += usize::from(is_different);
-        values.insert(one, ());
-        values.insert(other, ());
+        if !is_same && all.has_write_between(earlier, ask) {
+            param.doubtful += 1;
+            continue;
+        }
+        param.pairs += 1;
+        param.differ += usize::from(!is_same);
+        values.extend([one, other]);
     }
-    Param {
-        name: name.to_owned(),
-        pairs,
-        differ,
-        values: values.len(),
-    }
+    param.values = values.len();
+    param
 }

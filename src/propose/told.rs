@@ -102,8 +102,8 @@ pub(super) fn volumes(traffic: &Traffic, all: &AskedFor<'_>) -> Proposal {
     let mut text = summary(traffic, all);
     comment(
         &mut text,
-        "A log has no bodies and tells nobody apart, so no rule can be proposed: these are volumes alone. Record \
-         the busiest with `sidecache record` and propose again.",
+        "A log has no bodies and tells nobody apart, so no rule can be proposed: these are volumes alone. \
+         Record\nthe busiest with `sidecache record` and propose again.",
     );
     let mut routes: Vec<_> = all.routes.iter().collect();
     routes.sort_by_key(|(_, asks)| std::cmp::Reverse(asks.len()));
@@ -158,8 +158,8 @@ fn identity_table(people: &People) -> String {
     let mut text = "\n".to_owned();
     comment(
         &mut text,
-        "Where credentials were seen. With `verify = { algorithm = \"HS256\", secret = \"${JWT_SECRET}\" }` (or your \
-         own kind) keys can be made of claims, which outlive a token: add it and propose again.",
+        "Where credentials were seen. With `verify = { algorithm = \"HS256\", secret = \"${JWT_SECRET}\" }`, or what \
+         your\ntokens are signed with, keys can be made of claims, which outlive a token: add it and propose again.",
     );
     let _ = writeln!(
         text,
@@ -303,9 +303,9 @@ fn changes(one: &Candidate) -> String {
         .map(|(route, count)| format!("{route} ({count})"))
         .collect();
     let mut line = format!(
-        "changed {} times in {} repetitions",
-        rhythm.changes,
-        rhythm.changes + rhythm.same
+        "changed {} in {}",
+        counted(rhythm.changes, "time"),
+        counted(rhythm.changes + rhythm.same, "repetition")
     );
     if rhythm.unprompted > 0 {
         let typical = Duration::from_millis(rhythm.typical_ms().unwrap_or_default());

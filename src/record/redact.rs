@@ -79,10 +79,20 @@ impl Redactor {
             let redacted = match () {
                 () if *name == header::COOKIE => self.cookies(&text),
                 () if *name == header::SET_COOKIE => self.set_cookie(&text),
-                () if is_credential(name) || text.contains(TOKEN) => self.word(&text),
+                () if is_credential(name) || text.contains(TOKEN) => self.credential(&text),
                 () => continue,
             };
             *value = HeaderValue::try_from(redacted).unwrap_or(HeaderValue::from_static("***"));
+        }
+    }
+
+    /// `Bearer ***`
+    fn credential(&mut self, text: &str) -> String {
+        match text.split_once(' ') {
+            Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+                format!("{scheme} {}", self.word(rest.trim()))
+            }
+            _ => self.word(text),
         }
     }
 

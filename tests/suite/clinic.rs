@@ -13,3 +13,4 @@ mod identities; // half a hundred people, every route, zero differences
 mod identity; // who is served what
 mod leak; // a public route that is not
 mod outage; // Redis killed, hung, absent
+mod proposed; // rules by what was recorded of it
