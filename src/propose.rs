@@ -131,6 +131,9 @@ fn candidate(
     })
 }
 
+/// Whether something holds of an answer, where this is the largest that is kept.
+type Holds = fn(&Ask<'_>, usize) -> bool;
+
 /// What is to be said of answers some of which are not kept.
 ///
 /// # Errors
@@ -147,7 +150,7 @@ fn keepable(asks: &[Ask<'_>], max_entry: usize) -> Result<Vec<String>, String> {
         });
     }
     let too_large = format!("larger than max_entry ({} KiB)", max_entry >> 10);
-    let reasons: [(&str, fn(&Ask<'_>, usize) -> bool); 3] = [
+    let reasons: [(&str, Holds); 3] = [
         ("sent with Set-Cookie", |ask, _| ask.sets_cookie),
         ("forbidden to caches (no-store, Vary: *)", |ask, _| {
             ask.forbids

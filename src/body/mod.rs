@@ -197,7 +197,11 @@ impl Body {
 
     /// Whether nothing of it was read yet, so that whoever sends it may still be waiting to be told to.
     pub fn is_untouched(&self) -> bool {
-        let is_incoming = matches!(self.source, Source::Client(_));
+        let is_incoming = match &self.source {
+            Source::Client(_) => true,
+            Source::Overheard(overheard) => overheard.is_untouched(),
+            _ => false,
+        };
         let is_read = self.guard.as_ref().is_some_and(|guard| guard.is_read());
         is_incoming && self.first.is_empty() && self.trailers.is_none() && !is_read
     }

@@ -79,6 +79,11 @@ impl Overheard {
         }
     }
 
+    /// See [`Body::is_untouched`].
+    pub(super) fn is_untouched(&self) -> bool {
+        self.body.is_untouched()
+    }
+
     pub(super) fn is_end_stream(&self) -> bool {
         self.body.is_end_stream()
     }

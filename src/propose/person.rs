@@ -122,8 +122,8 @@ impl People {
     /// else whatever may be one. What only fetches new ones is left out.
     pub(super) fn sources(&self) -> Vec<&str> {
         let telling = |(name, is_read): (&String, &bool)| {
-            let is_named =
-                name.starts_with("header:") || words(name).iter().any(|word| is_session(word));
+            let (place, own) = name.split_once(':').unwrap_or(("", name));
+            let is_named = place == "header" || words(own).iter().any(|word| is_session(word));
             (2 * u8::from(*is_read)).max(u8::from(is_named))
         };
         let of_use = || {

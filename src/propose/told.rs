@@ -57,12 +57,19 @@ pub(super) fn proposal(
     worth: Vec<Candidate>,
     mut refused: Vec<Refused>,
 ) -> Proposal {
-    let identity = Identity::of(given.table, &all.people);
-    let is_personal = |one: &Candidate| matches!(one.owner, Owner::Person(_));
-    let lacks = given.table.is_none_or(|table| table.identity.is_none());
+    let mut identity = Identity::of(given.table, &all.people);
     let mut text = head(traffic, all);
-    if lacks && worth.iter().any(is_personal) && !matches!(identity, Identity::None) {
-        text.push_str(&identity_table(&all.people));
+    let lacks = given.table.is_none_or(|table| table.identity.is_none());
+    if lacks
+        && worth
+            .iter()
+            .any(|one| matches!(one.owner, Owner::Person(_)))
+    {
+        let table = identity_table(&all.people);
+        match (given.accepts)(&table) {
+            Ok(()) => text.push_str(&table),
+            Err(_) => identity = Identity::None, // no cookie is called like that
+        }
     }
     let rules = given.table.iter().flat_map(|table| &table.rules);
     let mut names: BTreeSet<String> = rules.map(|rule| rule.name.clone()).collect();
@@ -354,9 +361,7 @@ fn named(route: &str) -> String {
     };
     let path = route.split_once(' ').map_or(route, |(_, path)| path);
     let all = path.split('/').filter(|segment| !segment.is_empty());
-    let words = all
-        .clone()
-        .filter(|word| !word.starts_with('{') && *word != "api" && !is_version(word));
+    let words = all.filter(|word| !word.starts_with('{') && *word != "api" && !is_version(word));
     let plain = |word: &str| -> String {
         let kept = |letter: char| match letter.is_ascii_alphanumeric() {
             true => letter.to_ascii_lowercase(),
@@ -369,7 +374,8 @@ fn named(route: &str) -> String {
     if name.is_empty() {
         name.push_str("root");
     }
-    if all.last().is_some_and(|last| last.starts_with('{')) {
+    let last = path.trim_end_matches('/').rsplit('/').next();
+    if last.is_some_and(|last| last.starts_with('{')) {
         name.push_str("-details");
     }
     name

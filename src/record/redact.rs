@@ -50,9 +50,7 @@ impl Redactor {
     /// Replaces what is a credential by its place, or a secret by its name. A body in which none can be
     /// found, because it is no JSON and no form, is left out.
     pub(super) fn redact(&mut self, exchange: &mut Exchange) {
-        if let Some((path, query)) = exchange.target.split_once('?') {
-            exchange.target = format!("{path}?{}", self.pairs(query));
-        }
+        exchange.target = self.target(&exchange.target);
         self.headers(&mut exchange.headers);
         let body = self.body(&exchange.headers, &exchange.body);
         if body != Some(exchange.body.clone()) {
@@ -79,6 +77,7 @@ impl Redactor {
             let redacted = match () {
                 () if *name == header::COOKIE => self.cookies(&text),
                 () if *name == header::SET_COOKIE => self.set_cookie(&text),
+                () if [header::REFERER, header::LOCATION].contains(name) => self.target(&text),
                 () if is_credential(name) || text.contains(TOKEN) => self.credential(&text),
                 () => continue,
             };
@@ -115,6 +114,14 @@ impl Redactor {
         match pair.split_once('=') {
             Some((name, value)) => format!("{name}={}", self.word(value)),
             None => self.word(pair),
+        }
+    }
+
+    /// `/path?token=***`
+    fn target(&mut self, target: &str) -> String {
+        match target.split_once('?') {
+            Some((path, query)) => format!("{path}?{}", self.pairs(query)),
+            None => target.to_owned(),
         }
     }
 
@@ -190,4 +197,106 @@ fn is_secret(name: &str) -> bool {
         .map(|letter| letter.to_ascii_lowercase())
         .collect();
     SECRET.iter().any(|part| plain.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::Answered;
+    use hyper::Method;
+
+    fn exchange(kind: &'static str, body: &'static str) -> Exchange {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        Exchange {
+            at_ms: 1,
+            took_ms: None,
+            method: Method::POST,
+            target: "/a?page=2&api_key=k1".to_owned(),
+            headers,
+            body: Bytes::from_static(body.as_bytes()),
+            answer: None,
+        }
+    }
+
+    fn redacted(kind: &'static str, body: &'static str) -> String {
+        let mut exchange = exchange(kind, body);
+        Redactor::new().redact(&mut exchange);
+        String::from_utf8(exchange.body.to_vec()).expect("text")
+    }
+
+    #[test]
+    fn what_is_named_like_a_secret_or_looks_like_a_token_is_replaced() {
+        let text = redacted(
+            "application/json",
+            r#"{"a":[{"newPassword":"s1"},{"x-api-key":17}],"note":"eyJh.b.c","is_token":true,"name":"Ann"}"#,
+        );
+        for secret in ["s1", "17", "eyJh"] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+        assert!(
+            text.contains("\"name\":\"Ann\"") && text.contains("\"is_token\":true"),
+            "{text}"
+        );
+        let text = redacted("application/x-www-form-urlencoded", "name=Ann&password=s1");
+        assert!(text.starts_with("name=Ann&password=***"), "{text}");
+        assert_eq!(
+            redacted("application/json", "{ \"a\": 1 }"),
+            "{ \"a\": 1 }",
+            "as it was"
+        );
+        assert_eq!(
+            redacted("multipart/form-data", "--x\r\npassword"),
+            "",
+            "left out"
+        );
+    }
+
+    #[test]
+    fn credentials_keep_their_places_and_who_is_who() {
+        let mut redactor = Redactor::new();
+        let mut headers = |text: &'static str| {
+            let mut one = exchange("text/plain", "");
+            one.headers
+                .insert(header::AUTHORIZATION, HeaderValue::from_static(text));
+            one.headers
+                .insert(header::COOKIE, HeaderValue::from_static("sid=1; b=2"));
+            one.headers.insert(
+                header::REFERER,
+                HeaderValue::from_static("http://h/p?token=r1"),
+            );
+            one.headers
+                .insert("x-csrf-token", HeaderValue::from_static("c"));
+            one.answer = Some(Answered {
+                status: 200,
+                headers: HeaderMap::from_iter([(
+                    header::SET_COOKIE,
+                    HeaderValue::from_static("sid=3; Path=/; Secure"),
+                )]),
+                body: None,
+            });
+            redactor.redact(&mut one);
+            one
+        };
+        let (ann, bob, again) = (
+            headers("Bearer ann"),
+            headers("Bearer bob"),
+            headers("Bearer ann"),
+        );
+        let of = |one: &Exchange| one.headers[header::AUTHORIZATION].clone();
+        assert!(of(&ann) == of(&again) && of(&ann) != of(&bob));
+        let shown = format!("{ann:?}{bob:?}");
+        for part in [
+            "Bearer ***",
+            "sid=***",
+            "; b=***",
+            "; Path=/; Secure",
+            "page=2&api_key=***",
+        ] {
+            assert!(shown.contains(part), "{part} is not in {shown}");
+        }
+        for secret in ["ann", "bob", "k1", "r1", "sid=1", "sid=3"] {
+            assert!(!shown.contains(secret), "{secret}: {shown}");
+        }
+    }
 }
