@@ -8,6 +8,10 @@ use std::collections::{BTreeSet, HashMap};
 /// Comparisons between people before an answer is held to be everybody's: one is soon the same by chance.
 const SHARED_PAIRS: usize = 3;
 
+/// How many of them there are at least for each that differs behind a write: data that is written all the time
+/// would hide that it is somebody's own.
+const SHARED_PER_DOUBT: usize = 4;
+
 /// How far apart two requests may be for a difference between them to be that of who asks.
 const CLOSE_MS: u64 = 60_000;
 
@@ -27,6 +31,8 @@ pub(super) enum Owner {
 struct Compared {
     same: usize,
     differ: usize,
+    /// Not the same, but it may have changed meanwhile.
+    doubtful: usize,
     /// Among people of one role: the same, and not.
     same_in_role: usize,
     differ_in_role: usize,
@@ -64,6 +70,13 @@ fn judged(asks: &[Ask<'_>], people: &[Person], compared: &Compared) -> Owner {
     if asks.iter().any(|ask| ask.says_private) {
         return person("the origin says private, or that it varies by a credential".to_owned());
     }
+    if compared.doubtful * SHARED_PER_DOUBT > compared.same {
+        return person(format!(
+            "others got something else in {} comparisons, each with a write between, and the same in {} only: \
+             not known",
+            compared.doubtful, compared.same
+        ));
+    }
     if compared.same >= SHARED_PAIRS {
         return Owner::Everybody(compared.same);
     }
@@ -93,8 +106,13 @@ fn compare(asks: &[Ask<'_>], all: &AskedFor<'_>) -> Compared {
         let is_close = ask.at_ms.saturating_sub(earlier.at_ms) <= CLOSE_MS
             && !all.has_write_between(earlier, ask);
         let is_same = was.body == is.body;
-        if (is_same && is.is_hollow) || (!is_same && !is_close) {
-            continue;
+        match (is_same, is_close) {
+            (true, _) if is.is_hollow => continue,
+            (false, false) => {
+                compared.doubtful += 1;
+                continue;
+            }
+            _ => {}
         }
         compared.same += usize::from(is_same);
         compared.differ += usize::from(!is_same);

@@ -8,6 +8,9 @@ use std::collections::{BTreeSet, HashMap};
 const IDLE_PAIRS: usize = 5;
 const IDLE_VALUES: usize = 3;
 
+/// How many of them there are at least for each difference behind a write.
+const IDLE_PER_DOUBT: usize = 4;
+
 /// What is known of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Param {
@@ -28,7 +31,7 @@ impl Param {
         self.differ == 0
             && self.pairs >= IDLE_PAIRS
             && self.values >= IDLE_VALUES
-            && self.doubtful <= self.pairs
+            && self.doubtful * IDLE_PER_DOUBT <= self.pairs
     }
 
     /// Whether it was seen to make a difference.

@@ -249,12 +249,12 @@ fn key(
 
 fn evidence(one: &Candidate, day: Option<f64>) -> Vec<String> {
     let worth = &one.worth;
-    let share = 100.0 * worth.hits as f64 / worth.asked as f64;
+    let share = 100 * worth.hits / worth.asked.max(1);
     let took = worth
         .origin_ms
         .map_or(String::new(), |ms| format!(", {ms} ms each at the origin"));
     let mut lines = vec![format!(
-        "{}{took}; {} would have been hits ({share:.0} %), were nothing dropped by writes",
+        "{}{took}; {} would have been hits ({share} %), were nothing dropped by writes",
         counted(worth.asked, "request"),
         worth.hits
     )];

@@ -436,3 +436,67 @@ async fn a_log_tells_volumes_and_what_is_no_traffic_what_to_do() {
     assert_eq!(told.status.code(), Some(1));
     assert!(stderr(&told).contains("log.entries"), "{}", stderr(&told));
 }
+
+#[tokio::test]
+async fn what_changes_its_protocol_passes_and_is_not_recorded() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let recording = Recording::start(listener.local_addr().expect("an address"), &[]);
+    let mut client = TcpStream::connect(recording.address)
+        .await
+        .expect("a connection");
+    let asked =
+        "GET /live HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    client.write_all(asked.as_bytes()).await.expect("sent");
+    let (mut origin, _) = listener.accept().await.expect("a connection");
+    until(&mut origin, "\r\n\r\n").await;
+    let switch =
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    origin.write_all(switch.as_bytes()).await.expect("sent");
+    until(&mut client, "\r\n\r\n").await;
+    client.write_all(b"ping").await.expect("sent");
+    until(&mut origin, "ping").await;
+    origin.write_all(b"pong").await.expect("sent");
+    until(&mut client, "pong").await;
+    let recorded = recording.end("-INT").await;
+    assert_eq!(recorded.traffic().exchanges.len(), 0);
+    assert!(
+        recorded.printed.contains("1 came to no answer"),
+        "{}",
+        recorded.printed
+    );
+}
+
+#[test]
+fn an_export_of_a_browser_is_proposed_by_for_the_host_that_is_named() {
+    let entry = |host: &str, n: u64| {
+        serde_json::json!({
+            "startedDateTime": format!("2026-03-01T12:00:{n:02}Z"), "time": 20,
+            "request": { "method": "GET", "url": format!("https://{host}/api/list?page={n}"), "headers": [] },
+            "response": { "status": 200, "headers": [], "content": { "text": format!("[{}]", n % 2) } },
+        })
+    };
+    let hosts = ["api.example", "api.example", "cdn.example"]
+        .iter()
+        .zip(0..);
+    let mut entries: Vec<_> = hosts.map(|(host, n)| entry(host, n % 2)).collect();
+    entries.push(entries[0].clone());
+    let har = serde_json::json!({ "log": { "entries": entries } });
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("export.har");
+    std::fs::write(&file, har.to_string()).expect("a file");
+    let told = propose(&file, &[]);
+    assert_eq!(told.status.code(), Some(1));
+    assert!(
+        stderr(&told).contains("--host, of api.example, cdn.example"),
+        "{}",
+        stderr(&told)
+    );
+    let told = propose(&file, &["--host", "api.example"]);
+    assert_eq!(told.status.code(), Some(0), "{}", stderr(&told));
+    let text = stdout(&told);
+    assert!(text.contains("from 3 requests"), "{text}");
+    assert!(
+        text.contains("match = \"GET /api/list\"\nkey = \"list:{query}\""),
+        "{text}"
+    );
+}
