@@ -100,7 +100,7 @@ fn candidate(
     let rhythm = Rhythm::of(asks, all);
     if rhythm.is_restless() {
         return Err(
-            "it is restless: the same request of one moment is answered differently".to_owned(),
+            "it is restless: the same request of one moment, or each repetition of it, is answered differently".to_owned(),
         );
     }
     let ttl = rhythm.ttl().ok_or_else(|| {

@@ -2,6 +2,7 @@
 
 use super::asked::{Ask, AskedFor};
 use crate::digest::Digest;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -10,6 +11,13 @@ const MOMENT_MS: u64 = 1_000;
 
 /// A route is restless where one in so many of those differs.
 const RESTLESS: usize = 5;
+
+/// Repetitions that all differ, without a write, before it is taken for restless as well: time stamps are never asked for twice in
+/// a second where few ask.
+const NEVER_SAME: usize = 3;
+
+/// Writes that are looked at before a change, the last ones.
+const NEAREST: usize = 64;
 
 /// Shortest ttl that is worth a rule.
 const SHORTEST: Duration = Duration::from_secs(10);
@@ -55,17 +63,19 @@ impl Rhythm {
         for ask in asks {
             let Some(good) = ask.good else { continue };
             let at = ask.at_ms;
-            let key = (ask.path, &ask.params, ask.who);
-            let stands = standing.entry(key).or_insert(Standing {
-                first_ms: at,
-                since_ms: at,
-                last_ms: at,
-                body: good.body,
-            });
-            let is_first = stands.last_ms == at && stands.first_ms == at;
-            if !is_first || stands.body != good.body {
-                rhythm.again(ask, stands, good.body, all);
-            }
+            let stands = match standing.entry((ask.path, &ask.params, ask.who)) {
+                Entry::Vacant(place) => {
+                    place.insert(Standing {
+                        first_ms: at,
+                        since_ms: at,
+                        last_ms: at,
+                        body: good.body,
+                    });
+                    continue;
+                }
+                Entry::Occupied(stands) => stands.into_mut(),
+            };
+            rhythm.again(ask, stands, good.body, all);
             stands.last_ms = at;
             rhythm.span_ms = rhythm.span_ms.max(at - stands.first_ms);
         }
@@ -76,6 +86,7 @@ impl Rhythm {
         let at = ask.at_ms;
         let mut writes: Vec<&str> = all
             .writes_between(stands.last_ms, ask.until_ms())
+            .take(NEAREST)
             .map(|write| write.route.as_str())
             .collect();
         let is_same = stands.body == body;
@@ -103,9 +114,10 @@ impl Rhythm {
         stands.body = body;
     }
 
-    /// Whether the same request is answered differently at the same moment.
+    /// Whether the same request is answered differently at the same moment, or each time.
     pub(super) fn is_restless(&self) -> bool {
-        self.restless > 0 && self.restless * RESTLESS >= self.moments
+        let differs_at_once = self.restless > 0 && self.restless * RESTLESS >= self.moments;
+        differs_at_once || (self.same == 0 && self.unprompted >= NEVER_SAME)
     }
 
     /// The ttl to propose; none where answers change faster than any that is worth it.

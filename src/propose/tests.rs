@@ -361,10 +361,10 @@ fn what_changes_by_itself_bounds_the_ttl() {
         ],
     );
     has(&text, &["a day at this rate: 2954 requests"]);
-    let fast = (0..20).map(|n| get(at(n * 5), "/clock", &format!("[{n}]")));
+    let fast = (0..20).map(|n| get(at(n * 2), "/clock", &format!("[{}]", n / 2)));
     has(
         &proposed(fast.collect()),
-        &["answers change by themselves every 5.0 s"],
+        &["answers change by themselves every 4.0 s"],
     );
 }
 
@@ -375,6 +375,8 @@ fn what_is_restless_is_not_proposed() {
         &proposed((0..3).flat_map(twice).collect()),
         &["it is restless"],
     );
+    let stamped = (0..4).map(|n| get(at(n * 60), "/stamped", &format!("[1, {n}]")));
+    has(&proposed(stamped.collect()), &["each repetition of it"]);
 }
 
 #[test]
