@@ -1,0 +1,199 @@
+//! Which causes are needed to explain what was seen.
+//!
+//! Each cause in the window of an answer makes it stale with a probability of its own, independently of the others;
+//! an answer is fresh if none did. Without any write an answer may have become stale by its age alone. Those
+//! probabilities are fitted (expectation and maximisation), causes are taken one by one as long as what was seen
+//! becomes much likelier, and afterwards those are let go that the others make needless.
+
+use super::naming::Cause;
+use super::{Least, Observation};
+
+/// Steps of a fit. It has come close enough long before.
+const STEPS: usize = 40;
+
+/// The best candidates by a rough measure are fitted in full.
+const FITTED: usize = 8;
+
+/// Causes of one rule. More are no oversight but another table.
+const MAX_CHOSEN: usize = 24;
+
+/// So many fresh answers of each age are taken for seen from the beginning: that data changes by itself has to be
+/// shown, too.
+const TAKEN_FOR_FRESH: f64 = 4.0;
+
+/// Probabilities stay away from 0 and 1 by this.
+const EDGE: f64 = 1e-3;
+
+/// Ages are told apart by their powers of four, in seconds.
+const AGES: usize = 10;
+
+/// Of two that are equally likely within this, the first is taken.
+const TIE: f64 = 0.05;
+
+pub(super) struct Model<'s> {
+    seen: &'s [&'s Observation],
+    ages: Vec<usize>,
+    causes: &'s [Cause],
+}
+
+/// Probabilities, and how likely all that was seen is by them.
+#[derive(Clone)]
+struct Fit {
+    by_age: Vec<f64>,
+    by_cause: Vec<f64>,
+    /// How many stale answers each cause accounts for.
+    accounts: Vec<f64>,
+    /// By observation: how likely it is to be fresh.
+    fresh: Vec<f64>,
+    likelihood: f64,
+}
+
+fn age(observation: &Observation) -> usize {
+    let seconds = observation.age_ms / 1000;
+    let power = seconds.checked_ilog(4).map_or(0, |power| power + 1);
+    (power as usize).min(AGES - 1)
+}
+
+fn log(probability: f64) -> f64 {
+    probability.clamp(EDGE, 1.0).ln()
+}
+
+impl<'s> Model<'s> {
+    pub(super) fn new(seen: &'s [&'s Observation], causes: &'s [Cause]) -> Model<'s> {
+        let ages = seen.iter().map(|one| age(one)).collect();
+        Model { seen, ages, causes }
+    }
+
+    /// The positions of the causes that are needed.
+    pub(super) fn chosen(&self, least: Least) -> Vec<usize> {
+        let mut chosen = Vec::new();
+        let mut fit = self.fit(&chosen);
+        while chosen.len() < MAX_CHOSEN {
+            let Some((next, with)) = self.best(&chosen, &fit) else {
+                break;
+            };
+            if with.likelihood - fit.likelihood < least.gain {
+                break;
+            }
+            chosen.push(next);
+            fit = with;
+        }
+        self.let_go(chosen, fit, least)
+    }
+
+    /// The cause that makes most likely what was seen, of those that are not chosen yet.
+    fn best(&self, chosen: &[usize], fit: &Fit) -> Option<(usize, Fit)> {
+        let others = (0..self.causes.len()).filter(|at| !chosen.contains(at));
+        let mut rough: Vec<(f64, usize)> =
+            others.map(|at| (self.rough_gain(at, fit), at)).collect();
+        rough.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let promising = rough.into_iter().filter(|(gain, _)| *gain > 0.0);
+        let mut fitted: Vec<(usize, Fit)> = promising
+            .take(FITTED)
+            .map(|(_, at)| (at, self.fit(&[chosen, &[at]].concat())))
+            .collect();
+        let most = fitted
+            .iter()
+            .map(|(_, fit)| fit.likelihood)
+            .reduce(f64::max)?;
+        fitted.retain(|(_, fit)| fit.likelihood >= most - TIE);
+        fitted.into_iter().min_by_key(|(at, _)| *at)
+    }
+
+    /// By how much a cause makes more likely what was seen if nothing else changes.
+    fn rough_gain(&self, cause: usize, fit: &Fit) -> f64 {
+        let by = |probability: f64| {
+            let fitting = self.causes[cause].fits.iter();
+            let gains = fitting.map(|at| match self.seen[*at].is_stale {
+                true => log(1.0 - fit.fresh[*at] * (1.0 - probability)) - log(1.0 - fit.fresh[*at]),
+                false => log(1.0 - probability),
+            });
+            gains.sum::<f64>()
+        };
+        let some = [0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97, 0.995];
+        some.into_iter().map(by).fold(f64::MIN, f64::max)
+    }
+
+    /// Lets go, one by one, what the others make needless.
+    fn let_go(&self, mut chosen: Vec<usize>, mut fit: Fit, least: Least) -> Vec<usize> {
+        loop {
+            let without = (0..chosen.len()).map(|place| {
+                let mut others = chosen.clone();
+                others.remove(place);
+                let other = self.fit(&others);
+                let is_rare = fit.accounts[place] + 0.5 < f64::from(least.cases);
+                let gain = match is_rare {
+                    true => f64::MIN,
+                    false => fit.likelihood - other.likelihood,
+                };
+                (gain, others, other)
+            });
+            let weakest = without.min_by(|a, b| a.0.total_cmp(&b.0));
+            match weakest {
+                Some((gain, others, other)) if gain < least.gain => (chosen, fit) = (others, other),
+                _ => return chosen,
+            }
+        }
+    }
+
+    /// The probabilities by which what was seen is most likely, with these causes and no others.
+    fn fit(&self, chosen: &[usize]) -> Fit {
+        let mut fit = Fit {
+            by_age: vec![0.1; AGES],
+            by_cause: vec![0.5; chosen.len()],
+            accounts: vec![0.0; chosen.len()],
+            fresh: vec![1.0; self.seen.len()],
+            likelihood: 0.0,
+        };
+        self.weigh(&mut fit, chosen);
+        for _ in 0..STEPS {
+            self.step(&mut fit, chosen);
+            self.weigh(&mut fit, chosen);
+        }
+        fit
+    }
+
+    fn weigh(&self, fit: &mut Fit, chosen: &[usize]) {
+        for (fresh, age) in fit.fresh.iter_mut().zip(&self.ages) {
+            *fresh = 1.0 - fit.by_age[*age];
+        }
+        for (place, at) in chosen.iter().enumerate() {
+            for one in &self.causes[*at].fits {
+                fit.fresh[*one] *= 1.0 - fit.by_cause[place];
+            }
+        }
+        let seen = self.seen.iter().zip(&fit.fresh);
+        let likely = seen.map(|(one, fresh)| match one.is_stale {
+            true => log(1.0 - fresh),
+            false => log(*fresh),
+        });
+        let taken = fit.by_age.iter();
+        let taken = taken.map(|by_age| TAKEN_FOR_FRESH * log(1.0 - by_age));
+        fit.likelihood = likely.sum::<f64>() + taken.sum::<f64>();
+    }
+
+    fn step(&self, fit: &mut Fit, chosen: &[usize]) {
+        let stale = |at: usize, fit: &Fit| match self.seen[at].is_stale {
+            true => 1.0 / (1.0 - fit.fresh[at]).max(EDGE),
+            false => 0.0,
+        };
+        let mut accounts = [0.0; AGES];
+        let mut of = [TAKEN_FOR_FRESH; AGES];
+        for (at, age) in self.ages.iter().enumerate() {
+            accounts[*age] += stale(at, fit) * fit.by_age[*age];
+            of[*age] += 1.0;
+        }
+        for (place, at) in chosen.iter().enumerate() {
+            let fits = &self.causes[*at].fits;
+            let share = |one: &usize| (stale(*one, fit) * fit.by_cause[place]).min(1.0);
+            fit.accounts[place] = fits.iter().map(share).sum();
+        }
+        for (place, at) in chosen.iter().enumerate() {
+            let of = self.causes[*at].fits.len() as f64;
+            fit.by_cause[place] = (fit.accounts[place] / of).clamp(EDGE, 1.0 - EDGE);
+        }
+        for (by_age, (accounts, of)) in fit.by_age.iter_mut().zip(accounts.iter().zip(of)) {
+            *by_age = (accounts / of).clamp(EDGE, 1.0 - EDGE);
+        }
+    }
+}

@@ -1,0 +1,355 @@
+use super::*;
+use std::collections::BTreeSet;
+
+/// Numbers that follow from a seed (SplitMix64).
+struct Lot(u64);
+
+impl Lot {
+    fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.draw() % bound
+    }
+
+    fn share(&mut self) -> f64 {
+        self.draw() as f64 / u64::MAX as f64
+    }
+}
+
+fn write(at_ms: u64, route: &str, parts: &[(&str, Mark)]) -> Arc<Write> {
+    let parts = parts.iter().map(|(name, mark)| ((*name).to_owned(), *mark));
+    Arc::new(Write {
+        at_ms,
+        route: route.to_owned(),
+        parts: parts.collect(),
+    })
+}
+
+fn seen(rule: &str, key: &[Mark], is_stale: bool, writes: &[&Arc<Write>]) -> Observation {
+    Observation {
+        rule: rule.to_owned(),
+        segments: key.to_vec(),
+        at_ms: 3_000,
+        age_ms: 5_000,
+        is_stale,
+        writes: writes.iter().copied().cloned().collect(),
+    }
+}
+
+fn shapes(rule: &str) -> Option<Shape> {
+    match rule {
+        "list" => Some(Shape::written("doctors:list:{query}")),
+        "details" => Some(Shape::written("doctors:details:{id}")),
+        "own" => Some(Shape::written("own:{claims.email}:{query}")),
+        _ => None,
+    }
+}
+
+fn found(observations: &[Observation], least: Least) -> Vec<(String, String, u32, u32)> {
+    let suspects = suspects(observations, &shapes, least).suspects;
+    let told = |one: Suspect| (one.route, one.drop, one.explained, one.contradicted);
+    suspects.into_iter().map(told).collect()
+}
+
+#[test]
+fn a_write_before_each_stale_answer_and_no_fresh_one_is_named() {
+    let review = write(1_000, "POST /review", &[]);
+    let mut all: Vec<Observation> = (0..14)
+        .map(|n| seen("list", &[1, 2, n], true, &[&review]))
+        .collect();
+    all.extend((0..20).map(|n| seen("list", &[1, 2, n], false, &[])));
+    let inferred = suspects(&all, &shapes, OBSERVED);
+    let expected = Suspect {
+        route: "POST /review".to_owned(),
+        rule: "list".to_owned(),
+        drop: "doctors:list:*".to_owned(),
+        explained: 14,
+        contradicted: 0,
+        within_ms: 2_000,
+    };
+    assert_eq!(inferred.suspects, [expected]);
+    assert_eq!(inferred.unexplained, Vec::<usize>::new());
+}
+
+#[test]
+fn a_login_before_each_review_is_not_accused() {
+    let (login, review) = (
+        write(900, "POST /login", &[]),
+        write(1_000, "POST /review", &[]),
+    );
+    let mut all: Vec<Observation> = (0..10)
+        .map(|n| seen("list", &[1, 2, n], true, &[&login, &review]))
+        .collect();
+    all.extend((0..6).map(|n| seen("list", &[1, 2, n], false, &[&login])));
+    all.extend((0..30).map(|n| seen("list", &[1, 2, n], false, &[])));
+    let only = (
+        "POST /review".to_owned(),
+        "doctors:list:*".to_owned(),
+        10,
+        0,
+    );
+    assert_eq!(found(&all, OBSERVED), [only]);
+}
+
+#[test]
+fn the_part_that_names_the_key_is_preferred_where_other_keys_stay_fresh() {
+    let review = |n: Mark| {
+        let parts = [
+            ("{body.doctorId}", 100 + n),
+            ("{response.data.doctorId}", 100 + n),
+        ];
+        write(1_000, "POST /review", &parts)
+    };
+    let mut all = Vec::new();
+    for n in 0..6 {
+        let writes = review(n);
+        all.push(seen("details", &[1, 2, 100 + n], true, &[&writes]));
+        all.push(seen("details", &[1, 2, 200 + n], false, &[&writes]));
+    }
+    let named = "doctors:details:{body.doctorId}".to_owned();
+    assert_eq!(
+        found(&all, OBSERVED),
+        [("POST /review".to_owned(), named, 6, 0)]
+    );
+}
+
+#[test]
+fn where_a_part_names_only_some_all_keys_of_the_rule_are_dropped() {
+    let review = |n: Mark| write(1_000, "POST /review", &[("{body.doctorId}", 100 + n)]);
+    let mut all = Vec::new();
+    for n in 0..6 {
+        all.push(seen("details", &[1, 2, 100 + n], true, &[&review(n)]));
+        all.push(seen("details", &[1, 2, 200 + n], true, &[&review(n)]));
+        all.push(seen("details", &[1, 2, 300 + n], false, &[]));
+    }
+    let named = "doctors:details:*".to_owned();
+    assert_eq!(
+        found(&all, OBSERVED),
+        [("POST /review".to_owned(), named, 12, 0)]
+    );
+}
+
+#[test]
+fn what_stands_behind_the_named_value_is_dropped_with_it() {
+    let booked = |n: Mark| write(1_000, "POST /appointment", &[("{claims.email}", n)]);
+    let mut all = Vec::new();
+    for n in 0..6 {
+        all.push(seen(
+            "own",
+            &[1, 50 + n, 7 + n % 2],
+            true,
+            &[&booked(50 + n)],
+        ));
+        all.push(seen("own", &[1, 90 + n, 7], false, &[&booked(50 + n)]));
+    }
+    let named = "own:{claims.email}:*".to_owned();
+    assert_eq!(
+        found(&all, OBSERVED),
+        [("POST /appointment".to_owned(), named, 6, 0)]
+    );
+}
+
+#[test]
+fn too_few_cases_accuse_nobody_unless_they_were_measured() {
+    let review = write(1_000, "POST /review", &[]);
+    let mut all = vec![seen("list", &[1, 2, 3], true, &[&review])];
+    all.extend((0..9).map(|n| seen("list", &[1, 2, n], false, &[])));
+    let inferred = suspects(&all, &shapes, OBSERVED);
+    assert_eq!(
+        (inferred.suspects.len(), inferred.unexplained),
+        (0, vec![0])
+    );
+    assert_eq!(found(&all, MEASURED).len(), 1);
+    assert_eq!(found(&all[..1], MEASURED).len(), 1);
+}
+
+#[test]
+fn what_becomes_stale_by_age_alone_is_nobodys_fault() {
+    let writes = [
+        write(1_000, "POST /login", &[]),
+        write(1_500, "POST /view", &[]),
+    ];
+    let mut all = Vec::new();
+    for n in 0..60 {
+        // An old answer has all kinds of writes behind it, a new one few.
+        let mut one = seen("list", &[1, 2, n], n % 3 != 0, &[&writes[0], &writes[1]]);
+        one.age_ms = 250_000 + n * 100;
+        all.push(one);
+        let few: &[&Arc<Write>] = if n % 4 == 0 { &[&writes[0]] } else { &[] };
+        all.push(seen("list", &[1, 2, n], false, few));
+    }
+    let inferred = suspects(&all, &shapes, OBSERVED);
+    assert_eq!(inferred.suspects, []);
+    assert_eq!(inferred.unexplained.len(), 40);
+}
+
+#[test]
+fn wilsons_interval_is_as_it_is_printed_in_tables() {
+    let rounded = |(low, high): (f64, f64)| ((low * 1e4).round(), (high * 1e4).round());
+    assert_eq!(rounded(confidence(0, 10)), (0.0, 2775.0));
+    assert_eq!(rounded(confidence(5, 10)), (2366.0, 7634.0));
+    assert_eq!(rounded(confidence(14, 14)), (7847.0, 10000.0));
+    assert_eq!(rounded(confidence(1, 1000)), (2.0, 56.0));
+    assert_eq!(confidence(0, 0), (0.0, 1.0));
+}
+
+/// A made-up backend: what each write really makes stale.
+struct World {
+    rules: Vec<Shape>,
+    /// Rule, drop, and how often such a write changes anything.
+    truth: Vec<Vec<(usize, &'static str, f64)>>,
+}
+
+const ROUTES: usize = 9;
+const RULES: usize = 6;
+const IDS: u64 = 8;
+
+impl World {
+    fn drawn(lot: &mut Lot) -> World {
+        let rules = (0..RULES).map(|rule| match rule % 2 {
+            0 => Shape::written(&format!("r{rule}:list:{{query}}")),
+            _ => Shape::written(&format!("r{rule}:details:{{id}}")),
+        });
+        let truth = (0..ROUTES).map(|route| {
+            let mut missing = Vec::new();
+            // The last routes are logins and the like: they change nothing.
+            for rule in (0..RULES).filter(|_| route < ROUTES - 3) {
+                if lot.below(100) < 25 {
+                    let by = match (rule % 2, lot.below(3)) {
+                        (0, _) | (_, 0) => "*",
+                        (_, 1) => "{id}",
+                        _ => "{response.data.id}",
+                    };
+                    missing.push((rule, by, 0.5 + lot.share() / 2.0));
+                }
+            }
+            missing
+        });
+        World {
+            truth: truth.collect(),
+            rules: rules.collect(),
+        }
+    }
+
+    fn drop(&self, rule: usize, by: &str) -> String {
+        let shape = &self.rules[rule];
+        let named = [by.to_owned()];
+        shape.named(if by == "*" { &[] } else { &named })
+    }
+
+    /// What is seen of so many requests, one in ten a write, of which all hits are held against the origin that a
+    /// share of them falls on.
+    fn run(&self, lot: &mut Lot, requests: u64, share: f64) -> Vec<Observation> {
+        let mut kept: Vec<Vec<Option<(u64, bool)>>> = vec![vec![None; IDS as usize]; RULES];
+        let (mut writes, mut seen): (Vec<Arc<Write>>, Vec<Observation>) = Default::default();
+        for now in (0..requests).map(|step| step * 250) {
+            if lot.below(10) == 0 {
+                let route = lot.below(ROUTES as u64 - 3) as usize;
+                // A login goes before most writes, and some go before none.
+                if lot.below(10) < 9 {
+                    writes.push(write(now - now.min(20), "POST /r8", &[]));
+                }
+                if lot.below(3) == 0 {
+                    let other = ROUTES - 1 - lot.below(3) as usize;
+                    writes.push(write(
+                        now,
+                        &format!("POST /r{other}"),
+                        &[("{id}", lot.below(IDS))],
+                    ));
+                    continue;
+                }
+                let (id, answered) = (lot.below(IDS), lot.below(IDS));
+                let parts = [
+                    ("{id}", id),
+                    ("{body.other}", lot.below(IDS)),
+                    ("{response.data.id}", answered),
+                ];
+                writes.push(write(now, &format!("POST /r{route}"), &parts));
+                for (rule, by, often) in &self.truth[route] {
+                    let changes = lot.share() < *often;
+                    for (at, entry) in kept[*rule].iter_mut().enumerate() {
+                        let is_named = match *by {
+                            "{id}" => at as u64 == id,
+                            "{response.data.id}" => at as u64 == answered,
+                            _ => true,
+                        };
+                        if let Some((_, is_stale)) = entry {
+                            *is_stale |= changes && is_named;
+                        }
+                    }
+                }
+                continue;
+            }
+            let (rule, id) = (lot.below(RULES as u64) as usize, lot.below(IDS) as usize);
+            let entry = &mut kept[rule][id];
+            match *entry {
+                Some((since, is_stale)) if now - since < 60_000 => {
+                    if lot.share() < share {
+                        let window = writes.iter().rev().take_while(|write| write.at_ms > since);
+                        seen.push(Observation {
+                            rule: rule.to_string(),
+                            segments: vec![1, 2, id as u64],
+                            at_ms: now,
+                            age_ms: now - since,
+                            is_stale,
+                            writes: window.cloned().collect(),
+                        });
+                        if is_stale {
+                            *entry = None;
+                        }
+                    }
+                }
+                _ => *entry = Some((now, false)),
+            }
+        }
+        seen
+    }
+}
+
+fn share(some: usize, others: usize) -> f64 {
+    some as f64 / (some + others) as f64
+}
+
+#[test]
+fn the_missing_lines_of_random_tables_are_found_and_few_others() {
+    let (mut right, mut wrong, mut missed) = (0, 0, 0);
+    for seed in 0..12 {
+        let mut lot = Lot(seed);
+        let world = World::drawn(&mut lot);
+        let seen = world.run(&mut lot, 30_000, 0.05);
+        let shapes = |rule: &str| world.rules.get(rule.parse::<usize>().ok()?).cloned();
+        let found = suspects(&seen, &shapes, OBSERVED).suspects;
+        let named: BTreeSet<(String, String)> =
+            found.into_iter().map(|one| (one.route, one.drop)).collect();
+        let missing = world.truth.iter().enumerate().flat_map(|(route, missing)| {
+            let world = &world;
+            let line = move |(rule, by, _): &(usize, &str, f64)| {
+                (format!("POST /r{route}"), world.drop(*rule, by))
+            };
+            missing.iter().map(line)
+        });
+        let missing: BTreeSet<(String, String)> = missing.collect();
+        println!(
+            "seed {seed}: {} observations, {} stale; missed {:?}; wrong {:?}",
+            seen.len(),
+            seen.iter().filter(|one| one.is_stale).count(),
+            missing.difference(&named).collect::<Vec<_>>(),
+            named.difference(&missing).collect::<Vec<_>>(),
+        );
+        right += named.intersection(&missing).count();
+        wrong += named.difference(&missing).count();
+        missed += missing.difference(&named).count();
+    }
+    let (recall, precision) = (share(right, missed), share(right, wrong));
+    println!("recall {recall:.3}, precision {precision:.3}");
+    assert!(recall >= 0.9, "recall {recall}: see the seeds above");
+    assert!(
+        precision >= 0.9,
+        "precision {precision}: see the seeds above"
+    );
+}
