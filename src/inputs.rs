@@ -222,12 +222,19 @@ fn field(document: Option<&Json>, path: &[String]) -> Value {
     let Some(found) = document.and_then(|document| descend(document, path)) else {
         return Value::Absent;
     };
-    match found {
-        Json::Null => Value::Null,
-        Json::Bool(truth) => Value::Bool(*truth),
-        Json::Number(number) => Value::Number(as_javascript_prints(number)),
-        Json::String(text) => Value::Text(text.clone()),
-        Json::Array(_) | Json::Object(_) => Value::Structure(canonical(found)),
+    Value::of(found)
+}
+
+impl Value {
+    /// A piece of JSON as placeholders take it.
+    pub fn of(json: &Json) -> Value {
+        match json {
+            Json::Null => Value::Null,
+            Json::Bool(truth) => Value::Bool(*truth),
+            Json::Number(number) => Value::Number(as_javascript_prints(number)),
+            Json::String(text) => Value::Text(text.clone()),
+            Json::Array(_) | Json::Object(_) => Value::Structure(canonical(json)),
+        }
     }
 }
 

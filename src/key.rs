@@ -8,8 +8,8 @@
 mod drops; // which nodes a drop names
 mod value; // how a value stands in a key
 
-pub use drops::{Pattern, dropped_nodes, nodes_of_rule, pattern_nodes, resolve};
-pub use value::MAX_RENDERED_VALUE;
+pub use drops::{Pattern, dropped_nodes, is_safe_integer, nodes_of_rule, pattern_nodes, resolve};
+pub use value::{MAX_RENDERED_VALUE, plain};
 
 use crate::digest::{DIGEST_BYTES, Digest, Digester};
 use crate::inputs::{Inputs, Query};

@@ -34,6 +34,8 @@ pub mod part; // a kept part of a whole
 pub mod refuse; // what is too ambiguous to go on
 pub mod suspects; // which writes make which kept answers stale
 pub mod propose; // which reads are worth a rule, by what was seen of them
+pub mod likeness; // whether two answers say the same
+pub mod parts; // what of a write a drop can be named by
 
 // -- places: I/O begins --
 pub mod store; // entries and versions, in Redis or in memory

@@ -227,6 +227,11 @@ impl Claims {
         self.all().get(name)
     }
 
+    /// The names of all claims.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.all().keys().map(String::as_str)
+    }
+
     fn all(&self) -> &Map<String, Value> {
         &self.0
     }

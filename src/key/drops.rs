@@ -107,7 +107,7 @@ fn drop_value(placeholder: &Placeholder, inputs: &Inputs, strict: bool) -> Optio
 }
 
 /// Whether every parser reads and prints a number alike: an integer that JavaScript holds exactly.
-fn is_safe_integer(number: &str) -> bool {
+pub fn is_safe_integer(number: &str) -> bool {
     const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
     let integer = number.parse::<i64>();
     integer.is_ok_and(|integer| integer.unsigned_abs() <= MAX_SAFE_INTEGER)

@@ -27,6 +27,15 @@ pub(super) fn rendered(value: Value, placeholder: &Placeholder, strict: bool) ->
     }
 }
 
+/// A text as it stands in a segment of its own, without filters.
+pub fn plain(text: &str) -> String {
+    let value = Value::Text(text.to_owned());
+    match marked(&value, false) {
+        long if long.len() > MAX_RENDERED_VALUE => format!("%h{}", digest_of(&value)),
+        text => text,
+    }
+}
+
 fn marked(value: &Value, strict: bool) -> String {
     match value {
         Value::Absent => "%-".to_owned(),
