@@ -11,7 +11,7 @@ mod naming; // what a drop can name
 
 use blame::Model;
 pub use naming::Shape;
-use naming::{Cause, causes};
+use naming::causes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -68,6 +68,50 @@ pub const MEASURED: Least = Least {
     gain: 1.0,
 };
 
+/// A drop that may be missing: of the writes by a route, what of the keys of a rule is named.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cause {
+    /// By what of the write the first values of a key are named; none: all keys of the rule.
+    pub parts: Vec<String>,
+    /// The write's route.
+    pub route: String,
+}
+
+/// An observation, as far as anything is inferred of it: nothing of it is anybody's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// The name of its rule.
+    pub rule: String,
+    /// When it was made, in milliseconds of Unix time.
+    pub at_ms: u64,
+    /// How long the answer had been kept, in milliseconds.
+    pub age_ms: u64,
+    /// Whether it was stale.
+    pub is_stale: bool,
+    /// How many there were that were like it.
+    pub count: u32,
+    /// Which drops would have dropped it since it was kept, and how many milliseconds before the observation they
+    /// did last.
+    pub causes: Vec<(Arc<Cause>, u64)>,
+}
+
+impl Case {
+    /// What an observation comes to. `shape` is that of its rule's keys.
+    pub fn of(observation: &Observation, shape: &Shape) -> Case {
+        let causes = causes(observation, shape).into_iter();
+        Case {
+            rule: observation.rule.clone(),
+            at_ms: observation.at_ms,
+            age_ms: observation.age_ms,
+            is_stale: observation.is_stale,
+            count: 1,
+            causes: causes
+                .map(|(cause, since)| (Arc::new(cause), since))
+                .collect(),
+        }
+    }
+}
+
 /// A line that is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspect {
@@ -102,23 +146,34 @@ pub fn suspects(
     shapes: &dyn Fn(&str) -> Option<Shape>,
     least: Least,
 ) -> Inferred {
+    let case = |one: &Observation| {
+        let shape = shapes(&one.rule).unwrap_or_default();
+        Case::of(one, &shape)
+    };
+    let cases: Vec<Case> = observations.iter().map(case).collect();
+    inferred(&cases, shapes, least)
+}
+
+/// The same from what observations came to.
+pub fn inferred(cases: &[Case], shapes: &dyn Fn(&str) -> Option<Shape>, least: Least) -> Inferred {
     let mut by_rule: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (at, observation) in observations.iter().enumerate() {
-        by_rule.entry(&observation.rule).or_default().push(at);
+    for (at, case) in cases.iter().enumerate() {
+        by_rule.entry(&case.rule).or_default().push(at);
     }
     let mut inferred = Inferred::default();
     for (rule, places) in by_rule {
-        let seen: Vec<&Observation> = places.iter().map(|at| &observations[*at]).collect();
+        let seen: Vec<&Case> = places.iter().map(|at| &cases[*at]).collect();
         let Some(shape) = shapes(rule) else {
             continue;
         };
-        let found = blamed(&seen, &shape, least);
-        let explains = |at: usize| found.iter().any(|cause| cause.fits.contains(&at));
-        let stale = places.iter().enumerate();
-        let unexplained = stale.filter(|(at, _)| seen[*at].is_stale && !explains(*at));
-        inferred
-            .unexplained
-            .extend(unexplained.map(|(_, place)| place));
+        let found = blamed(&seen, least);
+        let is_explained = |case: &Case| {
+            let mut causes = case.causes.iter();
+            causes.any(|(cause, _)| found.contains(cause))
+        };
+        let stale = places.iter().filter(|at| cases[**at].is_stale);
+        let unexplained = stale.filter(|at| !is_explained(&cases[**at]));
+        inferred.unexplained.extend(unexplained);
         let mut accused: Vec<Suspect> = found
             .iter()
             .map(|cause| suspect(rule, &shape, &seen, cause))
@@ -130,38 +185,41 @@ pub fn suspects(
     inferred
 }
 
-/// The causes that are needed, each once as wide as it has to be.
-fn blamed(seen: &[&Observation], shape: &Shape, least: Least) -> Vec<Cause> {
-    let all = causes(seen, shape);
-    let chosen = Model::new(seen, &all).chosen(least);
-    let whole = |route: &str| chosen.iter().any(|at| all[*at].is_whole_of(route));
-    let kept = chosen.iter().map(|at| &all[*at]);
-    kept.filter(|cause| cause.is_whole() || !whole(&cause.route))
+/// The causes that are needed. Where all keys are dropped, none is besides.
+fn blamed(seen: &[&Case], least: Least) -> Vec<Arc<Cause>> {
+    let chosen = Model::new(seen).chosen(least);
+    let is_whole = |route: &str| {
+        let mut others = chosen.iter();
+        others.any(|cause| cause.parts.is_empty() && cause.route == route)
+    };
+    let kept = chosen.iter();
+    kept.filter(|cause| cause.parts.is_empty() || !is_whole(&cause.route))
         .cloned()
         .collect()
 }
 
-fn suspect(rule: &str, shape: &Shape, seen: &[&Observation], cause: &Cause) -> Suspect {
-    let fitting = || cause.fits.iter().map(|at| seen[*at]);
-    let count = |is_stale| {
-        let some = fitting().filter(|one| one.is_stale == is_stale);
-        u32::try_from(some.count()).unwrap_or(u32::MAX)
-    };
-    let since = |one: &Observation| {
-        let writes = one.writes.iter();
-        let fitting = writes.filter(|write| cause.is_by(write, &one.segments));
-        let last = fitting.map(|write| write.at_ms).max();
-        one.at_ms.saturating_sub(last.unwrap_or(one.at_ms))
-    };
-    let stale = fitting().filter(|one| one.is_stale);
-    Suspect {
+fn suspect(rule: &str, shape: &Shape, seen: &[&Case], cause: &Arc<Cause>) -> Suspect {
+    let mut suspect = Suspect {
         route: cause.route.clone(),
         rule: rule.to_owned(),
         drop: shape.named(&cause.parts),
-        explained: count(true),
-        contradicted: count(false),
-        within_ms: stale.map(since).max().unwrap_or_default(),
+        explained: 0,
+        contradicted: 0,
+        within_ms: 0,
+    };
+    for case in seen {
+        let Some((_, since)) = case.causes.iter().find(|(one, _)| one == cause) else {
+            continue;
+        };
+        match case.is_stale {
+            true => {
+                suspect.explained = suspect.explained.saturating_add(case.count);
+                suspect.within_ms = suspect.within_ms.max(*since);
+            }
+            false => suspect.contradicted = suspect.contradicted.saturating_add(case.count),
+        }
     }
+    suspect
 }
 
 /// Between which bounds a share lies of which so many were seen: Wilson's interval, 95 of 100 times. Of none

@@ -5,8 +5,9 @@
 //! probabilities are fitted (expectation and maximisation), causes are taken one by one as long as what was seen
 //! becomes much likelier, and afterwards those are let go that the others make needless.
 
-use super::naming::Cause;
-use super::{Least, Observation};
+use super::{Case, Cause, Least};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Steps of a fit. It has come close enough long before.
 const STEPS: usize = 40;
@@ -31,9 +32,10 @@ const AGES: usize = 10;
 const TIE: f64 = 0.05;
 
 pub(super) struct Model<'s> {
-    seen: &'s [&'s Observation],
+    seen: &'s [&'s Case],
     ages: Vec<usize>,
-    causes: &'s [Cause],
+    /// Those by which some stale answer could be explained, and the positions of what fits them.
+    causes: Vec<(&'s Arc<Cause>, Vec<usize>)>,
 }
 
 /// Probabilities, and how likely all that was seen is by them.
@@ -48,8 +50,8 @@ struct Fit {
     likelihood: f64,
 }
 
-fn age(observation: &Observation) -> usize {
-    let seconds = observation.age_ms / 1000;
+fn age(case: &Case) -> usize {
+    let seconds = case.age_ms / 1000;
     let power = seconds.checked_ilog(4).map_or(0, |power| power + 1);
     (power as usize).min(AGES - 1)
 }
@@ -59,13 +61,24 @@ fn log(probability: f64) -> f64 {
 }
 
 impl<'s> Model<'s> {
-    pub(super) fn new(seen: &'s [&'s Observation], causes: &'s [Cause]) -> Model<'s> {
-        let ages = seen.iter().map(|one| age(one)).collect();
+    pub(super) fn new(seen: &'s [&'s Case]) -> Model<'s> {
+        let ages = seen.iter().map(|case| age(case)).collect();
+        let causes_of = |case: &&'s Case| case.causes.iter().map(|(cause, _)| cause);
+        let stale = seen.iter().filter(|case| case.is_stale);
+        let explaining: BTreeSet<&Arc<Cause>> = stale.flat_map(causes_of).collect();
+        let mut fits: BTreeMap<&Arc<Cause>, Vec<usize>> = BTreeMap::new();
+        for (at, case) in seen.iter().enumerate() {
+            for cause in causes_of(case).filter(|cause| explaining.contains(cause)) {
+                fits.entry(cause).or_default().push(at);
+            }
+        }
+        let mut causes: Vec<(&Arc<Cause>, Vec<usize>)> = fits.into_iter().collect();
+        causes.sort_by_key(|(cause, _)| cause.rank()); // stable: by their parts, then routes, besides
         Model { seen, ages, causes }
     }
 
-    /// The positions of the causes that are needed.
-    pub(super) fn chosen(&self, least: Least) -> Vec<usize> {
+    /// The causes that are needed.
+    pub(super) fn chosen(&self, least: Least) -> Vec<Arc<Cause>> {
         let mut chosen = Vec::new();
         let mut fit = self.fit(&chosen);
         while chosen.len() < MAX_CHOSEN {
@@ -78,7 +91,8 @@ impl<'s> Model<'s> {
             chosen.push(next);
             fit = with;
         }
-        self.let_go(chosen, fit, least)
+        let needed = self.let_go(chosen, fit, least).into_iter();
+        needed.map(|at| self.causes[at].0.clone()).collect()
     }
 
     /// The cause that makes most likely what was seen, of those that are not chosen yet.
@@ -103,7 +117,7 @@ impl<'s> Model<'s> {
     /// By how much a cause makes more likely what was seen if nothing else changes.
     fn rough_gain(&self, cause: usize, fit: &Fit) -> f64 {
         let by = |probability: f64| {
-            let fitting = self.causes[cause].fits.iter();
+            let fitting = self.causes[cause].1.iter();
             let gains = fitting.map(|at| match self.seen[*at].is_stale {
                 true => log(1.0 - fit.fresh[*at] * (1.0 - probability)) - log(1.0 - fit.fresh[*at]),
                 false => log(1.0 - probability),
@@ -158,14 +172,17 @@ impl<'s> Model<'s> {
             *fresh = 1.0 - fit.by_age[*age];
         }
         for (place, at) in chosen.iter().enumerate() {
-            for one in &self.causes[*at].fits {
+            for one in &self.causes[*at].1 {
                 fit.fresh[*one] *= 1.0 - fit.by_cause[place];
             }
         }
         let seen = self.seen.iter().zip(&fit.fresh);
-        let likely = seen.map(|(one, fresh)| match one.is_stale {
-            true => log(1.0 - fresh),
-            false => log(*fresh),
+        let likely = seen.map(|(case, fresh)| {
+            let likely = match case.is_stale {
+                true => log(1.0 - fresh),
+                false => log(*fresh),
+            };
+            f64::from(case.count) * likely
         });
         let taken = fit.by_age.iter();
         let taken = taken.map(|by_age| TAKEN_FOR_FRESH * log(1.0 - by_age));
@@ -173,25 +190,24 @@ impl<'s> Model<'s> {
     }
 
     fn step(&self, fit: &mut Fit, chosen: &[usize]) {
-        let stale = |at: usize, fit: &Fit| match self.seen[at].is_stale {
-            true => 1.0 / (1.0 - fit.fresh[at]).max(EDGE),
+        let count = |at: usize| f64::from(self.seen[at].count);
+        // Of what is stale, how much something accounts for that acts with this probability.
+        let share = |at: usize, probability: f64, fit: &Fit| match self.seen[at].is_stale {
+            true => count(at) * (probability / (1.0 - fit.fresh[at]).max(EDGE)).min(1.0),
             false => 0.0,
         };
-        let mut accounts = [0.0; AGES];
-        let mut of = [TAKEN_FOR_FRESH; AGES];
+        let (mut accounts, mut of) = ([0.0; AGES], [TAKEN_FOR_FRESH; AGES]);
         for (at, age) in self.ages.iter().enumerate() {
-            accounts[*age] += stale(at, fit) * fit.by_age[*age];
-            of[*age] += 1.0;
+            accounts[*age] += share(at, fit.by_age[*age], fit);
+            of[*age] += count(at);
         }
-        for (place, at) in chosen.iter().enumerate() {
-            let fits = &self.causes[*at].fits;
-            let share = |one: &usize| (stale(*one, fit) * fit.by_cause[place]).min(1.0);
-            fit.accounts[place] = fits.iter().map(share).sum();
-        }
-        for (place, at) in chosen.iter().enumerate() {
-            let of = self.causes[*at].fits.len() as f64;
-            fit.by_cause[place] = (fit.accounts[place] / of).clamp(EDGE, 1.0 - EDGE);
-        }
+        let fitted = chosen.iter().zip(&fit.by_cause).map(|(at, by_cause)| {
+            let fits = &self.causes[*at].1;
+            let accounts: f64 = fits.iter().map(|one| share(*one, *by_cause, fit)).sum();
+            let of: f64 = fits.iter().map(|one| count(*one)).sum();
+            (accounts, (accounts / of).clamp(EDGE, 1.0 - EDGE))
+        });
+        (fit.accounts, fit.by_cause) = fitted.unzip();
         for (by_age, (accounts, of)) in fit.by_age.iter_mut().zip(accounts.iter().zip(of)) {
             *by_age = (accounts / of).clamp(EDGE, 1.0 - EDGE);
         }

@@ -1,8 +1,8 @@
 //! What a drop can name: all keys of a rule, or those that hold what a write holds.
 
-use super::{Mark, Observation, Write};
+use super::{Cause, Mark, Observation, Write};
 use crate::rules::template::Template;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Values of a key that are named by a write's parts. Keys of more than three are not made by people.
 const MAX_NAMED: usize = 3;
@@ -14,8 +14,11 @@ const MAX_HELD: usize = 256;
 /// Ways in which one write may name one key. A write many of whose fields say the same names nothing by them.
 const MAX_NAMINGS: usize = 64;
 
+/// Drops that are told apart of one observation.
+const MAX_CAUSES: usize = 256;
+
 /// How the keys of a rule are made: the text of each segment that is the same in all, `None` for the others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shape(Vec<Option<String>>);
 
 impl Shape {
@@ -50,92 +53,46 @@ impl Shape {
     }
 }
 
-/// A drop that may be missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cause {
-    /// Of the write.
-    pub(super) route: String,
-    /// By what of it the first values of the keys are named; empty: all keys of the rule.
-    pub(super) parts: Vec<String>,
-    /// The positions of those values in a key.
-    at: Vec<usize>,
-    /// The observations with such a write in their window.
-    pub(super) fits: BTreeSet<usize>,
-}
-
 impl Cause {
-    pub(super) fn is_whole(&self) -> bool {
-        self.parts.is_empty()
-    }
-
-    pub(super) fn is_whole_of(&self, route: &str) -> bool {
-        self.is_whole() && self.route == route
-    }
-
-    /// Whether it would have had this write drop this key.
-    pub(super) fn is_by(&self, write: &Write, segments: &[Mark]) -> bool {
-        let mut named = self.parts.iter().zip(&self.at);
-        write.route == self.route
-            && named.all(|(part, at)| {
-                let marks = write.parts.iter();
-                let mut same = marks.filter(|(name, mark)| {
-                    name == part && segments.get(*at).is_some_and(|segment| segment == mark)
-                });
-                same.next().is_some()
-            })
-    }
-
-    /// How far a drop by it has to be looked for: what the path says is known at once, what the answer says last.
-    /// And which of two that explain the same is taken: the wider one drops what is stale in any case.
-    pub(super) fn rank(&self) -> (usize, usize, &[String]) {
+    /// Which of two that explain the same is taken: the wider one, which drops what is stale in any case; then the
+    /// one that is known sooner, as the path is, and what the answer says is last.
+    pub(super) fn rank(&self) -> (usize, usize) {
         let sources = ["{query", "{body", "{claims.", "{response."];
         let far = |part: &String| {
             let source = sources.iter().position(|source| part.starts_with(source));
             source.map_or(0, |at| at + 1)
         };
         let furthest = self.parts.iter().map(far).max();
-        (self.parts.len(), furthest.unwrap_or_default(), &self.parts)
+        (self.parts.len(), furthest.unwrap_or_default())
     }
 }
 
-/// Every cause by which some stale observation could be explained, and all that fit it.
-pub(super) fn causes(seen: &[&Observation], shape: &Shape) -> Vec<Cause> {
+/// Every drop that would have dropped an observed answer, and how long before that it did last.
+pub(super) fn causes(seen: &Observation, shape: &Shape) -> Vec<(Cause, u64)> {
     let values: Vec<usize> = shape.values().take(MAX_NAMED).collect();
-    let mut found: BTreeMap<(&str, Vec<&str>), BTreeSet<usize>> = BTreeMap::new();
-    // What only fresh answers fit explains nothing.
-    let mut stale_first: Vec<usize> = (0..seen.len()).collect();
-    stale_first.sort_by_key(|at| !seen[*at].is_stale);
-    for at in stale_first {
-        let one = seen[at];
-        let latest_first = one.writes.iter().rev().enumerate();
-        for (place, write) in latest_first {
-            let mut namings = vec![Vec::new()];
-            if place < MAX_HELD {
-                names(write, &one.segments, &values, &mut namings);
-            }
-            for parts in namings {
-                let key = (write.route.as_str(), parts);
-                match found.get_mut(&key) {
-                    Some(fits) => {
-                        fits.insert(at);
-                    }
-                    None if one.is_stale => {
-                        found.insert(key, BTreeSet::from([at]));
-                    }
-                    None => {}
-                }
+    let mut found: BTreeMap<(&str, Vec<&str>), u64> = BTreeMap::new();
+    let mut latest_first: Vec<&Write> = seen.writes.iter().map(AsRef::as_ref).collect();
+    latest_first.sort_by_key(|write| std::cmp::Reverse(write.at_ms));
+    for (place, write) in latest_first.into_iter().enumerate() {
+        let mut namings = vec![Vec::new()];
+        if place < MAX_HELD {
+            names(write, &seen.segments, &values, &mut namings);
+        }
+        let since = seen.at_ms.saturating_sub(write.at_ms);
+        for parts in namings {
+            if found.len() < MAX_CAUSES {
+                found.entry((&write.route, parts)).or_insert(since);
             }
         }
     }
-    let cause = |((route, parts), fits): ((&str, Vec<&str>), BTreeSet<usize>)| Cause {
-        route: route.to_owned(),
-        at: values[..parts.len()].to_vec(),
-        parts: parts.into_iter().map(str::to_owned).collect(),
-        fits,
+    let cause = |((route, parts), since): ((&str, Vec<&str>), u64)| {
+        let cause = Cause {
+            parts: parts.into_iter().map(str::to_owned).collect(),
+            route: route.to_owned(),
+        };
+        (cause, since)
     };
-    let mut causes: Vec<Cause> = found.into_iter().map(cause).collect();
-    causes.sort_by(|a, b| a.rank().cmp(&b.rank()).then_with(|| a.route.cmp(&b.route)));
-    causes
+    found.into_iter().map(cause).collect()
 }
 
 /// All ways in which the parts of a write name the first values of a key, longer and longer.
