@@ -165,6 +165,16 @@ pub fn stats(namespace: &str) -> String {
     format!("{namespace}:!stats2")
 }
 
+/// The store key under which the sidecars of a namespace say which writes they saw.
+pub fn writes(namespace: &str) -> String {
+    format!("{namespace}:!writes")
+}
+
+/// The store key under which they say what came of holding hits against the origin.
+pub fn verified(namespace: &str) -> String {
+    format!("{namespace}:!verified")
+}
+
 /// Where the sidecars of a namespace tell each other which nodes they deleted.
 pub fn drops_channel(namespace: &str) -> String {
     format!("{namespace}:!drops")

@@ -54,6 +54,7 @@ pub mod jwks; // keeps the keys of a token's issuer up to date
 pub mod begun; // what must be finished, whether or not its client waits
 pub mod flights; // who fetches and who waits
 pub mod quarantine; // rules that pass everything
+pub mod witness; // writes, and hits that were held against the origin
 pub mod live; // the rules in force and what they are carried out with
 pub mod limits; // how often who may ask
 pub mod asked; // may this request use its rule, and what is the origin asked in its stead
@@ -62,6 +63,7 @@ pub mod look; // one look at the store
 pub mod claim; // one sidecar fetches for the fleet
 pub mod fill; // one fetch per (key, snapshot)
 pub mod audit; // are public answers the same for everybody?
+pub mod verify; // does the origin still say what a hit said?
 pub mod write; // forward, bump, only then answer
 pub mod way; // which way a request goes, by its head alone
 pub mod explain; // what a request comes to, and why

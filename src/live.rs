@@ -13,7 +13,7 @@ use crate::identity::Verifier;
 use crate::jwks::Issuers;
 use crate::key;
 use crate::metrics::{LimitMetrics, Metrics, RuleMetrics};
-use crate::origin::{Failure, Origin};
+use crate::origin::{Failure, FailureKind, Origin};
 use crate::quarantine::Quarantine;
 use crate::rules::settings::{IdentitySettings, StoreUrl, VerifyKey};
 use crate::rules::table::{Coalesce, Rule, Table, Ttl};
@@ -22,6 +22,7 @@ use crate::store::{Opening, Root, Store};
 use crate::targets::{Target, Targets};
 use crate::trace::{Trace, Tracer, Work};
 use crate::vary::LearntVary;
+use crate::witness::Witness;
 pub use failures::Failures;
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, header};
@@ -29,6 +30,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tokio_util::task::TaskTracker;
+
+/// By these an origin, or what is before it, says that it has too much to do, or does not answer.
+const IN_TROUBLE: [u16; 4] = [429, 502, 503, 504];
 
 /// What outlives a reload.
 #[derive(Clone)]
@@ -55,6 +59,8 @@ pub struct Ground {
     pub tracer: Tracer,
     /// What the log said of the origin's failures.
     pub failures: Arc<Failures>,
+    /// What was seen of writes and of stale answers.
+    pub witness: Witness,
 }
 
 /// The root as entries under these rules see it.
@@ -157,6 +163,7 @@ impl Live {
             stats: Stats::new(&clock),
             tracer: Tracer::default(),
             failures: Arc::default(),
+            witness: Witness::default(),
             clock,
             tasks: TaskTracker::new(),
             quarantine: Quarantine::default(),
@@ -175,6 +182,19 @@ impl Live {
     /// Whether answers of a rule are held against what those get who say who they are.
     pub fn is_audited(&self, rule: &Rule) -> bool {
         self.table.audit.leak > 0.0 && rule.public
+    }
+
+    /// Whether hits are held against the origin, and writes are remembered for it.
+    pub fn verifies(&self) -> bool {
+        self.table.audit.verify > 0.0
+    }
+
+    /// The origin is asked nothing for a while that no client wants, where it is in trouble.
+    fn spare_if(&self, is_troubled: bool) {
+        if is_troubled && self.verifies() {
+            let now = self.ground.clock.now_ms();
+            self.ground.witness.pace().trouble(now);
+        }
     }
 
     /// Whether a rule is to pass everything.
@@ -237,12 +257,14 @@ impl Live {
                     let status = response.status();
                     counts.origin_answered(status, took);
                     span.note(|facts| facts.answered(status));
+                    self.spare_if(IN_TROUBLE.contains(&status.as_u16()));
                 }
                 Err(failure) => {
                     counts.origin_failed(took);
                     span.note(|facts| facts.failed(failure.detail()));
                     let now = self.ground.clock.now_ms();
                     self.ground.failures.say(&trace, rule, failure, now);
+                    self.spare_if(failure.kind != FailureKind::RequestBody);
                 }
             }
             answer.map(end_to_end)

@@ -110,6 +110,8 @@ pub struct Aim {
     vary: Arc<Vary>,
     marker: Option<String>,
     flag: Option<String>,
+    /// How old what is known here may be.
+    local_ttl: Duration,
 }
 
 /// Looks a request up, and `lock` along with it: see [`Aim::look`].
@@ -130,11 +132,12 @@ impl Aim {
             key: asked.key(&vary.names),
             marker: (!vary.seen).then(|| asked.vary_marker()),
             flag: audit.then(|| key::quarantine_flag(&live.table.namespace, &asked.rule)),
+            local_ttl: live.ground.budget.local_ttl(&asked.rule),
             vary,
         }
     }
 
-    fn sought<'s>(&'s self, live: &'s Live, asked: &Asked, lock: Option<&'s str>) -> Sought<'s> {
+    fn sought<'s>(&'s self, live: &'s Live, lock: Option<&'s str>) -> Sought<'s> {
         Sought {
             namespace: &live.table.namespace,
             any_group: live.any_group.as_ref(),
@@ -143,8 +146,14 @@ impl Aim {
             marker: self.marker.as_deref(),
             lock,
             flag: self.flag.as_deref(),
-            local_ttl: live.ground.budget.local_ttl(&asked.rule),
+            local_ttl: self.local_ttl,
         }
+    }
+
+    /// The same where nothing is believed that is known here: the store itself is asked.
+    pub fn in_store(mut self) -> Aim {
+        self.local_ttl = Duration::ZERO;
+        self
     }
 
     /// The answer, if it is fresh and in this process's memory, and nobody need be asked whether it was
@@ -154,7 +163,7 @@ impl Aim {
             return None;
         }
         let now = live.ground.clock.reading();
-        let sought = self.sought(live, asked, None);
+        let sought = self.sought(live, None);
         let entry = live.ground.store.at_once(sought, &now)?;
         let served = freshness::judge_present(&entry, &self.key.binding, now.unix_ms());
         let is_whole = !entry.is_part();
@@ -204,7 +213,7 @@ impl Aim {
         }
         let mut span = asked.span(Work::Look);
         loop {
-            let sought = self.sought(live, asked, lock);
+            let sought = self.sought(live, lock);
             let seen = match live.ground.store.look(sought).await {
                 Ok(seen) => seen,
                 Err(Down) => {
@@ -270,7 +279,7 @@ impl Aim {
             return false;
         }
         if store
-            .at_once(self.sought(live, asked, None), &clock.reading())
+            .at_once(self.sought(live, None), &clock.reading())
             .is_some()
         {
             return false; // a look costs nothing

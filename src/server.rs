@@ -41,6 +41,8 @@ use crate::rules::table::Table;
 use crate::stats::Stats;
 use crate::store::{Opening, Store};
 use crate::trace::Tracer;
+use crate::verify;
+use crate::witness::Witness;
 use arc_swap::ArcSwap;
 use gate::{Access, Gate, Listener, Opening as Gateway, bind};
 use hyper::Request;
@@ -189,6 +191,7 @@ impl Server {
             stats: Stats::new(&clock),
             tracer: Tracer::to(otlp::exporter()),
             failures: Arc::default(),
+            witness: Witness::default(),
             clock,
             tasks: TaskTracker::new(),
             quarantine: Quarantine::default(),
@@ -197,6 +200,7 @@ impl Server {
         let admin_settings = table.admin.clone();
         let live = Live::new(table, ground)?;
         audit::count_from_none(&live);
+        verify::begin(&live);
         let live = Arc::new(ArcSwap::from_pointee(live));
         let reloader = Arc::new(Reloader::new(rules, live.clone(), stamps));
         let proxy = take_requests(proxy_listener, live.clone());

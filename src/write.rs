@@ -24,12 +24,14 @@ use crate::rules::table::{Commits, ROLLOUT, Set, Table};
 use crate::rules::template::Source;
 use crate::store::{Bump, Bumped, Leased};
 use crate::trace::{Trace, Work};
+use crate::verify::{self, Done};
+use crate::witness::UnderWay;
 use bytes::Bytes;
 use drops::{Drops, Named, Settled, names_a_place};
 pub use foretold::{Cause, Foretold};
 use hyper::body::Body as _;
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Request, Response, header};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
 use serde_json::Value as Json;
 use std::sync::Arc;
 
@@ -148,7 +150,7 @@ impl Write {
         }
         let document = self.read_body().await?;
         let claims = self.claims();
-        let leased = self.lease(document.as_ref(), claims.as_ref()).await?;
+        let (leased, _under_way) = self.lease(document.as_ref(), claims.as_ref()).await?;
         let answer = self.forward().await;
         let drops = Drops {
             write: &self,
@@ -159,6 +161,8 @@ impl Write {
             Ok(response) => {
                 let status = response.status().as_u16();
                 let (response, answered) = self.read_answer(response).await;
+                let read = (document.as_ref(), answered.as_ref());
+                self.note(Some(response.status()), read, claims.as_ref());
                 let mut named = drops.named(Settled::Answered(status), answered.as_ref());
                 let headers = response.headers();
                 named.automatic.extend(drops.located(status, headers));
@@ -166,6 +170,7 @@ impl Write {
                 (Ok(response), named, false)
             }
             Err(failure) if failure.may_have_acted => {
+                self.note(None, (document.as_ref(), None), claims.as_ref());
                 (Err(failure), drops.named(Settled::Unknown, None), true)
             }
             Err(failure) => (Err(failure), Named::default(), false),
@@ -181,7 +186,10 @@ impl Write {
     /// Carries out a write that nothing kept hangs on, unless its answer says so: there is nothing to
     /// read or to lease for it.
     async fn pass(mut self) -> Result<Response<Body>, Failure> {
-        let answer = self.forward().await;
+        let answer = match self.live.verifies() {
+            true => Box::pin(self.forward_noting()).await,
+            false => self.forward().await,
+        };
         let mut named = Named::default();
         if let Ok(response) = &answer {
             let (status, headers) = (response.status().as_u16(), response.headers());
@@ -205,6 +213,43 @@ impl Write {
         answer
     }
 
+    /// Forwards a write that no set names, and remembers it: it may be the one that a set should name.
+    async fn forward_noting(&mut self) -> Result<Response<Body>, Failure> {
+        let document = self.read_body().await?;
+        let answer = self.forward().await;
+        let (answer, status, answered) = match answer {
+            Ok(response) => {
+                let status = response.status();
+                let (response, answered) = self.read_answer(response).await;
+                (Ok(response), Some(status), answered)
+            }
+            Err(failure) if failure.may_have_acted => (Err(failure), None, None),
+            failed => return failed,
+        };
+        let read = (document.as_ref(), answered.as_ref());
+        self.note(status, read, self.claims().as_ref());
+        answer
+    }
+
+    /// Remembers it, with what of it was read, where hits are verified.
+    fn note(
+        &self,
+        status: Option<StatusCode>,
+        (document, answered): (Option<&Json>, Option<&Json>),
+        claims: Option<&Claims>,
+    ) {
+        if self.live.verifies() {
+            let done = Done {
+                method: self.methods.last().unwrap_or(&self.parts.method),
+                parts: &self.parts,
+                document,
+                answered,
+                claims,
+            };
+            verify::wrote(&self.live, status, &done);
+        }
+    }
+
     /// Registers the write on every node that it may come to drop, before the origin hears of it. A
     /// drop that needs the answer leases the nearest node that is known without it. A write that the
     /// store cannot be told of goes on, and its drops will be owed, unless `on_down` refuses it.
@@ -212,7 +257,7 @@ impl Write {
         &self,
         document: Option<&Json>,
         claims: Option<&Claims>,
-    ) -> Result<Leased, NoAnswer> {
+    ) -> Result<(Leased, Option<UnderWay>), NoAnswer> {
         let drops = Drops {
             write: self,
             document,
@@ -220,8 +265,10 @@ impl Write {
         };
         let mut nodes: Vec<String> = drops.possible().into_iter().collect();
         if nodes.is_empty() {
-            return Ok(Leased::Needless);
+            return Ok((Leased::Needless, None));
         }
+        let witness = &self.live.ground.witness;
+        let under_way = self.live.verifies().then(|| witness.sets_out(&nodes));
         let store = &self.live.table.store;
         if store.budget.is_some() {
             // Everything lives under it: who dies now drops everything, for a quarter of the commands.
@@ -233,7 +280,7 @@ impl Write {
             Leased::Down | Leased::Away if store.on_down == OnDown::Refuse => {
                 Err(NoAnswer::StoreDown)
             }
-            leased => Ok(leased),
+            leased => Ok((leased, under_way)),
         }
     }
 
@@ -264,12 +311,14 @@ impl Write {
         self.live.ask(request, None, self.trace).await
     }
 
-    /// Reads the request's body where a drop asks for it; it is sent on byte for byte either way.
+    /// Reads the request's body where a drop asks for it, or could; it is sent on byte for byte either way.
     async fn read_body(&mut self) -> Result<Option<Json>, Failure> {
-        if !self.any_drop_asks(|source| matches!(source, Source::Body | Source::BodyField(_))) {
+        let limit = self.live.table.proxy.max_keyed_body;
+        let is_asked =
+            self.any_drop_asks(|source| matches!(source, Source::Body | Source::BodyField(_)));
+        if !is_asked && !self.may_note(&self.parts.headers, &self.body, limit) {
             return Ok(None);
         }
-        let limit = self.live.table.proxy.max_keyed_body;
         let (document, body) = match body::read_up_to(std::mem::take(&mut self.body), limit).await {
             Read::Whole(bytes) => (plain_json(&self.parts.headers, &bytes), Body::full(bytes)),
             Read::Longer(body) => (None, body),
@@ -279,9 +328,11 @@ impl Write {
         Ok(document)
     }
 
-    /// Reads the answer's body where a drop asks for it, no longer than a head may take.
+    /// Reads the answer's body where a drop asks for it, or could, no longer than a head may take.
     async fn read_answer(&self, response: Response<Body>) -> (Response<Body>, Option<Json>) {
-        if !self.any_drop_asks(|source| matches!(source, Source::Response(_))) {
+        let is_asked = self.any_drop_asks(|source| matches!(source, Source::Response(_)));
+        let (headers, body) = (response.headers(), response.body());
+        if !is_asked && !self.may_note(headers, body, MAX_KEYED_ANSWER) {
             return (response, None);
         }
         let (head, body) = response.into_parts();
@@ -293,6 +344,10 @@ impl Write {
             Read::Broken(_) => (None, Body::broken(length)),
         };
         (Response::from_parts(head, body), document)
+    }
+
+    fn may_note(&self, headers: &HeaderMap, body: &Body, limit: usize) -> bool {
+        self.live.verifies() && verify::may_read(headers, body, limit)
     }
 
     fn any_drop_asks(&self, of: impl Fn(&Source) -> bool) -> bool {

@@ -31,11 +31,12 @@ pub enum Command {
     Hset,
     Info,
     Incrby,
+    Exists,
 }
 
 impl Command {
     /// All, each at the place of its number.
-    const ALL: [Command; 14] = [
+    const ALL: [Command; 15] = [
         Command::Ping,
         Command::Time,
         Command::Get,
@@ -50,6 +51,7 @@ impl Command {
         Command::Hset,
         Command::Info,
         Command::Incrby,
+        Command::Exists,
     ];
 
     /// Whether nobody bills it.
@@ -79,6 +81,7 @@ impl Command {
             Command::Hset => "hset",
             Command::Info => "info",
             Command::Incrby => "incrby",
+            Command::Exists => "exists",
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::look::{Aim, Found, Kept, Place, Reach, look};
 use crate::outcome::{Detail, Outcome, Verdict, Why};
 use crate::reply;
 use crate::rules::table::{Coalesce, Rule, Ttl};
+use crate::verify;
 use std::sync::Arc;
 use tokio::time;
 
@@ -260,6 +261,9 @@ impl Exchange {
 
     fn hit(&self, asked: &Asked, kept: &Kept) -> Answer {
         asked.remember_target();
+        if self.live.verifies() {
+            verify::consider(&self.live, asked, kept, self.head.forwarding());
+        }
         let (verdict, age) = told(kept.served);
         Answer {
             response: reply::kept(&kept.entry, age, &self.head),

@@ -280,6 +280,8 @@ pub struct AuditSettings {
     /// The share of fetches of public rules, for clients with a credential, after which the origin is
     /// asked again with and without it. From 0 to 1, default 0.
     pub leak: f64,
+    /// The share of hits after which the origin is asked whether it still says the same. From 0 to 1, default 0.
+    pub verify: f64,
 }
 
 /// `[alerts]`

@@ -243,7 +243,7 @@ impl Commits {
 
 /// What drops are counted as that no set names: those of a rule's own path, those of groups, those because of
 /// other rules, and those because of another server. No set is called so.
-pub const WITHOUT_SET: [&str; 4] = [AUTOMATIC, GROUPS, ROLLOUT, FAILOVER];
+pub const WITHOUT_SET: [&str; 5] = [AUTOMATIC, GROUPS, ROLLOUT, FAILOVER, VERIFIED];
 
 /// Drops of what a rule keeps for the path of an unsafe method.
 pub const AUTOMATIC: &str = "auto";
@@ -253,6 +253,9 @@ pub const GROUPS: &str = "groups";
 
 /// Drops of everything, made because sidecars with other rules keep answers in the store.
 pub const ROLLOUT: &str = "rollout";
+
+/// Drops of what was found stale when a hit was verified.
+pub const VERIFIED: &str = "verify";
 
 /// Drops of everything, made because the store is not the server that it was.
 pub const FAILOVER: &str = "failover";

@@ -42,6 +42,13 @@ pub(super) async fn spend(live: Arc<ArcSwap<Live>>) {
 pub(super) async fn step(live: &Live) {
     judge(live);
     note_and_tell(live).await;
+    let Ground {
+        witness,
+        store,
+        clock,
+        ..
+    } = &live.ground;
+    witness.step(store, &live.table, clock.now_ms()).await;
 }
 
 /// Notes what was counted, and tells the fleet of it.

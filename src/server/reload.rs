@@ -8,6 +8,7 @@ use crate::audit;
 use crate::live::Live;
 use crate::rules::settings::StoreSettings;
 use crate::rules::table::Table;
+use crate::verify;
 use arc_swap::ArcSwap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -216,6 +217,7 @@ fn put_in_force(place: &ArcSwap<Live>, live: Live) {
     ground.store.listen(live.table.answers_from_memory());
     ground.metrics.rules_loaded(ground.clock.now_ms());
     audit::count_from_none(&live);
+    verify::begin(&live);
     place.store(Arc::new(live));
 }
 

@@ -21,6 +21,7 @@ use crate::rules::table::Table;
 use crate::stats::Stats;
 use crate::store::{Opening, Store};
 use crate::trace::Tracer;
+use crate::witness::Witness;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -124,6 +125,7 @@ impl Fleet {
             stats: Stats::new(&self.clocks[place].clone().into()),
             tracer: Tracer::default(),
             failures: Arc::default(),
+            witness: Witness::default(),
         };
         let mut live = Live::new(table, ground).expect("nothing to set up");
         live.origin = self.way_to_the_origin(&live.table, &death);

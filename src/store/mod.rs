@@ -13,6 +13,7 @@ mod examine; // what stands under a key, for a person
 mod fault; // what can go wrong, as callers and metrics see it
 mod fields; // what each process says of itself
 mod flags; // what stands until somebody takes it away
+mod intents; // writes under way
 mod journal; // those deletions in a file
 mod known; // the versions of nodes that this process need not ask for
 mod lifetime; // how long nodes and markers live

@@ -246,6 +246,14 @@ impl Connection {
         self.call(Command::Unlink, self.deadline(), unlink).await
     }
 
+    /// `EXISTS`: whether a write's intent stands beside any of `nodes`.
+    pub async fn any_intent(&self, nodes: &[String]) -> Result<bool, Fault> {
+        let intents: Vec<String> = nodes.iter().map(|node| scripts::intents_of(node)).collect();
+        let exists = self.client.exists(&intents);
+        let count = self.call(Command::Exists, self.deadline(), exists).await?;
+        Ok(count > 0)
+    }
+
     /// Creates the absent ones of `nodes`, with the token at the same place of `tokens`, to live for
     /// `ttl` or until a pending intent's deadline, enters the layout in the root if that is among them,
     /// and returns the versions of all, the root's token for its own: one atomic step. Where it creates

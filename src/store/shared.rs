@@ -302,6 +302,13 @@ impl Shared {
         }
     }
 
+    /// See [`super::Store::any_intent`].
+    pub async fn any_intent(&self, nodes: &[String]) -> Result<bool, Down> {
+        let connection = self.breaker.connection()?;
+        let found = connection.any_intent(nodes).await;
+        self.breaker.note(&connection, found)
+    }
+
     /// See [`super::Store::holds_other_layouts`].
     pub async fn holds_other_layouts(&self, root: &Root) -> Result<bool, Down> {
         let connection = self.breaker.connection()?;

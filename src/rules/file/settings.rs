@@ -220,8 +220,9 @@ pub fn audit(section: Option<Section<'_>>) -> AuditSettings {
         return AuditSettings::default();
     };
     let leak = s.factor("leak", 1.0).unwrap_or_default();
-    s.finish(&[("verify", "leave it out")]);
-    AuditSettings { leak }
+    let verify = s.factor("verify", 1.0).unwrap_or_default();
+    s.finish(&[]);
+    AuditSettings { leak, verify }
 }
 
 /// `[store]`

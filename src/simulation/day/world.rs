@@ -20,6 +20,7 @@ use crate::stats::Stats;
 use crate::store::simulated::{self, Eventually, Keys, Line, Reply, Server};
 use crate::store::{Opening, Store};
 use crate::trace::Tracer;
+use crate::witness::Witness;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::{Request, Response};
@@ -374,6 +375,7 @@ fn sidecar(
         issuers: Issuers::default(),
         tracer: Tracer::default(),
         failures: Arc::default(),
+        witness: Witness::default(),
     };
     let mut live = Live::new(table, ground).expect("nothing to set up");
     let asked = asked.clone();

@@ -1,0 +1,290 @@
+//! Does the origin still say what a hit said?
+//!
+//! Now and then, after a hit, the origin is asked again in the background what a fill would ask. Where it says
+//! something else, it is asked once more at once, which shows what of the answer never is the same; and again a
+//! moment later, by when a write that was on its way has dropped what is kept. What is kept even so, and what the
+//! origin does not say any more, is **stale**: no write that made it so dropped it. It is dropped then, with all that
+//! hangs on the same node. That is what the missing line would have done, and never more often than what is kept
+//! turns out to be stale.
+
+mod noted; // the writes that are seen
+mod said; // what the origin says, held against what is kept
+
+pub use noted::{Done, may_read, wrote};
+
+use crate::asked::Asked;
+use crate::body::{self, Read};
+use crate::budget::Level;
+use crate::entry::Entry;
+use crate::freshness::Served;
+use crate::headers::Forwarding;
+use crate::key::{self, Pattern};
+use crate::live::Live;
+use crate::look::{Aim, Kept};
+use crate::parts;
+use crate::random;
+use crate::rules::table::{Stage, VERIFIED};
+use crate::store::Bumped;
+use crate::suspects::Shape;
+use crate::vary::Vary;
+use crate::witness::{self, Leave, Outcome, Sighting};
+use hyper::Method;
+use said::{Said, held};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// The kind of finding, as metrics call it.
+pub const VERIFY: &str = "verify";
+
+/// How long it is waited before what seems stale is looked at again: writes have had their drops by then, or are known
+/// to be under way.
+const SETTLES: Duration = Duration::from_secs(1);
+
+/// An origin that takes longer than this, and so many times as long as when it was asked for what is kept, is spared.
+const SLOW: Duration = Duration::from_secs(1);
+const SLOWER: u32 = 4;
+
+/// What is found from now on is found under these rules. It is counted from none on: who watches for the first stale
+/// answer sees it come.
+pub fn begin(live: &Live) {
+    live.ground.witness.begin(&live.table);
+    if live.table.audit.verify == 0.0 {
+        return;
+    }
+    let rules = live.table.rules.iter();
+    for rule in rules.filter(|rule| rule.stage == Stage::On) {
+        for word in Outcome::WORDS {
+            live.ground.metrics.may_audit(&rule.name, VERIFY, word);
+        }
+    }
+}
+
+/// Verifies a hit, if it is one of the share that are: in the background, unless enough are being verified, the origin
+/// is in trouble, or commands are scarce.
+pub fn consider(live: &Arc<Live>, asked: &Asked, kept: &Kept, forwarding: &Forwarding) {
+    let draw = random::bytes().map_or(u32::MAX, u32::from_ne_bytes); // without randomness none is
+    if f64::from(draw) / f64::from(u32::MAX) >= live.table.audit.verify {
+        return;
+    }
+    // To ask by POST may cost what asking once does; and the answer to a condition says nothing of what is kept.
+    let is_plain = asked.is_get() && !asked.is_conditional();
+    let is_fresh = matches!(kept.served, Served::Fresh { .. });
+    if !is_plain || !is_fresh || live.ground.budget.level() > Level::Longer {
+        return;
+    }
+    let pace = live.ground.witness.pace();
+    let Some(leave) = pace.verify(live.ground.clock.now_ms()) else {
+        return;
+    };
+    let hit = Hit {
+        live: live.clone(),
+        entry: kept.entry.clone(),
+        forwarding: forwarding.clone(),
+        vary: live.vary[asked.rule.index].known(asked.place()),
+        asked: asked.clone(),
+    };
+    // Not among the tasks that the end of this process waits for: nobody misses it.
+    tokio::spawn(hit.verify(leave));
+}
+
+/// A hit that is verified.
+struct Hit {
+    live: Arc<Live>,
+    asked: Asked,
+    entry: Arc<Entry>,
+    forwarding: Forwarding,
+    vary: Arc<Vary>,
+}
+
+/// What seems to be stale.
+struct Candidate {
+    at: Vec<String>,
+    restless: Vec<String>,
+    now: Said,
+}
+
+impl Hit {
+    async fn verify(self, leave: Leave) {
+        let asked_ms = self.live.ground.clock.now_ms();
+        let mut seen_ms = asked_ms;
+        let outcome = match self.first_sight(&mut seen_ms).await {
+            Ok(candidate) => {
+                drop(leave);
+                self.look_again(candidate, seen_ms).await
+            }
+            Err(outcome) => outcome,
+        };
+        let (rule, ground) = (&self.asked.rule, &self.live.ground);
+        ground.metrics.audited(&rule.name, VERIFY, outcome.word());
+        let sighting = match &outcome {
+            Outcome::Same | Outcome::Restless(_) => Some(self.sighting(asked_ms, false)),
+            Outcome::Stale { .. } => Some(self.sighting(seen_ms, true)),
+            Outcome::Overtaken | Outcome::Unclear => None,
+        };
+        ground
+            .witness
+            .saw(&self.live.table, &rule.name, &outcome, sighting);
+        if let Outcome::Stale { at, age_ms, .. } = &outcome {
+            self.drop_stale(at, *age_ms).await;
+        }
+    }
+
+    /// Asks once, and where the answer is another one than what is kept, once more.
+    async fn first_sight(&self, seen_ms: &mut u64) -> Result<Candidate, Outcome> {
+        let now = self.ask().await.ok_or(Outcome::Unclear)?;
+        *seen_ms = self.live.ground.clock.now_ms();
+        if now.is(&self.entry) {
+            return Err(Outcome::Same);
+        }
+        let again = self.ask().await.ok_or(Outcome::Unclear)?;
+        let known = self.live.ground.witness.restless(&self.asked.rule.name);
+        let (at, restless) = held(&Said::of(&self.entry), &now, &again, &known)?;
+        Ok(Candidate { at, restless, now })
+    }
+
+    /// A moment later: whether the origin still says something else, and nothing has dropped what is kept, or is about
+    /// to.
+    async fn look_again(&self, candidate: Candidate, seen_ms: u64) -> Outcome {
+        match self.still_differs(candidate).await {
+            Ok((at, restless)) => match self.is_overtaken().await {
+                true => Outcome::Overtaken,
+                false => Outcome::Stale {
+                    at,
+                    restless,
+                    age_ms: seen_ms.saturating_sub(self.entry.kept_at),
+                },
+            },
+            Err(outcome) => outcome,
+        }
+    }
+
+    async fn still_differs(
+        &self,
+        candidate: Candidate,
+    ) -> Result<(Vec<String>, Vec<String>), Outcome> {
+        let witness = &self.live.ground.witness;
+        let waiting = witness.pace().wait().ok_or(Outcome::Unclear)?;
+        sleep(SETTLES).await;
+        drop(waiting);
+        let _leave = witness.pace().verify_again().await;
+        let third = self.ask().await.ok_or(Outcome::Unclear)?;
+        let fourth = self.ask().await.ok_or(Outcome::Unclear)?;
+        let rule = &self.asked.rule.name;
+        let known = [witness.restless(rule), candidate.restless.clone()].concat();
+        let kept = Said::of(&self.entry);
+        let (mut at, mut restless) = held(&kept, &third, &fourth, &known)?;
+        let moved = match held(&candidate.now, &third, &fourth, &[]) {
+            Ok((moved, _)) => moved,
+            Err(_) => Vec::new(),
+        };
+        at.retain(|place| candidate.at.contains(place));
+        let at = witness.without_clocks(rule, at, &moved);
+        restless.extend(candidate.restless);
+        restless.sort();
+        restless.dedup();
+        match at.is_empty() {
+            true => Err(Outcome::Unclear), // who can tell a clock from a busy place?
+            false => Ok((at, restless)),
+        }
+    }
+
+    /// Whether something has dropped what is kept, or is about to. First the writes under way, then what is kept: one
+    /// that ends in between has dropped it.
+    async fn is_overtaken(&self) -> bool {
+        let (live, asked) = (&self.live, &self.asked);
+        let key = asked.key(&self.vary.names);
+        let ground = &live.ground;
+        if ground.witness.is_under_way(&key.nodes) {
+            return true;
+        }
+        if !matches!(ground.store.any_intent(&key.nodes).await, Ok(false)) {
+            return true; // or nobody knows
+        }
+        let found = Aim::of(live, asked)
+            .in_store()
+            .look(live, asked, None)
+            .await;
+        let same = |kept: &Kept| {
+            let entry = &kept.entry;
+            let is_same = entry.kept_at == self.entry.kept_at
+                && entry.versions == self.entry.versions
+                && entry.binding == self.entry.binding;
+            is_same && matches!(kept.served, Served::Fresh { .. })
+        };
+        !found.kept.as_ref().is_some_and(same)
+    }
+
+    async fn ask(&self) -> Option<Said> {
+        let (live, entry) = (&self.live, &self.entry);
+        let (mut request, _) = self.asked.fill(&self.vary.names, None);
+        debug_assert_eq!(*request.method(), Method::GET);
+        self.forwarding.onto_fill(request.headers_mut());
+        let (rule, trace) = (&self.asked.rule, self.asked.trace().for_all());
+        let begun = Instant::now();
+        let answer = live.ask(request, Some(rule), trace).await.ok();
+        let said = match answer {
+            Some(response) if !said::is_of_the_moment(response.status()) => {
+                let status = response.status();
+                let limit = live.table.store.max_entry;
+                let patience = live.table.proxy.origin_timeout;
+                match body::read_in_time(response.into_body(), limit, patience).await {
+                    Read::Whole(body) => Some(Said { status, body }),
+                    Read::Longer(_) | Read::Broken(_) => None,
+                }
+            }
+            _ => None,
+        };
+        let usual = Duration::from_millis(entry.took.into()) * SLOWER;
+        if begun.elapsed() > usual.max(SLOW) {
+            let now = live.ground.clock.now_ms();
+            live.ground.witness.pace().trouble(now);
+        }
+        said
+    }
+
+    fn sighting(&self, at_ms: u64, is_stale: bool) -> Sighting {
+        let (rule, table) = (&self.asked.rule, &self.live.table);
+        let secret = witness::secret(&table.namespace, table.store.seal.as_ref());
+        let segments = self.asked.segments().iter();
+        let kept_at_ms = self.entry.kept_at;
+        Sighting {
+            rule: rule.name.clone(),
+            segments: segments
+                .map(|segment| parts::mark(segment, &secret))
+                .collect(),
+            shape: Arc::new(Shape::of(&rule.key)),
+            at_ms,
+            kept_at_ms,
+            asked_at_ms: kept_at_ms.saturating_sub(self.entry.took.into()),
+            is_stale,
+        }
+    }
+
+    /// Drops what was found stale: the nearest node, because what other processes hold of it in their memories falls by
+    /// no less.
+    async fn drop_stale(&self, at: &[String], age_ms: u64) {
+        let (live, asked) = (&self.live, &self.asked);
+        let (ground, table, rule) = (&live.ground, &live.table, &asked.rule);
+        let named = Pattern {
+            segments: asked.segments().to_vec(),
+            wildcard: false,
+        };
+        let nodes: Vec<String> = key::pattern_nodes(table, &named, Some(&[rule.index]))
+            .into_iter()
+            .collect();
+        let dropped = ground.store.bump(&nodes).await != Bumped::Owed;
+        live.dropped(rule.index);
+        ground.metrics.invalidated(VERIFIED);
+        if ground.witness.may_say(&rule.name, ground.clock.now_ms()) {
+            let key = asked.key(&self.vary.names);
+            tracing::warn!(
+                key = key::for_logs(rule, &key.entry),
+                age_s = age_ms / 1000,
+                ?at,
+                dropped,
+                "a hit was stale: the origin says something else, and no write dropped it; see `sidecache audit`"
+            );
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What a process witnesses of its fleet: writes, and hits that were held against the origin. From both together
+//! it follows which invalidations are missing ([`crate::suspects`]).
+//!
+//! Nothing personal is in it: values are there as marks, keyed digests that can only be compared. The secret is the
+//! same in the whole fleet. Where the store is sealed it is made of the seal's key, and whoever reads the store
+//! learns nothing from marks; where it is not, he reads the keys themselves, and who knows the namespace may test a
+//! guess. 64 bits are enough not to take two values for one by chance.
+
+mod cases; // what came of verifying, and the writes before it
+mod fleet; // what processes tell each other
+mod pace; // how often the origin is asked again
+mod tally; // what is counted by rule
+mod told; // as it stands in the store
+mod under_way; // writes that are not answered yet
+mod writes; // those that are
+
+pub use cases::Sighting;
+pub use pace::Leave;
+pub use tally::{Outcome, Tally};
+pub use under_way::UnderWay;
+
+use crate::digest::{Digest, Digester, KEY_BYTES};
+use crate::rules::settings::SealSettings;
+use crate::rules::table::Table;
+use crate::suspects::{Case, Shape, Write};
+use cases::Cases;
+use fleet::Teller;
+use pace::Pace;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tally::Tallies;
+use under_way::Nodes;
+use writes::Writes;
+use zeroize::Zeroizing;
+
+/// What one process witnessed. It outlives a reload; clones are the same.
+#[derive(Clone, Default)]
+pub struct Witness(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    pace: Pace,
+    under_way: Arc<Nodes>,
+    books: Mutex<Books>,
+    /// Held by who tells the fleet or hears it.
+    teller: tokio::sync::Mutex<Teller>,
+}
+
+#[derive(Default)]
+struct Books {
+    /// Of the rules that all but the writes is of: other rules drop other things.
+    layout: Option<Digest>,
+    writes: Writes,
+    cases: Cases,
+    tallies: Tallies,
+}
+
+/// What a fleet witnessed under the rules in force.
+#[derive(Clone, Debug, Default)]
+pub struct Gathered {
+    /// What came of verifying, by rule.
+    pub tallies: BTreeMap<String, Tally>,
+    /// What it came to, hit by hit.
+    pub cases: Vec<Case>,
+    /// The fleet could not be heard, or not all of it.
+    pub is_alone: bool,
+}
+
+impl Witness {
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.0.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rules are in force from now on. What was found under others that drop other things is forgotten.
+    pub fn begin(&self, table: &Table) {
+        let mut books = self.books();
+        if books.layout != Some(table.layout) {
+            books.layout = Some(table.layout);
+            (books.cases, books.tallies) = (Cases::default(), Tallies::default());
+        }
+    }
+
+    /// How often the origin may be asked, and whether it may be now.
+    pub fn pace(&self) -> &Pace {
+        &self.0.pace
+    }
+
+    /// A write sets out that may come to drop these nodes.
+    pub fn sets_out(&self, nodes: &[String]) -> UnderWay {
+        Nodes::enter(&self.0.under_way, nodes)
+    }
+
+    /// Whether a write of this process is under way that may come to drop one of these nodes.
+    pub fn is_under_way(&self, nodes: &[String]) -> bool {
+        self.0.under_way.any(nodes)
+    }
+
+    /// A write was done.
+    pub fn wrote(&self, write: Write) {
+        self.books().writes.add(write);
+    }
+
+    /// A hit was verified under these rules.
+    pub fn saw(&self, table: &Table, rule: &str, outcome: &Outcome, sighting: Option<Sighting>) {
+        let mut books = self.books();
+        if books.layout != Some(table.layout) {
+            return;
+        }
+        books.tallies.note(rule, outcome);
+        books.cases.wait(sighting);
+    }
+
+    /// The places at which answers of a rule are known to differ from one moment to the next.
+    pub fn restless(&self, rule: &str) -> Vec<String> {
+        self.books().tallies.restless(rule)
+    }
+
+    /// Of the places at which a hit seems to be stale, those that do not say something else at every moment, as clocks
+    /// do. `moved` are those that were different again a moment later.
+    pub fn without_clocks(&self, rule: &str, at: Vec<String>, moved: &[String]) -> Vec<String> {
+        self.books().tallies.without_clocks(rule, at, moved)
+    }
+
+    /// Whether a stale answer of this rule is to be said in the log now.
+    pub fn may_say(&self, rule: &str, now_ms: u64) -> bool {
+        self.books().tallies.may_say(rule, now_ms)
+    }
+}
+
+/// The secret of a fleet's marks.
+pub fn secret(namespace: &str, seal: Option<&SealSettings>) -> Zeroizing<[u8; KEY_BYTES]> {
+    let mut digester = match seal {
+        Some(seal) => Digester::keyed(seal.of_names().reveal(), "witness"),
+        None => Digester::new("witness"),
+    };
+    digester.part(namespace.as_bytes()).derive()
+}
+
+/// How the keys of a rule are made; `None` where these rules have none of that name.
+pub fn shape(table: &Table, rule: &str) -> Option<Shape> {
+    let named = table.rules.iter().find(|one| one.name == rule)?;
+    Some(Shape::of(&named.key))
+}
+
+#[cfg(test)]
+mod tests;

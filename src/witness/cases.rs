@@ -1,0 +1,101 @@
+//! What came of verifying, hit by hit, and the writes before each.
+
+use super::writes::Writes;
+use crate::suspects::{Case, Cause, Mark, Observation, Shape};
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+/// Cases that are remembered: some hundred of each rule are enough to infer from.
+const MAX_CASES: usize = 4096;
+
+/// Hits that wait for what other processes have to tell of the writes before them.
+const MAX_WAITING: usize = 1024;
+
+/// Different causes of all cases together.
+const MAX_CAUSES: usize = 16_384;
+
+/// A hit that was verified.
+#[derive(Clone, Debug)]
+pub struct Sighting {
+    /// The name of its rule.
+    pub rule: String,
+    /// The segments of its key.
+    pub segments: Vec<Mark>,
+    /// How the keys of its rule are made.
+    pub shape: Arc<Shape>,
+    /// When it was verified, in milliseconds of Unix time.
+    pub at_ms: u64,
+    /// When it was kept.
+    pub kept_at_ms: u64,
+    /// When it was asked for: a write after that may not be in it.
+    pub asked_at_ms: u64,
+    /// Whether it was stale.
+    pub is_stale: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Cases {
+    waiting: VecDeque<Sighting>,
+    done: VecDeque<Case>,
+    /// So that a cause of many cases is there once.
+    causes: HashSet<Arc<Cause>>,
+    is_news: bool,
+}
+
+impl Cases {
+    /// One that waits until it is known which writes were before it. One too many is left out.
+    pub(super) fn wait(&mut self, sighting: Option<Sighting>) {
+        let room = MAX_WAITING - self.waiting.len();
+        self.waiting.extend(sighting.into_iter().take(room));
+    }
+
+    /// When the first of those that wait was seen, in milliseconds of Unix time.
+    pub(super) fn first_waiting(&self) -> Option<u64> {
+        self.waiting.iter().map(|one| one.at_ms).min()
+    }
+
+    /// All writes up to this moment are known.
+    pub(super) fn attribute(&mut self, writes: &Writes, known_ms: u64) {
+        let all = std::mem::take(&mut self.waiting).into_iter();
+        let (due, waiting): (VecDeque<_>, _) = all.partition(|one| one.at_ms <= known_ms);
+        self.waiting = waiting;
+        for sighting in due {
+            let observation = Observation {
+                rule: sighting.rule,
+                segments: sighting.segments,
+                at_ms: sighting.at_ms,
+                age_ms: sighting.at_ms.saturating_sub(sighting.kept_at_ms),
+                is_stale: sighting.is_stale,
+                writes: writes.between(sighting.asked_at_ms, sighting.at_ms),
+            };
+            self.add(Case::of(&observation, &sighting.shape));
+        }
+    }
+
+    fn add(&mut self, mut case: Case) {
+        self.is_news = true;
+        for (cause, _) in &mut case.causes {
+            match self.causes.get(cause) {
+                Some(known) => *cause = known.clone(),
+                None if self.causes.len() < MAX_CAUSES => drop(self.causes.insert(cause.clone())),
+                None => {}
+            }
+        }
+        if self.done.len() >= MAX_CASES {
+            self.done.pop_front();
+            // Those of nobody but the table of them.
+            self.causes.retain(|cause| Arc::strong_count(cause) > 1);
+        }
+        self.done.push_back(case);
+    }
+
+    /// All, the latest last.
+    pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &Case> {
+        self.done.iter()
+    }
+
+    /// Whether any came since this was asked.
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.is_news)
+    }
+}

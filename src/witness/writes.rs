@@ -1,0 +1,124 @@
+//! The writes that a process saw, and those that it heard of.
+
+use crate::suspects::Write;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Own ones that are remembered, to be told.
+const MAX_OWN: usize = 1024;
+
+/// All that are remembered: what is kept longer than it takes for so many hangs on none of them that could be named.
+const MAX_KNOWN: usize = 4096;
+
+/// Processes of which it is remembered how much was heard.
+const MAX_HEARD: usize = 256;
+
+#[derive(Default)]
+pub(super) struct Writes {
+    /// Each with its number, from 1 on.
+    own: VecDeque<(u64, Arc<Write>)>,
+    count: u64,
+    /// By time.
+    known: VecDeque<Arc<Write>>,
+    /// By field, the number of the last that was heard.
+    heard: BTreeMap<String, u64>,
+}
+
+impl Writes {
+    /// One of this process's.
+    pub(super) fn add(&mut self, write: Write) {
+        let write = Arc::new(write);
+        self.count += 1;
+        self.own.push_back((self.count, write.clone()));
+        if self.own.len() > MAX_OWN {
+            self.own.pop_front();
+        }
+        self.remember(write);
+    }
+
+    /// How many there were.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Its own, the latest first, each with its number.
+    pub(super) fn own(&self) -> Vec<(u64, Arc<Write>)> {
+        self.own.iter().rev().cloned().collect()
+    }
+
+    /// What another process told in its field, each with its number.
+    pub(super) fn hear(&mut self, field: &str, told: Vec<(u64, Write)>) {
+        let last = self.heard.get(field).copied().unwrap_or_default();
+        let mut news: Vec<(u64, Write)> = told.into_iter().filter(|(at, _)| *at > last).collect();
+        news.sort_by_key(|(at, _)| *at);
+        if let Some((latest, _)) = news.last() {
+            if self.heard.len() >= MAX_HEARD && !self.heard.contains_key(field) {
+                self.heard.pop_first(); // they are named after when they began
+            }
+            self.heard.insert(field.to_owned(), *latest);
+        }
+        for (_, write) in news {
+            self.remember(Arc::new(write));
+        }
+    }
+
+    fn remember(&mut self, write: Arc<Write>) {
+        let at = self
+            .known
+            .partition_point(|known| known.at_ms <= write.at_ms);
+        self.known.insert(at, write);
+        if self.known.len() > MAX_KNOWN {
+            self.known.pop_front();
+        }
+    }
+
+    /// Those after one moment and not after another, in milliseconds of Unix time.
+    pub(super) fn between(&self, after_ms: u64, until_ms: u64) -> Vec<Arc<Write>> {
+        let from = self.known.partition_point(|known| known.at_ms <= after_ms);
+        let to = self.known.partition_point(|known| known.at_ms <= until_ms);
+        self.known.range(from..to.max(from)).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(at_ms: u64, route: &str) -> Write {
+        Write {
+            at_ms,
+            route: route.to_owned(),
+            parts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_heard_twice_is_remembered_once_and_in_the_order_of_time() {
+        let mut writes = Writes::default();
+        writes.add(write(30, "POST /own"));
+        writes.hear(
+            "a",
+            vec![(1, write(10, "POST /a")), (2, write(40, "POST /b"))],
+        );
+        writes.hear(
+            "a",
+            vec![(2, write(40, "POST /b")), (3, write(35, "POST /c"))],
+        );
+        let routes = |writes: Vec<Arc<Write>>| {
+            let routes = writes.iter().map(|write| write.route.clone());
+            routes.collect::<Vec<_>>()
+        };
+        assert_eq!(routes(writes.between(10, 39)), ["POST /own", "POST /c"]);
+        assert_eq!(routes(writes.between(0, 99)).len(), 4);
+        assert_eq!(routes(writes.between(50, 20)), Vec::<String>::new());
+        assert_eq!(writes.own().len(), 1);
+    }
+
+    #[test]
+    fn no_more_are_remembered_than_there_is_room_for() {
+        let mut writes = Writes::default();
+        (0..2 * MAX_KNOWN as u64).for_each(|at| writes.add(write(at, "POST /a")));
+        assert_eq!((writes.known.len(), writes.own.len()), (MAX_KNOWN, MAX_OWN));
+        assert_eq!(writes.count(), 2 * MAX_KNOWN as u64);
+    }
+}
