@@ -74,6 +74,9 @@ pub fn consider(live: &Arc<Live>, asked: &Asked, kept: &Kept, forwarding: &Forwa
         return;
     }
     let pace = live.ground.witness.pace();
+    let Some(alone) = pace.alone((kept.entry.binding, kept.entry.kept_at)) else {
+        return;
+    };
     let Some(leave) = pace.verify(live.ground.clock.now_ms()) else {
         return;
     };
@@ -85,7 +88,10 @@ pub fn consider(live: &Arc<Live>, asked: &Asked, kept: &Kept, forwarding: &Forwa
         asked: asked.clone(),
     };
     // Not among the tasks that the end of this process waits for: nobody misses it.
-    tokio::spawn(hit.verify(leave));
+    tokio::spawn(async move {
+        hit.verify(leave).await;
+        drop(alone);
+    });
 }
 
 /// A hit that is verified.

@@ -1,8 +1,11 @@
 //! What audits found: `GET /api/audit`, and `POST /api/release {"rule": "doctor-list"}`.
 
+mod lines; // what to write into the rules file
+mod verified; // what came of holding hits against the origin
+
 use super::{Answer, Denied};
 use crate::audit::{self, Evidence, LEAK};
-use crate::live::Live;
+use crate::live::{Ground, Live};
 use crate::reply;
 use crate::rules::table::Rule;
 use crate::store::Down;
@@ -17,20 +20,35 @@ struct Release {
     rule: String,
 }
 
-/// Every rule that is in quarantine, and why: one command.
+/// Every rule that is in quarantine, and why, and what came of verifying hits: one command, and where hits are verified
+/// one or two scripts.
 pub(super) async fn all(live: &Live) -> Answer {
     let rules = live.table.rules.iter().map(Arc::as_ref);
     let audited: Vec<&Rule> = rules.filter(|rule| live.is_audited(rule)).collect();
     let held = audit::held(live, &audited).await;
     let held = held.map_err(|Down| not_now(""))?;
-    let findings: Vec<Json> = held
+    let mut findings: Vec<Json> = held
         .iter()
         .map(|(rule, evidence)| shown(rule, evidence))
         .collect();
-    Ok(reply::json(
-        StatusCode::OK,
-        &json!({ "findings": findings }),
-    ))
+    if !live.verifies() {
+        let answer = json!({ "findings": findings });
+        return Ok(reply::json(StatusCode::OK, &answer));
+    }
+    let Ground {
+        witness,
+        store,
+        clock,
+        ..
+    } = &live.ground;
+    let gathered = witness.gather(store, &live.table, clock.now_ms()).await;
+    findings.extend(verified::findings(&live.table, &gathered));
+    let answer = json!({
+        "findings": findings,
+        "verified": verified::by_rule(&gathered),
+        "only_this_process": gathered.is_alone,
+    });
+    Ok(reply::json(StatusCode::OK, &answer))
 }
 
 fn shown(rule: &Rule, evidence: &Evidence) -> Json {

@@ -57,23 +57,16 @@ impl Witness {
         if !store.is_shared() {
             return self.attribute(now_ms);
         }
-        let every = budget::pace(table.store.budget, stats::STEP);
-        let every = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
         let mut teller = self.0.teller.lock().await;
-        let is_early = teller.stepped_at.saturating_add(every) > now_ms.saturating_add(MARGIN_MS);
+        let next = teller.stepped_at.saturating_add(pace_ms(table));
+        let is_early = next > now_ms.saturating_add(MARGIN_MS);
         if is_early || !store.up() {
             return;
         }
         teller.stepped_at = now_ms;
         // What is not told now is at the next step.
         let _ = self.tell_writes(&mut teller, store, table, now_ms).await;
-        let known_ms = now_ms.saturating_sub(every + MARGIN_MS);
-        let first = self.books().cases.first_waiting();
-        if first.is_some_and(|first| first <= known_ms)
-            && self.hear(&teller, store, table).await.is_ok()
-        {
-            self.attribute(known_ms);
-        }
+        self.hear_if_due(&teller, store, table, now_ms).await;
         let _ = self.tell_cases(&mut teller, store, table, now_ms).await;
         if teller.tidied_at.saturating_add(TIDY_EVERY_MS) <= now_ms {
             teller.tidied_at = now_ms;
@@ -129,6 +122,17 @@ impl Witness {
         }
     }
 
+    /// Attributes what waited until others had told what they saw: one script, if anything did.
+    async fn hear_if_due(&self, teller: &Teller, store: &Store, table: &Table, now_ms: u64) {
+        let known_ms = now_ms.saturating_sub(pace_ms(table) + MARGIN_MS);
+        let first = self.books().cases.first_waiting();
+        if first.is_some_and(|first| first <= known_ms)
+            && self.hear(teller, store, table).await.is_ok()
+        {
+            self.attribute(known_ms);
+        }
+    }
+
     async fn hear(&self, teller: &Teller, store: &Store, table: &Table) -> Result<(), Down> {
         let name = key::writes(&table.namespace);
         let fields = store.fields(&name, &teller.field).await?;
@@ -142,7 +146,8 @@ impl Witness {
         Ok(())
     }
 
-    /// What the fleet witnessed under these rules: what others told, and all that this process knows. One script.
+    /// What the fleet witnessed under these rules: what others told, and all that this process knows. One script, and
+    /// one more where something waits for what others saw.
     pub async fn gather(&self, store: &Store, table: &Table, now_ms: u64) -> Gathered {
         if !store.is_shared() {
             self.attribute(now_ms);
@@ -150,6 +155,7 @@ impl Witness {
         let teller = self.0.teller.lock().await;
         let fields = match store.is_shared() && store.up() {
             true => {
+                self.hear_if_due(&teller, store, table, now_ms).await;
                 let name = key::verified(&table.namespace);
                 store.fields(&name, &teller.field).await.ok()
             }
@@ -186,6 +192,12 @@ impl Gathered {
         }
         self.cases.extend(found.cases());
     }
+}
+
+/// How often a process tells what is news.
+fn pace_ms(table: &Table) -> u64 {
+    let every = budget::pace(table.store.budget, stats::STEP);
+    u64::try_from(every.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn found(cases: &Cases, tallies: &Tallies, layout: Digest, now_ms: u64) -> Found {

@@ -1,7 +1,9 @@
 //! How often the origin is asked whether it still says the same, and whether it may be now.
 
-use std::sync::Arc;
+use crate::digest::Digest;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Hits that are being verified at a time, without those that wait to be looked at again. Each asks the origin one
@@ -27,6 +29,25 @@ pub struct Pace {
     count: AtomicU64,
     /// Milliseconds of Unix time.
     troubled_at: AtomicU64,
+    /// What is being verified: no use in doing so twice at a time.
+    under: Arc<Mutex<HashSet<Id>>>,
+}
+
+/// What tells one kept answer from all others: what it is bound to, and when it was kept.
+pub type Id = (Digest, u64);
+
+/// Nobody else verifies the same, until this is dropped.
+#[must_use = "it ends when this is dropped"]
+pub struct Alone {
+    under: Arc<Mutex<HashSet<Id>>>,
+    id: Id,
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        let mut under = self.under.lock().unwrap_or_else(PoisonError::into_inner);
+        under.remove(&self.id);
+    }
 }
 
 /// Leave to ask the origin, until this is dropped.
@@ -43,6 +64,7 @@ impl Default for Pace {
             second: AtomicU64::default(),
             count: AtomicU64::default(),
             troubled_at: AtomicU64::default(),
+            under: Arc::default(),
         }
     }
 }
@@ -55,6 +77,16 @@ impl Pace {
         }
         let leave = self.at_a_time.clone().try_acquire_owned().ok()?;
         self.within_second(now_ms / 1000).then_some(Leave(leave))
+    }
+
+    /// Sees to it that a kept answer is verified by one at a time; `None` where somebody does already.
+    pub fn alone(&self, id: Id) -> Option<Alone> {
+        let mut under = self.under.lock().unwrap_or_else(PoisonError::into_inner);
+        let under_id = under.insert(id);
+        under_id.then(|| Alone {
+            under: self.under.clone(),
+            id,
+        })
     }
 
     /// The same for one that is looked at again, as soon as there is room for it.
@@ -103,6 +135,16 @@ mod tests {
         let more = (0..100).filter(|_| pace.verify(5_999).is_some()).count() as u64;
         assert_eq!(more + AT_A_TIME as u64, A_SECOND);
         assert!(pace.verify(6_000).is_some());
+    }
+
+    #[test]
+    fn one_answer_is_verified_by_one_at_a_time() {
+        let pace = Pace::default();
+        let (one, other) = ((Digest([1; 16]), 5), (Digest([1; 16]), 6));
+        let alone = pace.alone(one);
+        assert!(alone.is_some() && pace.alone(one).is_none() && pace.alone(other).is_some());
+        drop(alone);
+        assert!(pace.alone(one).is_some());
     }
 
     #[test]

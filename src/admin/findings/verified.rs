@@ -1,0 +1,155 @@
+//! What came of holding hits against the origin, and what follows from it.
+
+use super::lines;
+use crate::rules::table::Table;
+use crate::suspects::{Case, OBSERVED, Suspect, confidence, inferred};
+use crate::witness::{self, Gathered, Tally};
+use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
+
+/// A hit was stale because of a write.
+const STALE: &str = "stale";
+
+/// Hits were stale, and no write explains it.
+const WITHOUT_WRITE: &str = "stale-without-write";
+
+/// Answers of a rule never say the same twice.
+const RESTLESS: &str = "restless";
+
+/// Stale answers of a rule that no write explains, where there were writes: fewer may still turn out to have a cause.
+const LEAST_UNEXPLAINED: usize = 10;
+
+/// And their share of all that were.
+const UNEXPLAINED_SHARE: f64 = 0.2;
+
+/// What is found, rule by rule.
+pub(super) fn findings(table: &Table, gathered: &Gathered) -> Vec<Json> {
+    let shapes = |rule: &str| witness::shape(table, rule);
+    let found = inferred(&gathered.cases, &shapes, OBSERVED);
+    let mut findings: Vec<Json> = found
+        .suspects
+        .iter()
+        .map(|suspect| of_write(table, gathered, suspect, &found.suspects))
+        .collect();
+    let mut unexplained: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
+    for at in &found.unexplained {
+        let case = &gathered.cases[*at];
+        unexplained.entry(&case.rule).or_default().push(case);
+    }
+    let without = unexplained.iter();
+    findings.extend(without.filter_map(|(rule, cases)| without_write(gathered, rule, cases)));
+    let tallies = gathered.tallies.iter();
+    findings.extend(tallies.filter_map(|(rule, tally)| restless(rule, tally)));
+    findings
+}
+
+/// All that is known, whether or not anything follows from it.
+pub(super) fn by_rule(gathered: &Gathered) -> Json {
+    let rules = gathered.tallies.iter();
+    let shown: Map<String, Json> = rules
+        .map(|(rule, tally)| {
+            let mut shown = rate(tally);
+            shown.insert("fresh".to_owned(), tally.fresh.into());
+            shown.insert("restless".to_owned(), tally.restless.into());
+            shown.insert("stale".to_owned(), tally.stale.into());
+            shown.insert("differing".to_owned(), json!(tally.differing));
+            shown.insert("restless_at".to_owned(), json!(tally.known_restless()));
+            (rule.clone(), Json::Object(shown))
+        })
+        .collect();
+    Json::Object(shown)
+}
+
+/// The share of stale hits, and between which bounds it lies.
+fn rate(tally: &Tally) -> Map<String, Json> {
+    let (low, high) = confidence(tally.stale, tally.of());
+    let share = match tally.of() {
+        0 => 0.0,
+        of => tally.stale as f64 / of as f64,
+    };
+    let rounded = |share: f64| json!((share * 1e5).round() / 1e5);
+    let mut shown = Map::new();
+    shown.insert("rate".to_owned(), rounded(share));
+    shown.insert("rate_low".to_owned(), rounded(low));
+    shown.insert("rate_high".to_owned(), rounded(high));
+    shown.insert("oldest_age_s".to_owned(), (tally.oldest_ms / 1000).into());
+    shown
+}
+
+fn rate_of(gathered: &Gathered, rule: &str) -> Map<String, Json> {
+    gathered.tallies.get(rule).map(rate).unwrap_or_default()
+}
+
+fn of_write(table: &Table, gathered: &Gathered, suspect: &Suspect, all: &[Suspect]) -> Json {
+    let of_route = all.iter().filter(|one| one.route == suspect.route);
+    let of_route: Vec<&Suspect> = of_route.collect();
+    let mut evidence = rate_of(gathered, &suspect.rule);
+    let of = suspect.explained.saturating_add(suspect.contradicted);
+    evidence.insert("stale".to_owned(), suspect.explained.into());
+    evidence.insert("of".to_owned(), of.into());
+    evidence.insert("fresh_all_the_same".to_owned(), suspect.contradicted.into());
+    evidence.insert("within_ms".to_owned(), suspect.within_ms.into());
+    json!({
+        "kind": STALE,
+        "rule": suspect.rule,
+        "write": suspect.route,
+        "drop": suspect.drop,
+        "evidence": evidence,
+        "advice": lines::of_route(table, &of_route),
+    })
+}
+
+/// Of stale answers that no write explains, if they are more than what has yet to be explained.
+fn without_write(gathered: &Gathered, rule: &str, cases: &[&Case]) -> Option<Json> {
+    let tally = gathered.tallies.get(rule)?;
+    let before_any = cases.iter().filter(|case| case.causes.is_empty()).count();
+    let is_alone = before_any >= OBSERVED.cases as usize;
+    let share = cases.len() as f64 / tally.stale.max(1) as f64;
+    let is_much = cases.len() >= LEAST_UNEXPLAINED && share >= UNEXPLAINED_SHARE;
+    if !is_alone && !is_much {
+        return None;
+    }
+    let ages = || cases.iter().map(|case| case.age_ms / 1000);
+    let (youngest, oldest) = (ages().min()?, ages().max()?);
+    let mut evidence = rate_of(gathered, rule);
+    evidence.insert("stale".to_owned(), cases.len().into());
+    evidence.insert("of".to_owned(), tally.of().into());
+    evidence.insert("without_any_write".to_owned(), before_any.into());
+    evidence.insert("youngest_age_s".to_owned(), youngest.into());
+    evidence.insert("oldest_age_s".to_owned(), oldest.into());
+    let ttl = (youngest / 2).max(1);
+    Some(json!({
+        "kind": WITHOUT_WRITE,
+        "rule": rule,
+        "write": null,
+        "drop": null,
+        "evidence": evidence,
+        "advice": format!(
+            "`{rule}` becomes stale without a write that passes here: by a job, another service, or by hand. Only its \
+             `ttl` bounds that (stale answers were {youngest} s to {oldest} s old; `ttl = \"{ttl}s\"` would have been \
+             below), or have whoever writes call POST /api/purge"
+        ),
+    }))
+}
+
+fn restless(rule: &str, tally: &Tally) -> Option<Json> {
+    let places = tally.known_restless();
+    if places.is_empty() {
+        return None;
+    }
+    let named = places.join(", ");
+    Some(json!({
+        "kind": RESTLESS,
+        "rule": rule,
+        "write": null,
+        "drop": null,
+        "evidence": { "at": places, "asked_twice": tally.pairs },
+        "advice": format!(
+            "answers of `{rule}` are never the same at {named}: that says nothing of staleness and is left out. Whoever \
+             is answered from what is kept sees there what was so when it was kept; if that must not be, do not cache it"
+        ),
+    }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+use super::*;
+use crate::suspects::Cause;
+use std::sync::Arc;
+
+fn case(is_stale: bool, age_s: u64, routes: &[&str]) -> Case {
+    let cause = |route: &&str| {
+        let (parts, route) = (Vec::new(), (*route).to_owned());
+        (Arc::new(Cause { parts, route }), 700)
+    };
+    Case {
+        rule: "list".to_owned(),
+        at_ms: 1,
+        age_ms: age_s * 1000,
+        is_stale,
+        count: 1,
+        causes: routes.iter().map(cause).collect(),
+    }
+}
+
+fn gathered(cases: Vec<Case>) -> Gathered {
+    let stale = cases.iter().filter(|case| case.is_stale).count() as u64;
+    let mut tally = Tally::default();
+    (tally.stale, tally.fresh) = (stale, cases.len() as u64 - stale);
+    Gathered {
+        tallies: [("list".to_owned(), tally)].into(),
+        cases,
+        is_alone: false,
+    }
+}
+
+#[test]
+fn staleness_before_which_nobody_wrote_is_said_with_a_ttl_that_would_bound_it() {
+    let cases = [40, 90, 60].map(|age| case(true, age, &[]));
+    let gathered = gathered(cases.into());
+    let unexplained: Vec<&Case> = gathered.cases.iter().collect();
+    let found = without_write(&gathered, "list", &unexplained).expect("a finding");
+    assert_eq!(found["evidence"]["youngest_age_s"], 40);
+    assert_eq!(found["evidence"]["oldest_age_s"], 90);
+    let advice = found["advice"].as_str().expect("a text");
+    assert!(advice.contains("`ttl = \"20s\"`"), "{advice}");
+    assert!(without_write(&gathered, "list", &unexplained[..2]).is_none());
+}
+
+#[test]
+fn what_may_still_turn_out_to_have_a_cause_is_not_said_to_have_none() {
+    let cases: Vec<Case> = (0..9).map(|age| case(true, age, &["POST /a"])).collect();
+    let nine = gathered(cases);
+    let unexplained: Vec<&Case> = nine.cases.iter().collect();
+    assert!(without_write(&nine, "list", &unexplained).is_none());
+    let cases: Vec<Case> = (0..10).map(|age| case(true, age, &["POST /a"])).collect();
+    let ten = gathered(cases);
+    let unexplained: Vec<&Case> = ten.cases.iter().collect();
+    assert!(without_write(&ten, "list", &unexplained).is_some());
+}
+
+#[test]
+fn a_rate_is_shown_with_its_bounds() {
+    let mut cases: Vec<Case> = (0..14).map(|age| case(true, age, &[])).collect();
+    cases.extend((0..86).map(|age| case(false, age, &[])));
+    let shown = by_rule(&gathered(cases));
+    assert_eq!(shown["list"]["rate"], 0.14);
+    let bound = |name: &str| shown["list"][name].as_f64().expect("a number");
+    assert!((0.08..0.09).contains(&bound("rate_low")), "{shown}");
+    assert!((0.22..0.23).contains(&bound("rate_high")), "{shown}");
+}
