@@ -39,11 +39,11 @@ pub struct Observation {
     pub segments: Vec<Mark>,
     /// When it was held against it, in milliseconds of Unix time.
     pub at_ms: u64,
-    /// How long it had been kept by then, in milliseconds.
+    /// How long it had been kept by then, or since it was last seen to be fresh, in milliseconds.
     pub age_ms: u64,
     /// Whether the origin says something else.
     pub is_stale: bool,
-    /// The writes between its fill and now.
+    /// The writes since then.
     pub writes: Vec<Arc<Write>>,
 }
 
@@ -84,7 +84,7 @@ pub struct Case {
     pub rule: String,
     /// When it was made, in milliseconds of Unix time.
     pub at_ms: u64,
-    /// How long the answer had been kept, in milliseconds.
+    /// How long the answer had been kept, or since it was last seen to be fresh, in milliseconds.
     pub age_ms: u64,
     /// Whether it was stale.
     pub is_stale: bool,

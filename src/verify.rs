@@ -27,7 +27,7 @@ use crate::rules::table::{Stage, VERIFIED};
 use crate::store::Bumped;
 use crate::suspects::Shape;
 use crate::vary::Vary;
-use crate::witness::{self, Leave, Outcome, Sighting};
+use crate::witness::{self, Id, Leave, Outcome, Sighting};
 use hyper::Method;
 use said::{Said, held};
 use std::sync::Arc;
@@ -74,7 +74,7 @@ pub fn consider(live: &Arc<Live>, asked: &Asked, kept: &Kept, forwarding: &Forwa
         return;
     }
     let pace = live.ground.witness.pace();
-    let Some(alone) = pace.alone((kept.entry.binding, kept.entry.kept_at)) else {
+    let Some(alone) = pace.alone(id(&kept.entry)) else {
         return;
     };
     let Some(leave) = pace.verify(live.ground.clock.now_ms()) else {
@@ -92,6 +92,11 @@ pub fn consider(live: &Arc<Live>, asked: &Asked, kept: &Kept, forwarding: &Forwa
         hit.verify(leave).await;
         drop(alone);
     });
+}
+
+/// What tells a kept answer from all others.
+fn id(entry: &Entry) -> Id {
+    (entry.binding, entry.kept_at)
 }
 
 /// A hit that is verified.
@@ -253,7 +258,6 @@ impl Hit {
         let (rule, table) = (&self.asked.rule, &self.live.table);
         let secret = witness::secret(&table.namespace, table.store.seal.as_ref());
         let segments = self.asked.segments().iter();
-        let kept_at_ms = self.entry.kept_at;
         Sighting {
             rule: rule.name.clone(),
             segments: segments
@@ -261,8 +265,8 @@ impl Hit {
                 .collect(),
             shape: Arc::new(Shape::of(&rule.key)),
             at_ms,
-            kept_at_ms,
-            asked_at_ms: kept_at_ms.saturating_sub(self.entry.took.into()),
+            id: id(&self.entry),
+            asked_at_ms: self.entry.kept_at.saturating_sub(self.entry.took.into()),
             is_stale,
         }
     }

@@ -15,7 +15,7 @@ mod under_way; // writes that are not answered yet
 mod writes; // those that are
 
 pub use cases::Sighting;
-pub use pace::Leave;
+pub use pace::{Id, Leave};
 pub use tally::{Outcome, Tally};
 pub use under_way::UnderWay;
 
@@ -107,7 +107,9 @@ impl Witness {
             return;
         }
         books.tallies.note(rule, outcome);
-        books.cases.wait(sighting);
+        if let Some(sighting) = sighting {
+            books.cases.wait(sighting);
+        }
     }
 
     /// The places at which answers of a rule are known to differ from one moment to the next.

@@ -5,7 +5,7 @@ use super::{Place, Store};
 
 impl Store {
     /// Whether a write of any sidecar may be under way, or ended without anybody knowing how, that may come to drop
-    /// one of these nodes. One command. In memory nobody else writes.
+    /// one of these nodes. One script. In memory nobody else writes.
     ///
     /// # Errors
     /// Redis cannot be asked, or did not say.

@@ -246,12 +246,13 @@ impl Connection {
         self.call(Command::Unlink, self.deadline(), unlink).await
     }
 
-    /// `EXISTS`: whether a write's intent stands beside any of `nodes`.
+    /// Whether a write's intent is pending on any of `nodes`.
     pub async fn any_intent(&self, nodes: &[String]) -> Result<bool, Fault> {
-        let intents: Vec<String> = nodes.iter().map(|node| scripts::intents_of(node)).collect();
-        let exists = self.client.exists(&intents);
-        let count = self.call(Command::Exists, self.deadline(), exists).await?;
-        Ok(count > 0)
+        let intents = nodes.iter().map(|node| scripts::intents_of(node));
+        let pending: i64 = self
+            .run(&scripts::PENDING, intents.collect(), Vec::new())
+            .await?;
+        Ok(pending == 1)
     }
 
     /// Creates the absent ones of `nodes`, with the token at the same place of `tokens`, to live for

@@ -243,6 +243,20 @@ end
 return {everything, calls}"
 ));
 
+/// Whether any of these sets of intents has one that is pending.
+///
+/// `KEYS`: the intents of nodes.
+pub static PENDING: Script = Script::for_reads(counted!(
+    "\
+local time = call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+for _, intents in ipairs(KEYS) do
+  local first = call('ZRANGEBYSCORE', intents, '(' .. now, '+inf', 'LIMIT', 0, 1)
+  if first[1] then return {1, calls} end
+end
+return {0, calls}"
+));
+
 /// Some fields of a hash with what they hold, in the order of their names: as many as have room in one reply,
 /// behind which whoever asks for answers does not wait long. First `1` if there are more, else `0`. What one
 /// field holds that is longer than any of ours is left empty, and so is that of whoever asks.

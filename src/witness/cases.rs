@@ -1,8 +1,9 @@
 //! What came of verifying, hit by hit, and the writes before each.
 
+use super::pace::Id;
 use super::writes::Writes;
 use crate::suspects::{Case, Cause, Mark, Observation, Shape};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// Cases that are remembered: some hundred of each rule are enough to infer from.
@@ -10,6 +11,9 @@ const MAX_CASES: usize = 4096;
 
 /// Hits that wait for what other processes have to tell of the writes before them.
 const MAX_WAITING: usize = 1024;
+
+/// Kept answers of which it is remembered when they were fresh.
+const MAX_FRESH: usize = 8192;
 
 /// Different causes of all cases together.
 const MAX_CAUSES: usize = 16_384;
@@ -25,10 +29,10 @@ pub struct Sighting {
     pub shape: Arc<Shape>,
     /// When it was verified, in milliseconds of Unix time.
     pub at_ms: u64,
-    /// When it was kept.
-    pub kept_at_ms: u64,
     /// When it was asked for: a write after that may not be in it.
     pub asked_at_ms: u64,
+    /// What tells what was kept from all else that is.
+    pub id: Id,
     /// Whether it was stale.
     pub is_stale: bool,
 }
@@ -36,6 +40,8 @@ pub struct Sighting {
 #[derive(Default)]
 pub(super) struct Cases {
     waiting: VecDeque<Sighting>,
+    /// When what is kept was last seen to be fresh, in milliseconds of Unix time.
+    fresh_at: HashMap<Id, u64>,
     done: VecDeque<Case>,
     /// So that a cause of many cases is there once.
     causes: HashSet<Arc<Cause>>,
@@ -43,10 +49,21 @@ pub(super) struct Cases {
 }
 
 impl Cases {
-    /// One that waits until it is known which writes were before it. One too many is left out.
-    pub(super) fn wait(&mut self, sighting: Option<Sighting>) {
-        let room = MAX_WAITING - self.waiting.len();
-        self.waiting.extend(sighting.into_iter().take(room));
+    /// One that waits until it is known which writes were before it. One too many is left out. What was fresh a while
+    /// ago was made stale by none of the writes before that, if it is stale now: they have been held against it.
+    pub(super) fn wait(&mut self, mut sighting: Sighting) {
+        if let Some(fresh_at) = self.fresh_at.get(&sighting.id) {
+            sighting.asked_at_ms = sighting.asked_at_ms.max(*fresh_at);
+        }
+        if !sighting.is_stale {
+            if self.fresh_at.len() >= MAX_FRESH {
+                self.fresh_at.clear(); // it costs only that some windows are longer
+            }
+            self.fresh_at.insert(sighting.id, sighting.at_ms);
+        }
+        if self.waiting.len() < MAX_WAITING {
+            self.waiting.push_back(sighting);
+        }
     }
 
     /// When the first of those that wait was seen, in milliseconds of Unix time.
@@ -64,7 +81,7 @@ impl Cases {
                 rule: sighting.rule,
                 segments: sighting.segments,
                 at_ms: sighting.at_ms,
-                age_ms: sighting.at_ms.saturating_sub(sighting.kept_at_ms),
+                age_ms: sighting.at_ms.saturating_sub(sighting.asked_at_ms),
                 is_stale: sighting.is_stale,
                 writes: writes.between(sighting.asked_at_ms, sighting.at_ms),
             };

@@ -115,8 +115,8 @@ fn without_write(gathered: &Gathered, rule: &str, cases: &[&Case]) -> Option<Jso
     evidence.insert("stale".to_owned(), cases.len().into());
     evidence.insert("of".to_owned(), tally.of().into());
     evidence.insert("without_any_write".to_owned(), before_any.into());
-    evidence.insert("youngest_age_s".to_owned(), youngest.into());
-    evidence.insert("oldest_age_s".to_owned(), oldest.into());
+    evidence.insert("soonest_s".to_owned(), youngest.into());
+    evidence.insert("latest_s".to_owned(), oldest.into());
     let ttl = (youngest / 2).max(1);
     Some(json!({
         "kind": WITHOUT_WRITE,
@@ -126,8 +126,8 @@ fn without_write(gathered: &Gathered, rule: &str, cases: &[&Case]) -> Option<Jso
         "evidence": evidence,
         "advice": format!(
             "`{rule}` becomes stale without a write that passes here: by a job, another service, or by hand. Only its \
-             `ttl` bounds that (stale answers were {youngest} s to {oldest} s old; `ttl = \"{ttl}s\"` would have been \
-             below), or have whoever writes call POST /api/purge"
+             `ttl` bounds that (answers were stale {youngest} s to {oldest} s after they were seen to be fresh; \
+             `ttl = \"{ttl}s\"` would have been below), or have whoever writes call POST /api/purge"
         ),
     }))
 }

@@ -111,17 +111,6 @@ impl Wire {
         }
     }
 
-    /// `EXISTS`: how many of them are there.
-    pub async fn exists(&self, keys: &[String]) -> Result<i64, Error> {
-        match self {
-            Wire::Fred(client) => client.exists(keys.to_vec()).await,
-            #[cfg(test)]
-            Wire::Simulated(line) => {
-                spoken(line, "EXISTS", keys.iter().map(String::as_str), []).await
-            }
-        }
-    }
-
     pub async fn publish(&self, channel: &str, message: String) -> Result<(), Error> {
         match self {
             Wire::Fred(client) => client.publish(channel, message).await,

@@ -34,8 +34,8 @@ fn staleness_before_which_nobody_wrote_is_said_with_a_ttl_that_would_bound_it() 
     let gathered = gathered(cases.into());
     let unexplained: Vec<&Case> = gathered.cases.iter().collect();
     let found = without_write(&gathered, "list", &unexplained).expect("a finding");
-    assert_eq!(found["evidence"]["youngest_age_s"], 40);
-    assert_eq!(found["evidence"]["oldest_age_s"], 90);
+    assert_eq!(found["evidence"]["soonest_s"], 40);
+    assert_eq!(found["evidence"]["latest_s"], 90);
     let advice = found["advice"].as_str().expect("a text");
     assert!(advice.contains("`ttl = \"20s\"`"), "{advice}");
     assert!(without_write(&gathered, "list", &unexplained[..2]).is_none());

@@ -75,10 +75,6 @@ impl Keys {
             }
             ("INCRBY", [key, added]) => self.add(key, number(added)),
             ("UNLINK", keys) => self.unlink(keys),
-            ("EXISTS", keys) => {
-                let there = keys.iter().filter(|key| self.held.contains_key(**key));
-                Reply::Number(there.count() as i64)
-            }
             ("PUBLISH", [_, _]) => {
                 self.publish(&words[1], words[2].clone());
                 Reply::Number(0)
