@@ -12,7 +12,7 @@ mod naming; // what a drop can name
 use blame::Model;
 pub use naming::Shape;
 use naming::causes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A value that is compared and never shown: a digest of a part of a key or of a write.
@@ -43,9 +43,14 @@ pub struct Observation {
     pub age_ms: u64,
     /// Whether the origin says something else.
     pub is_stale: bool,
+    /// Where, if that is known: of an answer that different writes change at different places more can be said.
+    pub places: Vec<String>,
     /// The writes since then.
     pub writes: Vec<Arc<Write>>,
 }
+
+/// Places of a rule's answers that are told apart.
+const MAX_PLACES: usize = 16;
 
 /// How much has to speak for a drop before it is proposed.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +93,8 @@ pub struct Case {
     pub age_ms: u64,
     /// Whether it was stale.
     pub is_stale: bool,
+    /// Where, if that is known.
+    pub places: Vec<Arc<str>>,
     /// How many there were that were like it.
     pub count: u32,
     /// Which drops would have dropped it since it was kept, and how many milliseconds before the observation they
@@ -104,11 +111,22 @@ impl Case {
             at_ms: observation.at_ms,
             age_ms: observation.age_ms,
             is_stale: observation.is_stale,
+            places: observation
+                .places
+                .iter()
+                .map(|at| at.as_str().into())
+                .collect(),
             count: 1,
             causes: causes
                 .map(|(cause, since)| (Arc::new(cause), since))
                 .collect(),
         }
+    }
+
+    /// Whether it was stale at this place. Of one that was stale nobody knows where, at any.
+    fn is_stale_at(&self, place: Option<&str>) -> bool {
+        let is_there = place.is_none_or(|place| self.places.iter().any(|at| **at == *place));
+        self.is_stale && (is_there || self.places.is_empty())
     }
 }
 
@@ -169,14 +187,14 @@ pub fn inferred(cases: &[Case], shapes: &dyn Fn(&str) -> Option<Shape>, least: L
         let found = blamed(&seen, least);
         let is_explained = |case: &Case| {
             let mut causes = case.causes.iter();
-            causes.any(|(cause, _)| found.contains(cause))
+            causes.any(|(cause, _)| found.get(cause).is_some_and(|at| at.concern(case)))
         };
         let stale = places.iter().filter(|at| cases[**at].is_stale);
         let unexplained = stale.filter(|at| !is_explained(&cases[**at]));
         inferred.unexplained.extend(unexplained);
-        let mut accused: Vec<Suspect> = found
-            .iter()
-            .map(|cause| suspect(rule, &shape, &seen, cause))
+        let accused = found.iter();
+        let mut accused: Vec<Suspect> = accused
+            .map(|(cause, at)| suspect(rule, &shape, &seen, (cause, at)))
             .collect();
         accused.sort_by(|a, b| b.explained.cmp(&a.explained).then(a.drop.cmp(&b.drop)));
         inferred.suspects.extend(accused);
@@ -185,20 +203,57 @@ pub fn inferred(cases: &[Case], shapes: &dyn Fn(&str) -> Option<Shape>, least: L
     inferred
 }
 
-/// The causes that are needed. Where all keys are dropped, none is besides.
-fn blamed(seen: &[&Case], least: Least) -> Vec<Arc<Cause>> {
-    let chosen = Model::new(seen).chosen(least);
-    let is_whole = |route: &str| {
-        let mut others = chosen.iter();
-        others.any(|cause| cause.parts.is_empty() && cause.route == route)
-    };
-    let kept = chosen.iter();
-    kept.filter(|cause| cause.parts.is_empty() || !is_whole(&cause.route))
-        .cloned()
-        .collect()
+/// The places of answers that a cause makes stale. `None` is one that is not known.
+#[derive(Default)]
+struct Places(BTreeSet<Option<Arc<str>>>);
+
+impl Places {
+    /// Whether a case was stale at one of them.
+    fn concern(&self, case: &Case) -> bool {
+        let mut places = self.0.iter();
+        places.any(|place| case.is_stale_at(place.as_deref()))
+    }
 }
 
-fn suspect(rule: &str, shape: &Shape, seen: &[&Case], cause: &Arc<Cause>) -> Suspect {
+/// The places at which answers were stale, most often first, and one that is not known, where none is of any.
+fn places_of(seen: &[&Case]) -> Vec<Option<Arc<str>>> {
+    let mut counts: BTreeMap<&Arc<str>, u32> = BTreeMap::new();
+    for case in seen.iter().filter(|case| case.is_stale) {
+        for place in &case.places {
+            let count = counts.entry(place).or_default();
+            *count = count.saturating_add(case.count);
+        }
+    }
+    let mut places: Vec<(&Arc<str>, u32)> = counts.into_iter().collect();
+    places.sort_by_key(|(_, count)| std::cmp::Reverse(*count)); // stable: else by their names
+    let known = places.into_iter().take(MAX_PLACES);
+    let known: Vec<_> = known.map(|(place, _)| Some(place.clone())).collect();
+    match known.is_empty() {
+        true => vec![None],
+        false => known,
+    }
+}
+
+/// The causes that are needed, and at which places. Where all keys are dropped, none is besides.
+fn blamed(seen: &[&Case], least: Least) -> BTreeMap<Arc<Cause>, Places> {
+    let mut blamed: BTreeMap<Arc<Cause>, Places> = BTreeMap::new();
+    for place in places_of(seen) {
+        for cause in Model::new(seen, place.as_deref()).chosen(least) {
+            blamed.entry(cause).or_default().0.insert(place.clone());
+        }
+    }
+    let whole = blamed.keys().filter(|cause| cause.parts.is_empty());
+    let whole: BTreeSet<String> = whole.map(|cause| cause.route.clone()).collect();
+    blamed.retain(|cause, _| cause.parts.is_empty() || !whole.contains(&cause.route));
+    blamed
+}
+
+fn suspect(
+    rule: &str,
+    shape: &Shape,
+    seen: &[&Case],
+    (cause, places): (&Arc<Cause>, &Places),
+) -> Suspect {
     let mut suspect = Suspect {
         route: cause.route.clone(),
         rule: rule.to_owned(),
@@ -211,12 +266,11 @@ fn suspect(rule: &str, shape: &Shape, seen: &[&Case], cause: &Arc<Cause>) -> Sus
         let Some((_, since)) = case.causes.iter().find(|(one, _)| one == cause) else {
             continue;
         };
-        match case.is_stale {
-            true => {
-                suspect.explained = suspect.explained.saturating_add(case.count);
-                suspect.within_ms = suspect.within_ms.max(*since);
-            }
-            false => suspect.contradicted = suspect.contradicted.saturating_add(case.count),
+        if places.concern(case) {
+            suspect.explained = suspect.explained.saturating_add(case.count);
+            suspect.within_ms = suspect.within_ms.max(*since);
+        } else if !case.is_stale {
+            suspect.contradicted = suspect.contradicted.saturating_add(case.count);
         }
     }
     suspect

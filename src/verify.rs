@@ -129,8 +129,8 @@ impl Hit {
         let (rule, ground) = (&self.asked.rule, &self.live.ground);
         ground.metrics.audited(&rule.name, VERIFY, outcome.word());
         let sighting = match &outcome {
-            Outcome::Same | Outcome::Restless(_) => Some(self.sighting(asked_ms, false)),
-            Outcome::Stale { .. } => Some(self.sighting(seen_ms, true)),
+            Outcome::Same | Outcome::Restless(_) => Some(self.sighting(asked_ms, None)),
+            Outcome::Stale { at, .. } => Some(self.sighting(seen_ms, Some(at))),
             Outcome::Overtaken | Outcome::Unclear => None,
         };
         ground
@@ -254,7 +254,7 @@ impl Hit {
         said
     }
 
-    fn sighting(&self, at_ms: u64, is_stale: bool) -> Sighting {
+    fn sighting(&self, at_ms: u64, stale_at: Option<&Vec<String>>) -> Sighting {
         let (rule, table) = (&self.asked.rule, &self.live.table);
         let secret = witness::secret(&table.namespace, table.store.seal.as_ref());
         let segments = self.asked.segments().iter();
@@ -267,7 +267,8 @@ impl Hit {
             at_ms,
             id: id(&self.entry),
             asked_at_ms: self.entry.kept_at.saturating_sub(self.entry.took.into()),
-            is_stale,
+            is_stale: stale_at.is_some(),
+            places: stale_at.cloned().unwrap_or_default(),
         }
     }
 

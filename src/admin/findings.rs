@@ -13,6 +13,7 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
+use tokio::task::spawn_blocking;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,7 +23,7 @@ struct Release {
 
 /// Every rule that is in quarantine, and why, and what came of verifying hits: one command, and where hits are verified
 /// one or two scripts.
-pub(super) async fn all(live: &Live) -> Answer {
+pub(super) async fn all(live: &Arc<Live>) -> Answer {
     let rules = live.table.rules.iter().map(Arc::as_ref);
     let audited: Vec<&Rule> = rules.filter(|rule| live.is_audited(rule)).collect();
     let held = audit::held(live, &audited).await;
@@ -42,11 +43,15 @@ pub(super) async fn all(live: &Live) -> Answer {
         ..
     } = &live.ground;
     let gathered = witness.gather(store, &live.table, clock.now_ms()).await;
-    findings.extend(verified::findings(&live.table, &gathered));
+    let shown = (verified::by_rule(&gathered), gathered.is_alone);
+    // To infer takes a while, in which others are to be answered.
+    let rules = live.clone();
+    let inferred = spawn_blocking(move || verified::findings(&rules.table, &gathered)).await;
+    findings.extend(inferred.unwrap_or_default());
     let answer = json!({
         "findings": findings,
-        "verified": verified::by_rule(&gathered),
-        "only_this_process": gathered.is_alone,
+        "verified": shown.0,
+        "only_this_process": shown.1,
     });
     Ok(reply::json(StatusCode::OK, &answer))
 }

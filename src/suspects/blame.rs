@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Steps of a fit. It has come close enough long before.
-const STEPS: usize = 40;
+const STEPS: usize = 25;
 
 /// The best candidates by a rough measure are fitted in full.
-const FITTED: usize = 8;
+const FITTED: usize = 4;
 
 /// Causes of one rule. More are no oversight but another table.
 const MAX_CHOSEN: usize = 24;
@@ -33,6 +33,8 @@ const TIE: f64 = 0.05;
 
 pub(super) struct Model<'s> {
     seen: &'s [&'s Case],
+    /// By observation.
+    is_stale: Vec<bool>,
     ages: Vec<usize>,
     /// Those by which some stale answer could be explained, and the positions of what fits them.
     causes: Vec<(&'s Arc<Cause>, Vec<usize>)>,
@@ -61,11 +63,17 @@ fn log(probability: f64) -> f64 {
 }
 
 impl<'s> Model<'s> {
-    pub(super) fn new(seen: &'s [&'s Case]) -> Model<'s> {
+    /// Of what was stale at one place, and of what was not.
+    pub(super) fn new(seen: &'s [&'s Case], place: Option<&str>) -> Model<'s> {
+        let is_stale: Vec<bool> = seen.iter().map(|case| case.is_stale_at(place)).collect();
         let ages = seen.iter().map(|case| age(case)).collect();
         let causes_of = |case: &&'s Case| case.causes.iter().map(|(cause, _)| cause);
-        let stale = seen.iter().filter(|case| case.is_stale);
-        let explaining: BTreeSet<&Arc<Cause>> = stale.flat_map(causes_of).collect();
+        let stale = seen
+            .iter()
+            .zip(&is_stale)
+            .filter(|(_, is_stale)| **is_stale);
+        let explaining: BTreeSet<&Arc<Cause>> =
+            stale.flat_map(|(case, _)| causes_of(case)).collect();
         let mut fits: BTreeMap<&Arc<Cause>, Vec<usize>> = BTreeMap::new();
         for (at, case) in seen.iter().enumerate() {
             for cause in causes_of(case).filter(|cause| explaining.contains(cause)) {
@@ -74,7 +82,12 @@ impl<'s> Model<'s> {
         }
         let mut causes: Vec<(&Arc<Cause>, Vec<usize>)> = fits.into_iter().collect();
         causes.sort_by_key(|(cause, _)| cause.rank()); // stable: by their parts, then routes, besides
-        Model { seen, ages, causes }
+        Model {
+            seen,
+            is_stale,
+            ages,
+            causes,
+        }
     }
 
     /// The causes that are needed.
@@ -176,9 +189,9 @@ impl<'s> Model<'s> {
                 fit.fresh[*one] *= 1.0 - fit.by_cause[place];
             }
         }
-        let seen = self.seen.iter().zip(&fit.fresh);
-        let likely = seen.map(|(case, fresh)| {
-            let likely = match case.is_stale {
+        let seen = self.seen.iter().zip(&self.is_stale).zip(&fit.fresh);
+        let likely = seen.map(|((case, is_stale), fresh)| {
+            let likely = match is_stale {
                 true => log(1.0 - fresh),
                 false => log(*fresh),
             };
@@ -192,7 +205,7 @@ impl<'s> Model<'s> {
     fn step(&self, fit: &mut Fit, chosen: &[usize]) {
         let count = |at: usize| f64::from(self.seen[at].count);
         // Of what is stale, how much something accounts for that acts with this probability.
-        let share = |at: usize, probability: f64, fit: &Fit| match self.seen[at].is_stale {
+        let share = |at: usize, probability: f64, fit: &Fit| match self.is_stale[at] {
             true => count(at) * (probability / (1.0 - fit.fresh[at]).max(EDGE)).min(1.0),
             false => 0.0,
         };

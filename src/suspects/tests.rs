@@ -37,6 +37,7 @@ fn seen(rule: &str, key: &[Mark], is_stale: bool, writes: &[&Arc<Write>]) -> Obs
         at_ms: 3_000,
         age_ms: 5_000,
         is_stale,
+        places: Vec::new(),
         writes: writes.iter().copied().cloned().collect(),
     }
 }
@@ -198,6 +199,24 @@ fn wilsons_interval_is_as_it_is_printed_in_tables() {
     assert_eq!(confidence(0, 0), (0.0, 1.0));
 }
 
+#[test]
+fn writes_that_come_together_are_told_apart_by_where_they_show() {
+    let routes = ["POST /review", "PATCH /doctor", "POST /login"];
+    let [review, doctor, login] = routes.map(|route| write(1_000, route, &[]));
+    let mut all = Vec::new();
+    for n in 0..8 {
+        let mut both = seen("list", &[1, 2, n], true, &[&login, &review, &doctor]);
+        both.places = ["/rating", "/name"].map(str::to_owned).into();
+        let mut one = seen("list", &[1, 2, n], true, &[&login, &review]);
+        one.places = vec!["/rating".to_owned()];
+        all.extend([both, one, seen("list", &[1, 2, n], false, &[&login])]);
+    }
+    let drop = "doctors:list:*".to_owned();
+    let expected = [("POST /review", 16), ("PATCH /doctor", 8)];
+    let expected = expected.map(|(route, count)| (route.to_owned(), drop.clone(), count, 0));
+    assert_eq!(found(&all, OBSERVED), expected);
+}
+
 /// A made-up backend: what each write really makes stale.
 struct World {
     rules: Vec<Shape>,
@@ -297,6 +316,7 @@ impl World {
                             at_ms: now,
                             age_ms: now - since,
                             is_stale,
+                            places: Vec::new(),
                             writes: window.cloned().collect(),
                         });
                         if is_stale {

@@ -35,6 +35,8 @@ pub struct Sighting {
     pub id: Id,
     /// Whether it was stale.
     pub is_stale: bool,
+    /// Where.
+    pub places: Vec<String>,
 }
 
 #[derive(Default)]
@@ -83,6 +85,7 @@ impl Cases {
                 at_ms: sighting.at_ms,
                 age_ms: sighting.at_ms.saturating_sub(sighting.asked_at_ms),
                 is_stale: sighting.is_stale,
+                places: sighting.places,
                 writes: writes.between(sighting.asked_at_ms, sighting.at_ms),
             };
             self.add(Case::of(&observation, &sighting.shape));

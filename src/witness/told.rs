@@ -167,7 +167,9 @@ pub(super) struct Found {
     rules: Vec<String>,
     /// Route, then parts.
     causes: Vec<Vec<String>>,
-    /// Rule, when, age, stale or not, how many; then, in turn, a cause and how long before.
+    places: Vec<String>,
+    /// Rule, when, age, stale or not, how many, how many places; then the places; then, in turn, a cause and how long
+    /// before.
     cases: Vec<Vec<u64>>,
 }
 
@@ -215,7 +217,17 @@ impl Found {
             self.rules.len() - 1
         });
         let (stale, count) = (u64::from(case.is_stale), u64::from(case.count));
-        let mut row = vec![rule as u64, case.at_ms, case.age_ms, stale, count];
+        let places = case.places.len() as u64;
+        let mut row = vec![rule as u64, case.at_ms, case.age_ms, stale, count, places];
+        for place in &case.places {
+            let known = self.places.iter().position(|known| **known == **place);
+            let number = known.unwrap_or_else(|| {
+                more += place.len() + 3;
+                self.places.push(place.to_string());
+                self.places.len() - 1
+            });
+            row.push(number as u64);
+        }
         for (cause, since) in &case.causes {
             let number = known.get(cause).copied().unwrap_or_else(|| {
                 let route = std::iter::once(cause.route.clone());
@@ -249,7 +261,13 @@ impl Found {
         };
         let causes: Vec<Option<Arc<Cause>>> = self.causes.iter().map(cause).collect();
         let case = |row: &Vec<u64>| {
-            let ([rule, at_ms, age_ms, stale, count], told) = row.split_first_chunk::<5>()?;
+            let ([rule, at_ms, age_ms, stale, count, places], told) =
+                row.split_first_chunk::<6>()?;
+            let (places, told) = told.split_at_checked(usize::try_from(*places).ok()?)?;
+            let place = |number: &u64| {
+                let place = self.places.get(usize::try_from(*number).ok()?)?;
+                Some(place.as_str().into())
+            };
             let by = told.chunks_exact(2).map(|pair| {
                 let cause = causes.get(usize::try_from(pair[0]).ok()?)?;
                 Some((cause.clone()?, pair[1]))
@@ -259,6 +277,7 @@ impl Found {
                 at_ms: *at_ms,
                 age_ms: *age_ms,
                 is_stale: *stale == 1,
+                places: places.iter().map(place).collect::<Option<_>>()?,
                 count: u32::try_from(*count).ok()?,
                 causes: by.collect::<Option<_>>()?,
             })

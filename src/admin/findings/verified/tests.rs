@@ -12,6 +12,7 @@ fn case(is_stale: bool, age_s: u64, routes: &[&str]) -> Case {
         at_ms: 1,
         age_ms: age_s * 1000,
         is_stale,
+        places: Vec::new(),
         count: 1,
         causes: routes.iter().map(cause).collect(),
     }
