@@ -68,6 +68,7 @@ pub mod write; // forward, bump, only then answer
 pub mod way; // which way a request goes, by its head alone
 pub mod explain; // what a request comes to, and why
 pub mod reply; // answers made here
+pub mod learn; // which writes change which reads, measured by making them
 
 // -- doors --
 pub mod proxy; // one request, start to finish: hit | fill | write | pass

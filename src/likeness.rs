@@ -50,24 +50,19 @@ impl Likeness {
         }
     }
 
-    /// The same where these places are known to be restless from other answers: what differs there alone, or
-    /// below, says nothing.
+    /// The same where these places are known to be restless from other answers: what differs just there says
+    /// nothing.
     pub fn knowing(self, known: &BTreeSet<String>) -> Likeness {
         let Likeness::Differs { at, restless } = self else {
             return self;
         };
-        let is_known = |place: &String| known.iter().any(|known| is_at_or_below(place, known));
-        let (rest, left): (Vec<String>, Vec<String>) = at.into_iter().partition(is_known);
+        let (rest, left): (Vec<String>, Vec<String>) =
+            at.into_iter().partition(|place| known.contains(place));
         match left.is_empty() {
             true => Likeness::Restless(restless.into_iter().chain(rest).collect()),
             false => Likeness::Differs { at: left, restless },
         }
     }
-}
-
-fn is_at_or_below(place: &str, above: &str) -> bool {
-    let rest = place.strip_prefix(above);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Holds the body of a kept answer against two answers that were asked for one after the other. What differs

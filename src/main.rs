@@ -86,6 +86,11 @@ enum Command {
     ///
     /// Asks nobody and changes nothing: what it prints has its evidence as comments, and `stage = "observe"`.
     Propose(cli::propose::Args),
+    /// Measures which writes change which reads in a test environment, and proposes the [[invalidate]] tables
+    ///
+    /// It MAKES every recorded write once more at the origin, in their order, and asks the recorded reads of the
+    /// rules before and after each. Exit status 1 where a drop is missing.
+    Learn(cli::learn::Args),
 }
 
 #[derive(clap::Args)]
@@ -116,5 +121,6 @@ fn main() -> ExitCode {
         Command::Warm(args) => cli::warm::warm(&args),
         Command::Record(args) => cli::record::record(&args),
         Command::Propose(args) => cli::propose::propose(&args),
+        Command::Learn(args) => cli::learn::learn(&args),
     }
 }

@@ -8,6 +8,9 @@ mod door; // the client to a running one's admin door
 pub mod health; // `sidecache health`
 pub mod inspect; // `sidecache inspect`
 pub mod propose; // `sidecache propose`
+mod interrupts; // signals that end a command
+pub mod learn; // `sidecache learn`
+mod progress; // how far a command is
 pub mod purge; // `sidecache purge`
 pub mod record; // `sidecache record`
 pub mod reload; // `sidecache reload`

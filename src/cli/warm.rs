@@ -4,21 +4,20 @@
 mod again; // how to go on
 mod asking; // one line, and what became of it
 mod list; // the lines
-mod progress; // how far it is
 
 use super::door::{Failed, complain, named_port, places, run, say};
+use super::interrupts::Interrupts;
+use super::progress::Progress;
 use crate::rules::places::Front;
 use crate::rules::settings::OriginAddress;
 use crate::rules::units::counted;
 use asking::{Asker, Became, Unreachable};
 use list::{Line, Reading};
-use progress::Progress;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -298,27 +297,5 @@ impl Tally {
 async fn tick(pace: &mut Option<Interval>) {
     if let Some(pace) = pace {
         pace.tick().await;
-    }
-}
-
-/// SIGINT and SIGTERM. Where they cannot be received they end the process, as ever.
-struct Interrupts(Option<(Signal, Signal)>);
-
-impl Interrupts {
-    fn new() -> Interrupts {
-        let both = signal(SignalKind::interrupt()).ok();
-        Interrupts(both.zip(signal(SignalKind::terminate()).ok()))
-    }
-
-    async fn next(&mut self) {
-        match &mut self.0 {
-            None => std::future::pending().await,
-            Some((interrupt, terminate)) => {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
-            }
-        }
     }
 }

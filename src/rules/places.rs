@@ -152,20 +152,25 @@ impl OriginAddress {
     }
 
     /// Whether what is sent there may leave this machine in the clear: over http:// to anything but loopback.
-    /// Which other addresses are this machine's own nobody can be asked for certain.
     pub fn is_overheard(&self) -> bool {
-        let OriginAddress::Http { host, port } = self else {
-            return false;
+        matches!(self, OriginAddress::Http { .. }) && !self.is_here()
+    }
+
+    /// Whether it is reached by loopback or a socket's path. Which other addresses are this machine's own nobody
+    /// can be asked for certain.
+    pub fn is_here(&self) -> bool {
+        let (OriginAddress::Http { host, port } | OriginAddress::Https { host, port }) = self
+        else {
+            return true;
         };
         let is_loopback =
             |mut all: std::vec::IntoIter<SocketAddr>| all.all(|address| address.ip().is_loopback());
-        let is_here = match host.eq_ignore_ascii_case("localhost") {
+        match host.eq_ignore_ascii_case("localhost") {
             true => (host.as_str(), *port)
                 .to_socket_addrs()
                 .is_ok_and(is_loopback),
             false => host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
-        };
-        !is_here
+        }
     }
 }
 
