@@ -12,6 +12,7 @@ mod matrix; // which writes change which reads
 mod naming; // what a drop is named by
 mod proposal; // the sets to write down
 mod reads; // what is asked again and again
+mod routes; // what writes are called
 mod writes; // what is made once
 
 pub use matrix::{Cell, Judged, Matrix, Row};
@@ -25,6 +26,7 @@ use asking::Asker;
 use carried::Carried;
 use hyper::header::HeaderValue;
 use reads::{Looked, Reads, Recorded, Seen};
+use routes::Ids;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +60,7 @@ pub struct Learning {
     settings: Settings,
     source: Source,
     writes: Vec<(usize, Exchange)>,
+    ids: Ids,
     reads: Reads,
     carried: Carried,
     /// What was measured.
@@ -117,11 +120,14 @@ impl Learning {
         let asker = Arc::new(Asker::new(&settings.origin, settings.host.clone())?);
         let source = traffic.source;
         let carried = Carried::among(traffic.exchanges.iter().map(Exchange::path));
+        let is_write = |exchange: &&Exchange| writes::is_write(&live, &asker, exchange);
+        let exchanges = &traffic.exchanges;
+        let ids = Ids::of(exchanges.iter().filter(is_write), exchanges.iter());
         let (mut recorded, mut writes) = (Vec::new(), Vec::new());
         let mut measured = Measured::default();
         let mut known = BTreeSet::new();
         for (position, exchange) in traffic.exchanges.into_iter().enumerate() {
-            if writes::is_write(&live, &asker, &exchange) {
+            if is_write(&&exchange) {
                 writes.push((position, exchange));
             } else if let Some(matched) = live.table.read(&exchange.method, exchange.path()) {
                 if reads::usable(&live, &asker, &exchange).is_none() {
@@ -145,6 +151,7 @@ impl Learning {
         Ok(Learning {
             reads: Reads::new(recorded, settings.keys),
             carried,
+            ids,
             live,
             asker,
             settings,
@@ -194,9 +201,9 @@ impl Learning {
     async fn write(&mut self, position: usize, exchange: &Exchange) {
         let (live, asker) = (&self.live, &self.asker);
         let carried = &mut self.carried;
-        let made = writes::make(live, asker, carried, exchange, self.source).await;
+        let made = writes::make(live, asker, carried, &self.ids, exchange, self.source).await;
         let mut write = Write {
-            route: writes::route(&self.live, exchange).text,
+            route: self.ids.route(&self.live, exchange, exchange.path()).text,
             parts: Vec::new(),
             unmeasured: None,
             cases: Vec::new(),

@@ -2,13 +2,13 @@
 
 use super::asking::{Answer, Asker};
 use super::carried::Carried;
+use super::routes::Ids;
 use crate::head::Head;
 use crate::identity::{self, Claims, Presented};
 use crate::inputs::{Inputs, Query, plain_json};
 use crate::key::dropped_nodes;
 use crate::live::Live;
 use crate::parts;
-use crate::route::{self, Route};
 use crate::rules::pattern::Captures;
 use crate::rules::table::Drop;
 use crate::traffic::{Exchange, Source};
@@ -57,17 +57,13 @@ pub fn is_write(live: &Live, asker: &Asker, exchange: &Exchange) -> bool {
     matches!(way, Way::Write(_))
 }
 
-/// The route of a write.
-pub fn route(live: &Live, exchange: &Exchange) -> Route {
-    route::of(&live.table, &exchange.method, exchange.path())
-}
-
 /// Makes a recorded write once more, and carries on what its answer made anew. What it came to, were it
 /// measured or not.
 pub async fn make(
     live: &Arc<Live>,
     asker: &Asker,
     carried: &mut Carried,
+    ids: &Ids,
     recorded: &Exchange,
     source: Source,
 ) -> Result<Made, Unmeasured> {
@@ -98,11 +94,20 @@ pub async fn make(
             recorded: None,
             now,
         }),
-        _ => Ok(made(live, &head, &exchange, &answer)),
+        _ => {
+            let params = ids.route(live, recorded, exchange.path()).params;
+            Ok(made(live, &head, &exchange, &answer, &params))
+        }
     }
 }
 
-fn made(live: &Arc<Live>, head: &Head, exchange: &Exchange, answer: &Answer) -> Made {
+fn made(
+    live: &Arc<Live>,
+    head: &Head,
+    exchange: &Exchange,
+    answer: &Answer,
+    params: &[(String, String)],
+) -> Made {
     let body = plain_json(&exchange.headers, &exchange.body);
     let answered: Option<Json> = serde_json::from_slice(&answer.body).ok();
     let claims = claims(live, head);
@@ -115,10 +120,9 @@ fn made(live: &Arc<Live>, head: &Head, exchange: &Exchange, answer: &Answer) -> 
         answered: answered.as_ref(),
         claims: claims.as_ref(),
     };
-    let params = route(live, exchange).params;
     Made {
         parts: parts::of_write(
-            &params,
+            params,
             query.as_ref(),
             body.as_ref(),
             answered.as_ref(),

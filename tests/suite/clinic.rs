@@ -14,3 +14,4 @@ mod identity; // who is served what
 mod leak; // a public route that is not
 mod outage; // Redis killed, hung, absent
 mod proposed; // rules by what was recorded of it
+mod learn; // `sidecache learn` finds all that a short table forgot

@@ -1,0 +1,352 @@
+//! `sidecache learn` against the clinic: a table of five lines, from which most is missing, and a recorded visit that
+//! makes each kind of write once.
+
+use super::table::{booking, payment, reads, writes};
+use super::world::{Call, Clinic, JWT_SECRET};
+use crate::process::{command, stderr, stdout};
+use crate::world::Got;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{HeaderMap, Method};
+use serde_json::{Value as Json, json};
+use sidecache::traffic::recording::Recorder;
+use sidecache::traffic::{Answered, Exchange};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Output;
+
+/// What people write who think of each write's own path.
+const FIVE_LINES: &str = r#"
+[[invalidate]]
+name = "doctor-updated"
+on   = ["PATCH /api/v1/doctor/{doctorId}"]
+drop = ["doctors:details:{doctorId}", "doctors:list:*"]
+
+[[invalidate]]
+name = "appointment-created"
+on   = ["POST /api/v1/appointment"]
+drop = ["appointments:*", "dashboard:*"]
+
+[[invalidate]]
+name = "review-submitted"
+on   = ["POST /api/v1/review"]
+drop = ["doctors:details:*", "reviews:*"]
+
+[[invalidate]]
+name = "specialty-updated"
+on   = ["POST /api/v1/specialties", "PATCH /api/v1/specialties/{specialtyId}", "DELETE /api/v1/specialties/{specialtyId}"]
+drop = ["specialties:*", "doctors:list:*"]
+
+[[invalidate]]
+name = "payment-completed"
+on   = ["POST /webhook"]
+drop = ["appointments:*", "dashboard:*"]
+"#;
+
+/// The rules whose answers each write of the clinic changes: the table of `backend.md`, as its code has it.
+const MATRIX: &[(&str, &[&str])] = &[
+    ("POST /api/v1/auth/login", &[]),
+    ("POST /api/v1/auth/refresh-token", &[]),
+    (
+        "POST /api/v1/appointment/{appointmentId}/initiate-payment",
+        &[],
+    ),
+    ("POST /api/v1/appointment", BOOKING),
+    ("POST /api/v1/appointment/pay-later", BOOKING),
+    ("POST /webhook", VISITS),
+    ("PATCH /api/v1/appointment/status/{statusId}", VISITS),
+    ("POST /api/v1/prescription", VISITS),
+    (
+        "POST /api/v1/review",
+        &[
+            "all-appointments",
+            "dashboard",
+            "doctor-details",
+            "doctor-list",
+            "my-appointments",
+            "my-profile",
+            "my-session",
+            "review-list",
+        ],
+    ),
+    ("PATCH /api/v1/doctor/{doctorId}", DOCTOR),
+    (
+        "PATCH /api/v1/user/update-my-profile", // by a doctor, and by a patient
+        &[
+            "all-appointments",
+            "doctor-details",
+            "doctor-list",
+            "my-appointments",
+            "my-profile",
+            "my-session",
+            "patient-details",
+            "review-list",
+        ],
+    ),
+    (
+        "PATCH /api/v1/patient/{patientId}",
+        &[
+            "all-appointments",
+            "my-appointments",
+            "my-profile",
+            "my-session",
+            "patient-details",
+            "review-list",
+        ],
+    ),
+    ("POST /api/v1/doctor-schedule", SLOTS),
+    ("DELETE /api/v1/doctor-schedule/{doctorScheduleId}", SLOTS),
+    ("POST /api/v1/specialties", SPECIALTIES),
+    ("PATCH /api/v1/specialties/{specialtyId}", SPECIALTIES),
+    ("DELETE /api/v1/specialties/{specialtyId}", SPECIALTIES),
+    (
+        "POST /api/v1/user/create-doctor",
+        &["dashboard", "doctor-list"],
+    ),
+    ("POST /api/v1/user/create-patient", &["dashboard"]),
+    ("POST /api/v1/user/create-admin", &["dashboard"]),
+    ("PATCH /api/v1/user/{userId}/status", PROFILES),
+    ("POST /api/v1/auth/change-password", PROFILES),
+    ("DELETE /api/v1/doctor/soft/{softId}", GONE_DOCTOR),
+    ("DELETE /api/v1/doctor/{doctorId}", GONE_DOCTOR),
+    (
+        "DELETE /api/v1/patient/soft/{softId}",
+        &[
+            "all-appointments",
+            "my-appointments",
+            "patient-details",
+            "review-list",
+        ],
+    ),
+];
+
+const BOOKING: &[&str] = &[
+    "all-appointments",
+    "dashboard",
+    "doctor-details",
+    "doctor-list",
+    "my-appointments",
+];
+const VISITS: &[&str] = &["all-appointments", "dashboard", "my-appointments"];
+const DOCTOR: &[&str] = &[
+    "all-appointments",
+    "doctor-details",
+    "doctor-list",
+    "my-appointments",
+    "my-profile",
+    "my-session",
+    "review-list",
+];
+const GONE_DOCTOR: &[&str] = &[
+    "ai-suggestion",
+    "all-appointments",
+    "doctor-details",
+    "doctor-list",
+    "my-appointments",
+    "review-list",
+];
+const SLOTS: &[&str] = &["doctor-details", "doctor-list"];
+const SPECIALTIES: &[&str] = &["doctor-list", "specialty-list"];
+const PROFILES: &[&str] = &["my-profile", "my-session"];
+
+/// A pair of a write's route and a rule.
+type Pairs = BTreeSet<(String, String)>;
+
+fn expected() -> Pairs {
+    let pairs = MATRIX.iter().flat_map(|(write, rules)| {
+        let pair = |rule: &&str| ((*write).to_owned(), (*rule).to_owned());
+        rules.iter().map(pair).collect::<Vec<_>>()
+    });
+    pairs.collect()
+}
+
+/// A visit to the clinic that is written down: every read of the rules, and each kind of write once.
+struct Visit<'c> {
+    clinic: &'c Clinic,
+    recorder: Recorder,
+    at_ms: u64,
+}
+
+impl Visit<'_> {
+    async fn record(clinic: &Clinic, file: &Path) {
+        let mut visit = Visit {
+            clinic,
+            recorder: Recorder::create(file).expect("a recording"),
+            at_ms: 0,
+        };
+        let payer = visit.people_of("/unpaidAppointment").await;
+        for call in visit.reads(&payer).await {
+            visit.ask(&call).await;
+        }
+        let booked = visit.done(&booking(clinic).call).await;
+        let booked: Json = serde_json::from_slice(&booked.body).expect("JSON");
+        for write in writes(clinic, &booked) {
+            let call = match write.name {
+                // Signed, so that no other appointment can stand in it: one that each clinic has.
+                "pay by webhook" => payment(clinic.text("/unpaidAppointment/id")),
+                "prescribe" => Call::new("POST", "/api/v1/prescription").by(&payer.doctor).json(json!({
+                    "appointmentId": clinic.text("/unpaidAppointment/id"), "instructions": "Rest",
+                })),
+                _ => write.call,
+            };
+            visit.done(&call).await;
+        }
+        visit.recorder.flush().expect("it is written");
+    }
+
+    /// Those of the table, and what shows the writes that it does not make.
+    async fn reads(&self, payer: &People) -> Vec<Call> {
+        let api = |path: &str| Call::get(&format!("/api/v1/{path}"));
+        let mine = || api("appointment/my-appointment");
+        let all = |by: &str, email: &str| {
+            api(&format!("appointment?{by}Email={email}")).by(self.clinic.text("/admin/token"))
+        };
+        let text = |pointer| self.clinic.text(pointer);
+        let of_table = reads(self.clinic).into_iter().map(|(_, call)| call);
+        let more = [
+            mine().cookie(&payer.patient),
+            mine().cookie(&payer.doctor),
+            mine().cookie(text("/otherDoctor/token")),
+            all("doctor", text("/unpaidAppointment/doctorEmail")),
+            all("patient", text("/otherPatient/email")),
+            api("auth/me").cookie(text("/doctor/token")),
+            api("auth/me").cookie(text("/otherPatient/token")),
+        ];
+        of_table.chain(more).collect()
+    }
+
+    async fn people_of(&self, visit: &str) -> People {
+        let email = |of: &str| self.clinic.text(&format!("{visit}/{of}Email"));
+        People {
+            doctor: self.clinic.token(email("doctor"), "DOCTOR", 3600).await,
+            patient: self.clinic.token(email("patient"), "PATIENT", 3600).await,
+        }
+    }
+
+    async fn done(&mut self, call: &Call) -> Got {
+        let got = self.ask(call).await;
+        assert!(got.status < 300, "{}: {}", call.path, got.text());
+        got
+    }
+
+    async fn ask(&mut self, call: &Call) -> Got {
+        let got = self.clinic.answers(call).await;
+        self.at_ms += 1;
+        let header = |(name, value): &(&'static str, String)| {
+            let value = HeaderValue::try_from(value).expect("a value");
+            (HeaderName::from_static(name), value)
+        };
+        let exchange = Exchange {
+            at_ms: self.at_ms,
+            took_ms: None,
+            method: Method::from_bytes(call.method.as_bytes()).expect("a method"),
+            target: call.path.clone(),
+            headers: call.headers.iter().map(header).collect::<HeaderMap>(),
+            body: call.body.clone().into(),
+            answer: Some(Answered {
+                status: got.status,
+                headers: got.headers.clone(),
+                body: Some(got.body.clone()),
+            }),
+        };
+        self.recorder.write(&exchange).expect("it is written");
+        got
+    }
+}
+
+struct People {
+    doctor: String,
+    patient: String,
+}
+
+/// The shipped `[[cache]]` rules, with these sets.
+fn rules(sets: &str) -> String {
+    let shipped = include_str!("../../../rules.toml");
+    let (before, _) = shipped.split_once("# ---- Writes").expect("its sections");
+    format!("{before}\n{sets}")
+}
+
+async fn sidecache(directory: &Path, arguments: &[&str]) -> Output {
+    let mut command = command();
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.current_dir(directory).args(arguments);
+    command.env("JWT_SECRET", JWT_SECRET).env("PATH", path);
+    let ran = tokio::task::spawn_blocking(move || command.output()).await;
+    ran.expect("no panic").expect("the command starts")
+}
+
+/// Learns with these sets from the recorded visit, at a clinic of its own.
+async fn learnt(directory: &Path, sets: &str) -> (Option<i32>, Json) {
+    let clinic = Clinic::start().await;
+    std::fs::write(directory.join("rules.toml"), rules(sets)).expect("a file");
+    let origin = format!("http://{}", clinic.address);
+    let arguments = [
+        "learn",
+        "--origin",
+        &origin,
+        "--traffic",
+        "visit.jsonl",
+        "--json",
+    ];
+    let output = sidecache(directory, &arguments).await;
+    let told = serde_json::from_str(&stdout(&output));
+    let told = told.unwrap_or_else(|_| panic!("{}{}", stdout(&output), stderr(&output)));
+    (output.status.code(), told)
+}
+
+fn changed(told: &Json) -> Pairs {
+    let rows = told["writes"].as_array().expect("rows");
+    let pairs = rows.iter().flat_map(|row| {
+        let rules = row["rules"].as_object().expect("rules");
+        let changed = rules
+            .iter()
+            .filter(|(_, cell)| cell["changed"].as_u64() > Some(0));
+        let write = row["write"].as_str().expect("a route").to_owned();
+        changed.map(move |(rule, _)| (write.clone(), rule.clone()))
+    });
+    pairs.collect()
+}
+
+fn assert_all_is_measured(told: &Json) {
+    let rows = told["writes"].as_array().expect("rows");
+    let written: BTreeSet<&str> = rows
+        .iter()
+        .filter_map(|row| row["write"].as_str())
+        .collect();
+    let expected: BTreeSet<&str> = MATRIX.iter().map(|(write, _)| *write).collect();
+    assert_eq!(written, expected);
+    for row in rows {
+        assert_eq!(row["unmeasured"], json!([]), "{}", row["write"]);
+    }
+}
+
+#[tokio::test]
+async fn the_whole_matrix_is_measured_and_what_is_proposed_leaves_nothing_missing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    Visit::record(
+        &Clinic::start().await,
+        &directory.path().join("visit.jsonl"),
+    )
+    .await;
+
+    let (status, told) = learnt(directory.path(), FIVE_LINES).await;
+    assert_all_is_measured(&told);
+    let (measured, expected) = (changed(&told), expected());
+    let too_few: Vec<_> = expected.difference(&measured).collect();
+    let too_many: Vec<_> = measured.difference(&expected).collect();
+    assert!(
+        too_few.is_empty() && too_many.is_empty(),
+        "not seen: {too_few:#?}\nnot there: {too_many:#?}"
+    );
+    assert_eq!(status, Some(1), "something is missing");
+
+    let proposed = told["toml"].as_str().expect("tables");
+    std::fs::write(directory.path().join("proposed.toml"), rules(proposed)).expect("a file");
+    let checked = sidecache(directory.path(), &["check", "proposed.toml"]).await;
+    assert!(checked.status.success(), "{}\n{proposed}", stderr(&checked));
+
+    let (status, told) = learnt(directory.path(), proposed).await;
+    assert_all_is_measured(&told);
+    assert_eq!(told["missing"], json!([]), "{proposed}");
+    assert_eq!(changed(&told), expected);
+    assert_eq!(status, Some(0));
+}
