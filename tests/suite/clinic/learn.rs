@@ -2,15 +2,12 @@
 //! makes each kind of write once.
 
 use super::table::{booking, payment, reads, writes};
-use super::world::{Call, Clinic, JWT_SECRET};
+use super::world::{Call, Clinic, JWT_SECRET, Running};
 use crate::process::{command, stderr, stdout};
 use crate::world::Got;
-use hyper::header::{HeaderName, HeaderValue};
-use hyper::{HeaderMap, Method};
 use serde_json::{Value as Json, json};
-use sidecache::traffic::recording::Recorder;
-use sidecache::traffic::{Answered, Exchange};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Output;
 
@@ -159,42 +156,57 @@ fn expected() -> Pairs {
     pairs.collect()
 }
 
-/// A visit to the clinic that is written down: every read of the rules, and each kind of write once.
+/// A visit to the clinic that `sidecache record` writes down: every read of the rules, and each kind of write once.
 struct Visit<'c> {
     clinic: &'c Clinic,
-    recorder: Recorder,
-    at_ms: u64,
+    /// Where it is recorded.
+    recorder: SocketAddr,
 }
 
 impl Visit<'_> {
     async fn record(clinic: &Clinic, file: &Path) {
-        let mut visit = Visit {
+        let origin = format!("http://{}", clinic.address);
+        let mut running = Running::start(command().arg("record").arg(file).args([
+            "--origin",
+            &origin,
+            "--listen",
+            "127.0.0.1:0",
+        ]));
+        let listens = running.line_after("sidecache listens on ");
+        let address = listens.trim_start_matches("http://").split(' ').next();
+        let visit = Visit {
             clinic,
-            recorder: Recorder::create(file).expect("a recording"),
-            at_ms: 0,
+            recorder: address
+                .and_then(|text| text.parse().ok())
+                .expect("an address"),
         };
-        let payer = visit.people_of("/unpaidAppointment").await;
-        for call in visit.reads(&payer).await {
-            visit.ask(&call).await;
+        visit.make().await;
+        assert!(running.terminate().success());
+    }
+
+    async fn make(&self) {
+        let payer = self.people_of("/unpaidAppointment").await;
+        for call in self.reads(&payer) {
+            self.ask(&call).await;
         }
-        let booked = visit.done(&booking(clinic).call).await;
+        let booked = self.ask(&booking(self.clinic).call).await;
         let booked: Json = serde_json::from_slice(&booked.body).expect("JSON");
-        for write in writes(clinic, &booked) {
+        for write in writes(self.clinic, &booked) {
+            let paid = self.clinic.text("/unpaidAppointment/id");
             let call = match write.name {
                 // Signed, so that no other appointment can stand in it: one that each clinic has.
-                "pay by webhook" => payment(clinic.text("/unpaidAppointment/id")),
-                "prescribe" => Call::new("POST", "/api/v1/prescription").by(&payer.doctor).json(json!({
-                    "appointmentId": clinic.text("/unpaidAppointment/id"), "instructions": "Rest",
-                })),
+                "pay by webhook" => payment(paid),
+                "prescribe" => Call::new("POST", "/api/v1/prescription")
+                    .by(&payer.doctor)
+                    .json(json!({ "appointmentId": paid, "instructions": "Rest" })),
                 _ => write.call,
             };
-            visit.done(&call).await;
+            self.ask(&call).await;
         }
-        visit.recorder.flush().expect("it is written");
     }
 
     /// Those of the table, and what shows the writes that it does not make.
-    async fn reads(&self, payer: &People) -> Vec<Call> {
+    fn reads(&self, payer: &People) -> Vec<Call> {
         let api = |path: &str| Call::get(&format!("/api/v1/{path}"));
         let mine = || api("appointment/my-appointment");
         let all = |by: &str, email: &str| {
@@ -222,33 +234,9 @@ impl Visit<'_> {
         }
     }
 
-    async fn done(&mut self, call: &Call) -> Got {
-        let got = self.ask(call).await;
+    async fn ask(&self, call: &Call) -> Got {
+        let got = call.send(self.recorder).await;
         assert!(got.status < 300, "{}: {}", call.path, got.text());
-        got
-    }
-
-    async fn ask(&mut self, call: &Call) -> Got {
-        let got = self.clinic.answers(call).await;
-        self.at_ms += 1;
-        let header = |(name, value): &(&'static str, String)| {
-            let value = HeaderValue::try_from(value).expect("a value");
-            (HeaderName::from_static(name), value)
-        };
-        let exchange = Exchange {
-            at_ms: self.at_ms,
-            took_ms: None,
-            method: Method::from_bytes(call.method.as_bytes()).expect("a method"),
-            target: call.path.clone(),
-            headers: call.headers.iter().map(header).collect::<HeaderMap>(),
-            body: call.body.clone().into(),
-            answer: Some(Answered {
-                status: got.status,
-                headers: got.headers.clone(),
-                body: Some(got.body.clone()),
-            }),
-        };
-        self.recorder.write(&exchange).expect("it is written");
         got
     }
 }

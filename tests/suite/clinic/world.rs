@@ -17,14 +17,14 @@ pub const WEBHOOK_SECRET: &str = "whsec_of_the_tests";
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// A process that ends with its test, and what it said on standard output first.
-struct Running {
+pub struct Running {
     process: Child,
     /// Open as long as the process runs, so that it may go on talking.
     output: BufReader<ChildStdout>,
 }
 
 impl Running {
-    fn start(command: &mut Command) -> Running {
+    pub fn start(command: &mut Command) -> Running {
         let command = command.current_dir(ROOT).stdout(Stdio::piped());
         let mut process = command.spawn().expect("the program can be started");
         let output = BufReader::new(process.stdout.take().expect("it is piped"));
@@ -32,7 +32,7 @@ impl Running {
     }
 
     /// The rest of the next line that contains `before`.
-    fn line_after(&mut self, before: &str) -> String {
+    pub fn line_after(&mut self, before: &str) -> String {
         let mut line = String::new();
         while self.output.read_line(&mut line).expect("it talks in UTF-8") > 0 {
             if let Some((_, rest)) = line.split_once(before) {
@@ -41,6 +41,14 @@ impl Running {
             line.clear();
         }
         panic!("it ended without saying {before:?}");
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub fn terminate(mut self) -> ExitStatus {
+        let id = self.process.id().to_string();
+        let kill = Command::new("kill").arg(id).status();
+        assert!(kill.expect("kill is there").success());
+        self.process.wait().expect("it ends")
     }
 }
 
@@ -271,10 +279,8 @@ impl Program {
     }
 
     /// Sends SIGTERM and waits for the end.
-    pub fn terminate(mut self) -> ExitStatus {
-        let kill = Command::new("kill").arg(self.id().to_string()).status();
-        assert!(kill.expect("kill is there").success());
-        self.running.process.wait().expect("it ends")
+    pub fn terminate(self) -> ExitStatus {
+        self.running.terminate()
     }
 }
 
