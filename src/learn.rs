@@ -39,6 +39,10 @@ const MOMENTS: Duration = Duration::from_millis(1100);
 /// How much longer than usual a write is waited for that changed nothing at first sight.
 const SECOND_SIGHT: u32 = 4;
 
+/// Recorded requests of a rule that are looked at for each key that is asked: the others are of keys that there
+/// is no room for, or of the same ones by other tokens.
+const LOOKED_AT: usize = 16;
+
 /// How it is measured.
 pub struct Settings {
     /// The origin.
@@ -51,6 +55,8 @@ pub struct Settings {
     pub settle: Duration,
     /// Most keys of a rule.
     pub keys: usize,
+    /// Most writes of a route that are measured.
+    pub writes: usize,
 }
 
 /// A measurement under way, with what it has come to so far.
@@ -63,6 +69,8 @@ pub struct Learning {
     ids: Ids,
     reads: Reads,
     carried: Carried,
+    /// Something was written since the reads were asked last.
+    is_behind: bool,
     /// What was measured.
     pub measured: Measured,
 }
@@ -125,7 +133,7 @@ impl Learning {
         let ids = Ids::of(exchanges.iter().filter(is_write), exchanges.iter());
         let (mut recorded, mut writes) = (Vec::new(), Vec::new());
         let mut measured = Measured::default();
-        let mut known = BTreeSet::new();
+        let (mut known, mut counts) = (BTreeSet::new(), BTreeMap::new());
         for (position, exchange) in traffic.exchanges.into_iter().enumerate() {
             if is_write(&&exchange) {
                 writes.push((position, exchange));
@@ -133,8 +141,16 @@ impl Learning {
                 if reads::usable(&live, &asker, &exchange).is_none() {
                     *measured.unusable.entry(matched.what.index).or_default() += 1;
                 }
-                if known.insert(spelt(&exchange)) {
-                    recorded.push(Recorded { position, exchange });
+                let count = counts.entry(matched.what.index).or_insert(0);
+                let is_related = ids.is_about_a_write(&exchange);
+                let has_room = *count < settings.keys * LOOKED_AT;
+                if (has_room || is_related) && known.insert(spelt(&exchange)) {
+                    *count += 1;
+                    recorded.push(Recorded {
+                        position,
+                        exchange,
+                        is_related,
+                    });
                 }
             }
         }
@@ -151,6 +167,7 @@ impl Learning {
         Ok(Learning {
             reads: Reads::new(recorded, settings.keys),
             carried,
+            is_behind: false,
             ids,
             live,
             asker,
@@ -199,35 +216,44 @@ impl Learning {
     }
 
     async fn write(&mut self, position: usize, exchange: &Exchange) {
-        let (live, asker) = (&self.live, &self.asker);
-        let carried = &mut self.carried;
+        let route = self.ids.route(&self.live, exchange, exchange.path()).text;
+        let before = self.measured.writes.iter();
+        let measured = before.filter(|one| one.route == route && one.unmeasured.is_none());
+        let is_measured = measured.count() < self.settings.writes;
+        if is_measured && self.is_behind {
+            self.look(position).await;
+        }
+        let (live, asker, carried) = (&self.live, &self.asker, &mut self.carried);
         let made = writes::make(live, asker, carried, &self.ids, exchange, self.source).await;
-        let mut write = Write {
-            route: self.ids.route(&self.live, exchange, exchange.path()).text,
-            parts: Vec::new(),
-            unmeasured: None,
-            cases: Vec::new(),
-        };
-        if made == Err(Unmeasured::NoBody) {
-            write.unmeasured = Some(Unmeasured::NoBody);
-            self.measured.writes.push(write);
-            return;
-        }
+        self.is_behind |= !matches!(made, Err(Unmeasured::NoBody));
         sleep(self.settings.settle).await;
-        let mut looked = self.look(position).await;
-        match made {
-            Err(why) => write.unmeasured = Some(why),
+        let (parts, unmeasured, cases) = match made {
+            Err(why) => (Vec::new(), Some(why), Vec::new()),
+            Ok(made) if !is_measured => (made.parts, Some(Unmeasured::Enough), Vec::new()),
             Ok(made) => {
-                if !looked.has_changes() {
-                    sleep(self.settings.settle * SECOND_SIGHT).await;
-                    looked = self.look(position).await;
-                }
-                write.cases = self.cases(&looked, &made);
-                write.parts = made.parts;
+                let cases = self.measure_one(position, &made).await;
+                (made.parts, None, cases)
             }
-        }
-        self.measured.writes.push(write);
+        };
+        self.measured.writes.push(Write {
+            route,
+            parts,
+            unmeasured,
+            cases,
+        });
         self.note();
+    }
+
+    /// Holds all reads against what they said before a write. Where nothing changed the origin is given some more
+    /// time: it may go on working when it has answered.
+    async fn measure_one(&mut self, position: usize, made: &Made) -> Vec<Case> {
+        let mut looked = self.look(position).await;
+        if !looked.has_changes() {
+            sleep(self.settings.settle * SECOND_SIGHT).await;
+            looked = self.look(position).await;
+        }
+        self.is_behind = false;
+        self.cases(&looked, made)
     }
 
     fn cases(&self, looked: &Looked, made: &Made) -> Vec<Case> {

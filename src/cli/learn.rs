@@ -28,6 +28,9 @@ const MAX_JOBS: i64 = 256;
 /// Keys of a rule that are asked, where nobody says how many: each is asked twice after every write.
 const KEYS: u16 = 30;
 
+/// Writes of a route that are measured, where nobody says how many: by then it has shown what it changes.
+const WRITES: u16 = 10;
+
 /// `sidecache learn`
 #[derive(clap::Args)]
 pub struct Args {
@@ -62,8 +65,11 @@ pub struct Args {
     /// Keys of a rule that are asked, at most
     #[arg(long, value_name = "N", default_value_t = KEYS, value_parser = clap::value_parser!(u16).range(1..))]
     keys: u16,
+    /// Writes of a route that are measured, at most; the others are only made
+    #[arg(long, value_name = "N", default_value_t = WRITES, value_parser = clap::value_parser!(u16).range(1..))]
+    writes: u16,
     /// How long the origin is left alone after a write: for those that go on working when they have answered
-    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = time)]
     settle: Duration,
     /// The origin is a test environment although it is not on this machine
     #[arg(long)]
@@ -177,6 +183,7 @@ impl Args {
             jobs: usize::from(self.jobs),
             settle: self.settle,
             keys: usize::from(self.keys),
+            writes: usize::from(self.writes),
         }
     }
 }

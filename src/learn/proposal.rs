@@ -9,6 +9,9 @@ use std::fmt::Write as _;
 /// Places that are told of one line.
 const PLACES: usize = 3;
 
+/// Longest name that is made of a route; names may be a little longer.
+const MAX_NAME: usize = 56;
+
 /// A line that is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
@@ -53,7 +56,8 @@ struct Draft {
     lines: Vec<Line>,
     commits: Commits,
     soft: bool,
-    is_new: bool,
+    /// What is to be said of all of it.
+    note: &'static str,
 }
 
 struct Line {
@@ -71,7 +75,7 @@ impl Proposal {
             sets: table
                 .sets
                 .iter()
-                .map(|set| Draft::of(set, &useless))
+                .map(|set| Draft::of(set, &useless, matrix))
                 .collect(),
             useless,
         };
@@ -134,7 +138,7 @@ impl Proposal {
             lines: Vec::new(),
             commits: Commits::default(),
             soft: false,
-            is_new: true,
+            note: " # new",
         }
     }
 
@@ -149,7 +153,8 @@ impl Proposal {
 }
 
 impl Draft {
-    fn of(set: &Set, useless: &[Useless]) -> Draft {
+    fn of(set: &Set, useless: &[Useless], matrix: &Matrix) -> Draft {
+        let is_measured = set.routes.iter().any(|route| is_measured(route, matrix));
         let lines = set.drops.iter().map(|drop| {
             let drop = drop.template.to_string();
             let is_it = |one: &&Useless| one.set == set.name && one.drop == drop;
@@ -167,20 +172,19 @@ impl Draft {
             lines: lines.collect(),
             commits: set.commits.clone(),
             soft: set.soft,
-            is_new: false,
+            note: if is_measured { "" } else { UNMEASURED },
         }
     }
 
-    /// Adds a drop, in the place of those that it makes needless.
+    /// Adds a drop, in the place of those that it makes needless; where one is there already that names as much,
+    /// what speaks for it.
     fn add(&mut self, drop: &str, why: String) {
-        if let Some(line) = self.lines.iter_mut().find(|line| line.drop == drop) {
+        let covering = self.lines.iter_mut().find(|line| covers(&line.drop, drop));
+        if let Some(line) = covering {
             line.why.push(why);
             return;
         }
-        if let Some(above) = drop.strip_suffix('*') {
-            self.lines
-                .retain(|line| !line.drop.starts_with(above) || line.drop == above);
-        }
+        self.lines.retain(|line| !covers(drop, &line.drop));
         self.lines.push(Line {
             drop: drop.to_owned(),
             is_new: true,
@@ -192,15 +196,7 @@ impl Draft {
         let on = self.on.iter().map(|route| quoted(route));
         let on: Vec<String> = on.collect();
         writeln!(out, "[[invalidate]]")?;
-        writeln!(
-            out,
-            "name = {}{}",
-            quoted(&self.name),
-            match self.is_new {
-                true => " # new",
-                false => "",
-            }
-        )?;
+        writeln!(out, "name = {}{}", quoted(&self.name), self.note)?;
         writeln!(out, "on   = [{}]", on.join(", "))?;
         writeln!(out, "drop = [")?;
         for line in &self.lines {
@@ -235,6 +231,12 @@ impl Draft {
         }
         writeln!(out)
     }
+}
+
+/// Whether one drop names all that another one names, as far as their texts tell.
+fn covers(wide: &str, narrow: &str) -> bool {
+    let above = wide.strip_suffix('*');
+    wide == narrow || above.is_some_and(|above| narrow.starts_with(above))
 }
 
 /// Text as a TOML string: routes and templates hold nothing that JSON would escape otherwise.
@@ -291,7 +293,9 @@ fn name_of(route: &str) -> String {
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
         plain.collect::<String>().to_ascii_lowercase()
     });
-    spelt.collect::<Vec<_>>().join("-")
+    let mut name = spelt.collect::<Vec<_>>().join("-");
+    name.truncate(MAX_NAME); // it is ASCII
+    name
 }
 
 /// Some reads that changed and were not dropped.
@@ -303,20 +307,22 @@ fn reads(writes: &[&Write], rule: usize) -> Vec<String> {
     labels.into_iter().take(PLACES).cloned().collect()
 }
 
+/// Of a set that this measurement says nothing of.
+const UNMEASURED: &str = " # not measured: none of its writes was made";
+
+fn is_measured(route: &Route, matrix: &Matrix) -> bool {
+    let text = shown(route);
+    let mut rows = matrix.rows.iter();
+    rows.any(|row| row.route == text && row.measured > 0)
+}
+
 /// Lines that dropped answers, and never one that had changed, of sets all of whose routes were measured.
 fn useless(table: &Table, measured: &Measured, matrix: &Matrix) -> Vec<Useless> {
-    let is_measured = |route: &Route| {
-        let text = shown(route);
-        matrix
-            .rows
-            .iter()
-            .any(|row| row.route == text && row.measured > 0)
-    };
     let mut useless = Vec::new();
     for set in table
         .sets
         .iter()
-        .filter(|set| set.routes.iter().all(is_measured))
+        .filter(|set| set.routes.iter().all(|route| is_measured(route, matrix)))
     {
         for (at, drop) in set.drops.iter().enumerate() {
             let by = (Some(set.index), at);
@@ -336,3 +342,6 @@ fn useless(table: &Table, measured: &Measured, matrix: &Matrix) -> Vec<Useless> 
     }
     useless
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,8 @@ pub struct Recorded {
     pub position: usize,
     /// The request.
     pub exchange: Exchange,
+    /// It is about something that is written, and so one of those that change first.
+    pub is_related: bool,
 }
 
 /// An answer that would be kept, by its key.
@@ -126,7 +128,9 @@ impl Reads {
         for kept in self.kept.values() {
             *count.entry(kept.rule).or_default() += 1;
         }
-        for one in before.iter().rev().chain(after) {
+        let in_turn = || before.iter().rev().chain(after);
+        let related = in_turn().filter(|one| one.is_related);
+        for one in related.chain(in_turn().filter(|one| !one.is_related)) {
             let applied = carried.applied(&one.exchange);
             let Some(asked) = usable(live, asker, &applied) else {
                 continue;

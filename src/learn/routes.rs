@@ -14,9 +14,17 @@ const IDS: [&str; 6] = ["id", "_id", "uuid", "slug", "key", "code"];
 /// What stands for an id in a path, to whom the path alone is shown.
 const AN_ID: &str = "00000000-0000-4000-8000-000000000000";
 
-/// Pieces of paths that are ids.
+/// Shortest value of a write by which a read is taken to be about the same thing: shorter ones stand everywhere.
+const TELLING: usize = 6;
+
+/// What the traffic says of values in it.
 #[derive(Default)]
-pub struct Ids(BTreeSet<String>);
+pub struct Ids {
+    /// Pieces of paths of writes that are ids.
+    ids: BTreeSet<String>,
+    /// What writes hold in their paths, bodies and answers.
+    written: BTreeSet<String>,
+}
 
 impl Ids {
     /// Those among the pieces of the paths of `writes` that a message of the traffic calls so.
@@ -24,29 +32,32 @@ impl Ids {
         writes: impl Iterator<Item = &'e Exchange>,
         all: impl Iterator<Item = &'e Exchange>,
     ) -> Ids {
-        let pieces: BTreeSet<String> = writes
-            .flat_map(|write| write.path().split('/').map(decoded))
-            .collect();
-        let mut ids = BTreeSet::new();
-        for exchange in all {
-            let answer = exchange
-                .answer
-                .as_ref()
-                .and_then(|answer| answer.body.as_ref());
-            for body in [Some(&exchange.body), answer].into_iter().flatten() {
-                if let Ok(json) = serde_json::from_slice::<Json>(body) {
-                    gather(&json, &pieces, &mut ids);
-                }
-            }
+        let (mut pieces, mut ids) = (BTreeSet::new(), Ids::default());
+        for write in writes {
+            pieces.extend(write.path().split('/').map(decoded));
+            documents(write).for_each(|json| values(&json, &mut ids.written));
         }
-        Ids(ids)
+        for json in all.flat_map(documents) {
+            gather(&json, &pieces, &mut ids.ids);
+        }
+        let telling = pieces.into_iter().filter(|piece| is_telling(piece));
+        ids.written.extend(telling);
+        ids
+    }
+
+    /// Whether a read's path or query holds what some write holds.
+    pub fn is_about_a_write(&self, read: &Exchange) -> bool {
+        let words = read.target.split(['/', '?', '&', '=']).map(decoded);
+        let is_value = |word: &String| word.bytes().any(|b| b.is_ascii_digit() || b == b'@');
+        let mut values = words.filter(is_value);
+        values.any(|value| self.written.contains(&value))
     }
 
     /// The route of a recorded write, with what this path of the same write holds.
     pub fn route(&self, live: &Live, recorded: &Exchange, path: &str) -> Route {
         let method = &recorded.method;
         let known = route::of(&live.table, method, path);
-        let is_id = |piece: &str| self.0.contains(&decoded(piece));
+        let is_id = |piece: &str| self.ids.contains(&decoded(piece));
         let is_guessed = known.text == route::generalised(method, path).text;
         if !is_guessed || !recorded.path().split('/').any(is_id) {
             return known;
@@ -65,6 +76,33 @@ impl Ids {
 
 fn decoded(piece: &str) -> String {
     percent_decode_str(piece).decode_utf8_lossy().into_owned()
+}
+
+/// The bodies of a request and of its answer, where they are JSON.
+fn documents(exchange: &Exchange) -> impl Iterator<Item = Json> {
+    let answer = exchange
+        .answer
+        .as_ref()
+        .and_then(|answer| answer.body.as_ref());
+    let bodies = [Some(&exchange.body), answer].into_iter().flatten();
+    let documents = bodies.filter_map(|body| serde_json::from_slice(body).ok());
+    documents.collect::<Vec<_>>().into_iter()
+}
+
+fn is_telling(value: &str) -> bool {
+    value.len() >= TELLING
+}
+
+/// All texts that may tell what a message is about.
+fn values(json: &Json, told: &mut BTreeSet<String>) {
+    match json {
+        Json::Array(items) => items.iter().for_each(|item| values(item, told)),
+        Json::Object(members) => members.values().for_each(|value| values(value, told)),
+        Json::String(text) if is_telling(text) => {
+            told.insert(text.clone());
+        }
+        _ => {}
+    }
 }
 
 fn gather(json: &Json, pieces: &BTreeSet<String>, ids: &mut BTreeSet<String>) {

@@ -29,7 +29,11 @@ pub enum Unmeasured {
         recorded: Option<u16>,
         /// What it was answered now.
         now: u16,
+        /// Something in it was replaced by what the origin made anew: a signature holds no longer.
+        is_altered: bool,
     },
+    /// Enough writes of its route were measured.
+    Enough,
     /// Its body was not written down.
     NoBody,
     /// The origin did not answer it, or it can be sent by nobody.
@@ -83,22 +87,23 @@ pub async fn make(
         carried.answered(recorded.path(), before, &answer.headers, &answer.body);
     }
     let (now, before) = (answer.status.as_u16(), before.map(|before| before.status));
-    let is_done = |status: u16| (200..400).contains(&status);
-    match before {
-        Some(before) if !is_done(before) && !is_done(now) => Err(Unmeasured::Refused(before)),
-        Some(before) if is_done(before) != is_done(now) => Err(Unmeasured::Otherwise {
-            recorded: Some(before),
-            now,
-        }),
-        None if !is_done(now) => Err(Unmeasured::Otherwise {
-            recorded: None,
-            now,
-        }),
-        _ => {
+    let otherwise = Unmeasured::Otherwise {
+        recorded: before,
+        now,
+        is_altered: exchange.body != recorded.body,
+    };
+    match (before.map(is_done), is_done(now)) {
+        (Some(false), false) => Err(Unmeasured::Refused(now)),
+        (Some(false), true) | (Some(true) | None, false) => Err(otherwise),
+        (Some(true) | None, true) => {
             let params = ids.route(live, recorded, exchange.path()).params;
             Ok(made(live, &head, &exchange, &answer, &params))
         }
     }
+}
+
+fn is_done(status: u16) -> bool {
+    (200..400).contains(&status)
 }
 
 fn made(

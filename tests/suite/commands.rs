@@ -4,6 +4,7 @@ mod audit;
 mod door; // how they find the door, and what they say where that fails
 mod health;
 mod inspect;
+mod learn;
 mod purge;
 mod readme; // what it tells people to write
 mod reload;

@@ -5,7 +5,7 @@ use crate::learn::{Cell, Judged, Matrix, Measured, Proposal, Row, Unmeasured};
 use crate::rules::table::Table;
 use crate::rules::units::counted;
 use serde_json::{Value as Json, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Places of restlessness that are told of one rule.
 const PLACES: usize = 6;
@@ -157,8 +157,13 @@ impl Told<'_> {
         }
         say("\nnot measured:");
         for row in rows {
-            for why in &row.unmeasured {
-                say(&format!("  {}: {}", row.route, reason(why)));
+            for (why, count) in counts(row) {
+                let times = if count == 1 {
+                    String::new()
+                } else {
+                    format!(" ({count} times)")
+                };
+                say(&format!("  {}: {why}{times}", row.route));
             }
         }
     }
@@ -255,21 +260,35 @@ impl Told<'_> {
     }
 }
 
+/// The reasons of a row, each once.
+fn counts(row: &Row) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for why in &row.unmeasured {
+        *counts.entry(reason(why)).or_default() += 1;
+    }
+    counts
+}
+
 fn reason(why: &Unmeasured) -> String {
     match why {
         Unmeasured::Refused(status) => {
             format!("it was recorded to be refused ({status}), and was again")
         }
         Unmeasured::Otherwise {
-            recorded: Some(recorded),
+            recorded,
             now,
-        } => format!(
-            "it was answered {now} and had been recorded with {recorded}: is the data another?"
-        ),
-        Unmeasured::Otherwise {
-            recorded: None,
-            now,
-        } => format!("it was answered {now}"),
+            is_altered,
+        } => {
+            let before = recorded.map(|status| format!(", and {status} when it was recorded"));
+            let why = match is_altered {
+                true => {
+                    "what the origin made anew was replaced in its body: where that is signed, no signature holds"
+                }
+                false => "was its data another then?",
+            };
+            format!("it was answered {now}{}: {why}", before.unwrap_or_default())
+        }
+        Unmeasured::Enough => "enough others of its route were (--writes)".to_owned(),
         Unmeasured::NoBody => "its body was not recorded".to_owned(),
         Unmeasured::Failed(why) => why.clone(),
     }

@@ -274,8 +274,17 @@ async fn learnt(directory: &Path, sets: &str) -> (Option<i32>, Json) {
         "--traffic",
         "visit.jsonl",
         "--json",
+        "--settle",
+        "0ms",
     ];
     let output = sidecache(directory, &arguments).await;
+    for secret in [
+        "@clinic.example",
+        clinic.text("/patient/token"),
+        clinic.text("/doctor/id"),
+    ] {
+        assert!(!stdout(&output).contains(secret), "{secret}");
+    }
     let told = serde_json::from_str(&stdout(&output));
     let told = told.unwrap_or_else(|_| panic!("{}{}", stdout(&output), stderr(&output)));
     (output.status.code(), told)
