@@ -19,6 +19,7 @@ pub use matrix::{Cell, Judged, Matrix, Row};
 pub use proposal::{Missing, Proposal, Useless};
 pub use writes::Unmeasured;
 
+use crate::digest::{Digest, Digester};
 use crate::live::Live;
 use crate::rules::settings::OriginAddress;
 use crate::traffic::{Exchange, Source, Traffic};
@@ -310,11 +311,17 @@ const OF_THE_MOMENT: [&str; 9] = [
     "date",
 ];
 
-/// All by which two recorded requests may be two different ones.
-fn spelt(exchange: &Exchange) -> (String, Vec<(String, Vec<u8>)>, Vec<u8>) {
+/// By what a recorded request is told from one that may be answered otherwise.
+fn spelt(exchange: &Exchange) -> Digest {
+    let mut digester = Digester::new("recorded");
+    digester.part(exchange.method.as_str().as_bytes());
+    digester.part(exchange.target.as_bytes());
+    digester.part(&exchange.body);
     let headers = exchange.headers.iter();
-    let headers = headers.filter(|(name, _)| !OF_THE_MOMENT.contains(&name.as_str()));
-    let headers = headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
-    let request = format!("{} {}", exchange.method, exchange.target);
-    (request, headers.collect(), exchange.body.to_vec())
+    for (name, value) in headers.filter(|(name, _)| !OF_THE_MOMENT.contains(&name.as_str())) {
+        digester
+            .part(name.as_str().as_bytes())
+            .part(value.as_bytes());
+    }
+    digester.finish()
 }
