@@ -22,6 +22,7 @@ const SCRIPT: &str = concat!(
     include_str!("dashboard/charts.js"),
     include_str!("dashboard/rules.js"),
     include_str!("dashboard/lately.js"),
+    include_str!("dashboard/findings.js"),
     include_str!("dashboard/tools.js"),
     include_str!("dashboard/live.js"), // begins
 );

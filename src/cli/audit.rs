@@ -15,7 +15,7 @@ pub struct Args {
     way: Way,
 }
 
-/// Prints each finding in a line, and below it what to do about it.
+/// Prints what was found, below each finding what to do about it, and how many hits were held against the origin.
 pub fn audit(args: &Args) -> ExitCode {
     run(async || {
         let told = args.way.door()?.get("/api/audit").await?;
@@ -23,19 +23,111 @@ pub fn audit(args: &Args) -> ExitCode {
             say(&format!("{told:#}"));
             return Ok(ExitCode::SUCCESS);
         }
-        let findings = told["findings"].as_array().cloned().unwrap_or_default();
+        let findings = told["findings"].as_array().map_or(&[][..], Vec::as_slice);
         if findings.is_empty() {
             say("nothing was found");
-            return Ok(ExitCode::SUCCESS);
         }
-        let cell = |finding: &Json, name: &str| finding[name].as_str().unwrap_or("-").to_owned();
-        let rows = findings.iter().map(|finding| {
-            let cells = ["kind", "rule", "write", "drop"].map(|name| cell(finding, name));
-            (cells, notes(finding))
-        });
-        table::print(["KIND", "RULE", "WRITE", "DROP"], rows.collect());
+        let groups = together(findings);
+        for (at, group) in groups.iter().enumerate() {
+            if at > 0 {
+                say("");
+            }
+            say_group(group);
+        }
+        say_verified(&told);
         Ok(ExitCode::SUCCESS)
     })
+}
+
+fn text<'j>(finding: &'j Json, name: &str) -> &'j str {
+    finding[name].as_str().unwrap_or("-")
+}
+
+/// Findings that one advice ends: what one write leaves stale.
+fn together(findings: &[Json]) -> Vec<Vec<&Json>> {
+    let mut groups: Vec<Vec<&Json>> = Vec::new();
+    for finding in findings {
+        let same = |group: &&mut Vec<&Json>| {
+            let names = ["kind", "write", "advice"];
+            names.iter().all(|name| group[0][name] == finding[name])
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(finding),
+            None => groups.push(vec![finding]),
+        }
+    }
+    groups
+}
+
+fn say_group(group: &[&Json]) {
+    let [first, ..] = group else { return };
+    match text(first, "kind") {
+        "stale" => {
+            let write = text(first, "write");
+            say(&format!(
+                "stale: {write} changes what is kept by these rules, and does not drop it"
+            ));
+            let rows = group.iter().map(|finding| {
+                let cells = [text(finding, "rule"), text(finding, "drop"), &seen(finding)];
+                (cells.map(str::to_owned), Vec::new())
+            });
+            table::print(["RULE", "DROP", "SEEN"], rows.collect());
+            say("put into the rules file:");
+            text(first, "advice")
+                .lines()
+                .for_each(|line| say(&format!("    {line}")));
+        }
+        kind => {
+            say(&format!("{kind}: {}", text(first, "rule")));
+            notes(first)
+                .iter()
+                .for_each(|note| say(&format!("    {note}")));
+        }
+    }
+}
+
+fn seen(finding: &Json) -> String {
+    let number = |name: &str| finding["evidence"][name].as_u64().unwrap_or(0);
+    let seconds = number("within_ms") as f64 / 1000.0;
+    let (stale, of) = (number("stale"), number("of"));
+    format!("stale in {stale} of {of} cases, up to {seconds:.1} s after it")
+}
+
+fn say_verified(told: &Json) {
+    let Some(rules) = told["verified"]
+        .as_object()
+        .filter(|rules| !rules.is_empty())
+    else {
+        return;
+    };
+    say("\nhits held against the origin:");
+    let rows = rules.iter().map(|(rule, told)| {
+        let number = |name: &str| told[name].as_u64().unwrap_or(0);
+        let share = |name: &str| 100.0 * told[name].as_f64().unwrap_or(0.0);
+        let hits = number("stale") + number("fresh") + number("restless");
+        let bounds = format!(
+            "{:.2} % ({:.2} to {:.2})",
+            share("rate"),
+            share("rate_low"),
+            share("rate_high")
+        );
+        let oldest = match number("stale") {
+            0 => "-".to_owned(),
+            _ => format!("{} s", number("oldest_age_s")),
+        };
+        let stale = number("stale").to_string();
+        (
+            [rule.clone(), hits.to_string(), stale, bounds, oldest],
+            Vec::new(),
+        )
+    });
+    table::print(
+        ["RULE", "HITS", "STALE", "SHARE, 19 TIMES OF 20", "OLDEST"],
+        rows.collect(),
+    );
+    if told["only_this_process"] == true {
+        say("of this process alone: the fleet could not be heard");
+    }
 }
 
 /// What it was seen by, and what would end it.

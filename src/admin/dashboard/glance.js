@@ -79,8 +79,8 @@ function showGlance(stats) {
 function forgetFigures() {
   for (const node of document.querySelectorAll("[data-v]")) say(node, NONE);
   byId("store-state").className = "";
-  for (const id of ["writes", "errors", "finding-list", "explained", "limit-list"]) byId(id).replaceChildren();
-  byId("limits").hidden = true;
+  for (const id of ["writes", "errors", "finding-list", "verified", "explained", "limit-list"]) byId(id).replaceChildren();
+  for (const id of ["limits", "verified-panel"]) byId(id).hidden = true;
   forgetAlerts();
   for (const id of ["who", "unruled", "fleet-size", "explain-said", "purge-said", "finding-said"]) say(byId(id), "");
   [latest, trouble, auditedAt] = [null, null, 0];

@@ -1,5 +1,5 @@
 
-// What happened lately, what audits found, and which alerts are on.
+// What happened lately, and which alerts are on.
 
 const codes = (texts) => texts.map((textContent) => make("code", { textContent }));
 const cells = (...all) => make("tr", {}, ...all.map((one) => (Array.isArray(one) ? make("td", {}, ...one) : make("td", { textContent: one }))));
@@ -80,56 +80,4 @@ function forgetAlerts() {
   byId("alerts").hidden = true;
   byId("alert-list").replaceChildren();
   say(byId("alerts-said"), "");
-}
-
-// Audits are asked for seldom, or when a rule's quarantine has begun or ended: each time costs the store a command. No
-// figure waits for them.
-const AUDIT_EVERY_MS = 60_000;
-let auditedAt = 0;
-let auditedHeld = "";
-let audits = 0;
-let shownFindings = "";
-
-async function askAudit(isNow) {
-  const held = Object.entries(latest?.process.rules ?? {}).flatMap(([name, rule]) => (rule.quarantined ? [name] : [])).join("\n");
-  if (!isNow && held === auditedHeld && Date.now() - auditedAt < AUDIT_EVERY_MS) return;
-  [auditedAt, auditedHeld] = [Date.now(), held];
-  const audit = (audits += 1);
-  const isPast = () => isLocked || audit !== audits; // the token was taken back, or it was asked again
-  try {
-    const { findings } = await ask("GET", "api/audit");
-    if (isPast()) return;
-    showFindings(findings);
-    if (byId("finding-said").className.includes("bad")) tell(byId("finding-said"), "");
-  } catch (error) {
-    if (!isPast()) tell(byId("finding-said"), `Audits could not be asked: ${error.message}`, true);
-  }
-}
-
-function showFindings(findings) {
-  const list = byId("finding-list");
-  const text = JSON.stringify(findings);
-  if (text === shownFindings && list.childElementCount > 0) return;
-  shownFindings = text;
-  const items = findings.map((finding) => {
-    const button = make("button", { type: "button", textContent: "End the quarantine" });
-    button.addEventListener("click", () => release(button, finding.rule));
-    return make("li", {},
-      make("p", {}, make("span", { className: "tag held", textContent: finding.kind }), " ", make("b", { textContent: finding.rule }), ` ${facts(finding.evidence ?? {}, [])}`),
-      make("p", { textContent: finding.advice }),
-      button);
-  });
-  list.replaceChildren(...(items.length > 0 ? items : [make("li", { className: "dim", textContent: "Nothing found: no rule is in quarantine." })]));
-}
-
-async function release(button, rule) {
-  const text = "In the whole fleet, answers of this rule are kept and shared again. If they still differ by who asks, somebody gets somebody else's until an audit finds it again.";
-  if (!(await confirmed(`End the quarantine of ${rule}?`, text, [rule], "End it"))) return;
-  await attempt(button, byId("finding-said"), async () => {
-    const { released } = await ask("POST", "api/release", { rule });
-    tell(byId("finding-said"), released ? `${rule} is in use again.` : `${rule} was in no quarantine any more.`);
-    await askAudit(true);
-    byId("finding-list").focus();
-    await poll();
-  });
 }
