@@ -93,7 +93,7 @@ async fn report(program: &Program, name: &str, call: &Call) {
 
 /// Two sidecars before one clinic and on one Redis: what is written through one is read through
 /// the other.
-struct Pair {
+pub struct Pair {
     clinic: Clinic,
     writer: Program,
     reader: Program,
@@ -106,10 +106,15 @@ type Kept = Vec<Option<Got>>;
 
 impl Pair {
     async fn start() -> Pair {
+        Pair::start_with(&[]).await
+    }
+
+    /// With changes of the shipped rules.
+    pub async fn start_with(changes: &[(&str, &str)]) -> Pair {
         let (clinic, redis) = (Clinic::start().await, RedisServer::start());
         Pair {
-            writer: Program::start(&clinic, &redis).await,
-            reader: Program::start(&clinic, &redis).await,
+            writer: Program::start_with(&clinic, &redis, changes).await,
+            reader: Program::start_with(&clinic, &redis, changes).await,
             reads: reads(&clinic),
             _redis: redis,
             clinic,
@@ -163,6 +168,14 @@ impl Pair {
         changed
     }
 
+    /// Carries out every write of the table.
+    pub async fn write_all(&self) {
+        let booked = self.write(&booking(&self.clinic)).await;
+        for write in writes(&self.clinic, &booked) {
+            self.write(&write).await;
+        }
+    }
+
     /// Carries out a write and reads everything; each target that the table names must have changed.
     async fn write(&self, write: &Write) -> Json {
         let kept = self.keep_all().await;
@@ -191,10 +204,7 @@ const NOTHING_CHANGES: &str = "a write that changes nothing";
 #[tokio::test]
 async fn each_write_through_one_sidecar_makes_every_read_through_another_fresh() {
     let pair = Pair::start().await;
-    let booked = pair.write(&booking(&pair.clinic)).await;
-    for write in writes(&pair.clinic, &booked) {
-        pair.write(&write).await;
-    }
+    pair.write_all().await;
     assert_purge_covers_the_clinics_own_job(&pair).await;
 }
 

@@ -1,6 +1,7 @@
 //! `sidecache learn` against the clinic: a table of five lines, from which most is missing, and a recorded visit that
 //! makes each kind of write once.
 
+use super::freshness::Pair;
 use super::table::{booking, payment, reads, writes};
 use super::world::{Call, Clinic, JWT_SECRET, Running};
 use crate::process::{command, stderr, stdout};
@@ -246,11 +247,17 @@ struct People {
     patient: String,
 }
 
+const SHIPPED: &str = include_str!("../../../rules.toml");
+
+/// The shipped sets.
+fn sets() -> &'static str {
+    let at = SHIPPED.find("# ---- Writes").expect("its sections");
+    &SHIPPED[at..]
+}
+
 /// The shipped `[[cache]]` rules, with these sets.
-fn rules(sets: &str) -> String {
-    let shipped = include_str!("../../../rules.toml");
-    let (before, _) = shipped.split_once("# ---- Writes").expect("its sections");
-    format!("{before}\n{sets}")
+fn rules(proposed: &str) -> String {
+    SHIPPED.replace(sets(), proposed)
 }
 
 async fn sidecache(directory: &Path, arguments: &[&str]) -> Output {
@@ -341,7 +348,12 @@ async fn the_whole_matrix_is_measured_and_what_is_proposed_leaves_nothing_missin
     let checked = sidecache(directory.path(), &["check", "proposed.toml"]).await;
     assert!(checked.status.success(), "{}\n{proposed}", stderr(&checked));
 
-    let (status, told) = learnt(directory.path(), proposed).await;
+    // Behind it nothing is missing, and no read by anybody is stale after any write; what no write changed stays kept.
+    let lives = async {
+        let pair = Pair::start_with(&[(sets(), proposed)]).await;
+        pair.write_all().await;
+    };
+    let ((status, told), ()) = tokio::join!(learnt(directory.path(), proposed), lives);
     assert_all_is_measured(&told);
     assert_eq!(told["missing"], json!([]), "{proposed}");
     assert_eq!(changed(&told), expected);
