@@ -26,7 +26,7 @@ use crate::traffic::{Exchange, Source, Traffic};
 use asking::Asker;
 use carried::Carried;
 use hyper::header::HeaderValue;
-use reads::{Looked, Reads, Recorded, Seen};
+use reads::{Looked, Reads, Recorded, Seen, Sight};
 use routes::Ids;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -198,18 +198,18 @@ impl Learning {
 
     /// Before the first write: what changes with time alone.
     async fn baseline(&mut self) {
-        self.look(0).await;
+        self.look(0, Sight::Last).await;
         sleep(MOMENTS).await;
-        let looked = self.look(0).await;
+        let looked = self.look(0, Sight::Last).await;
         self.reads.forgive(&looked);
         self.note();
     }
 
-    async fn look(&mut self, position: usize) -> Looked {
+    async fn look(&mut self, position: usize, sight: Sight) -> Looked {
         let (live, asker, jobs) = (&self.live, &self.asker, self.settings.jobs);
         let looked = self
             .reads
-            .look(live, asker, &self.carried, position, jobs)
+            .look(live, asker, &self.carried, position, sight, jobs)
             .await;
         let unanswered = looked.unanswered.iter().cloned();
         self.measured.unanswered.extend(unanswered);
@@ -222,7 +222,7 @@ impl Learning {
         let measured = before.filter(|one| one.route == route && one.unmeasured.is_none());
         let is_measured = measured.count() < self.settings.writes;
         if is_measured && self.is_behind {
-            self.look(position).await;
+            self.look(position, Sight::Last).await;
         }
         let (live, asker, carried) = (&self.live, &self.asker, &mut self.carried);
         let made = writes::make(live, asker, carried, &self.ids, exchange, self.source).await;
@@ -245,13 +245,14 @@ impl Learning {
         self.note();
     }
 
-    /// Holds all reads against what they said before a write. Where nothing changed the origin is given some more
-    /// time: it may go on working when it has answered.
+    /// Holds all reads against what they said before a write. Where nothing has changed, or something is changing
+    /// still, the origin is given some more time: it may go on working when it has answered.
     async fn measure_one(&mut self, position: usize, made: &Made) -> Vec<Case> {
-        let mut looked = self.look(position).await;
-        if !looked.has_changes() {
+        let mut looked = self.look(position, Sight::First).await;
+        if !looked.is_clear() {
             sleep(self.settings.settle * SECOND_SIGHT).await;
-            looked = self.look(position).await;
+            let second = self.look(position, Sight::Last).await;
+            looked = looked.followed_by(second);
         }
         self.is_behind = false;
         self.cases(&looked, made)
@@ -270,7 +271,7 @@ impl Learning {
                 segments: kept.segments.clone(),
                 at: match seen {
                     Seen::Changed(at) => at.clone(),
-                    Seen::Unchanged => Vec::new(),
+                    Seen::Unchanged | Seen::Unsettled => Vec::new(),
                 },
                 dropped_by: by.map(|(line, _)| *line).collect(),
             }

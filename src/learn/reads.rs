@@ -42,11 +42,24 @@ pub struct Kept {
 }
 
 /// What asking a read again came to.
+#[derive(Clone)]
 pub enum Seen {
     /// It says what it said.
     Unchanged,
     /// It says something else, at these places.
     Changed(Vec<String>),
+    /// Two answers of the same moment differ where no two did before: the origin may be at work still. What it said
+    /// before is kept for the next time.
+    Unsettled,
+}
+
+/// Whether reads are asked once more if need be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// They are.
+    First,
+    /// They are not: what differs now between two answers of the same moment is restless.
+    Last,
 }
 
 /// All reads.
@@ -86,13 +99,14 @@ impl Reads {
     }
 
     /// Asks every read as it would be asked at this place of the traffic, each twice, and tells what became of
-    /// those that were kept. What could not be asked is told as a count.
+    /// those that were kept.
     pub async fn look(
         &mut self,
         live: &Arc<Live>,
         asker: &Arc<Asker>,
         carried: &Carried,
         position: usize,
+        sight: Sight,
         jobs: usize,
     ) -> Looked {
         let due = self.due(live, asker, carried, position);
@@ -106,7 +120,7 @@ impl Reads {
         let mut asked = asked_twice(asker, due, jobs).await;
         asked.sort_by(|(one, _), (other, _)| one.entry.cmp(&other.entry));
         for (due, pair) in asked {
-            self.hold(live, due, pair, &mut looked);
+            self.hold(live, due, pair, sight, &mut looked);
         }
         looked
     }
@@ -151,7 +165,14 @@ impl Reads {
     }
 
     /// Holds two answers against what was kept, which they take the place of.
-    fn hold(&mut self, live: &Live, due: Due, pair: Result<Pair, String>, looked: &mut Looked) {
+    fn hold(
+        &mut self,
+        live: &Live,
+        due: Due,
+        pair: Result<Pair, String>,
+        sight: Sight,
+        looked: &mut Looked,
+    ) {
         let rule = due.asked.rule.clone();
         let kept = self.kept.entry(due.entry.clone()).or_insert_with(|| Kept {
             rule: rule.index,
@@ -175,12 +196,20 @@ impl Reads {
             true => differences(&before, &pair.now.body, &pair.again.body).knowing(&kept.known),
             false => Likeness::Restless(vec![String::new()]),
         };
-        let restless = likeness.restless().iter();
-        let restless: BTreeSet<String> = restless.cloned().collect();
-        if !restless.is_empty() {
+        let news = likeness.restless().iter();
+        let news: BTreeSet<String> = news
+            .filter(|place| !kept.known.contains(*place))
+            .cloned()
+            .collect();
+        if sight == Sight::First && !news.is_empty() {
+            kept.body = Some(before);
+            looked.seen.insert(due.entry, Seen::Unsettled);
+            return;
+        }
+        if !news.is_empty() {
             let places = self.restless.entry(kept.rule).or_default();
-            places.extend(restless.iter().cloned());
-            kept.known.extend(restless);
+            places.extend(news.iter().cloned());
+            kept.known.extend(news);
         }
         let seen = match likeness {
             Likeness::Differs { at, .. } => Seen::Changed(at),
@@ -211,10 +240,29 @@ pub struct Looked {
 }
 
 impl Looked {
-    /// Whether anything changed.
-    pub fn has_changes(&self) -> bool {
-        let mut seen = self.seen.values();
-        seen.any(|seen| matches!(seen, Seen::Changed(_)))
+    /// Whether something changed, and nothing is changing still.
+    pub fn is_clear(&self) -> bool {
+        let has_changes = self
+            .seen
+            .values()
+            .any(|seen| matches!(seen, Seen::Changed(_)));
+        let is_settled = !self
+            .seen
+            .values()
+            .any(|seen| matches!(seen, Seen::Unsettled));
+        has_changes && is_settled
+    }
+
+    /// Adds what a second look has shown: what had changed at first sight has changed.
+    pub fn followed_by(mut self, second: Looked) -> Looked {
+        for (entry, seen) in second.seen {
+            let is_changed = matches!(self.seen.get(&entry), Some(Seen::Changed(_)));
+            if !is_changed {
+                self.seen.insert(entry, seen);
+            }
+        }
+        self.unanswered.extend(second.unanswered);
+        self
     }
 }
 

@@ -89,7 +89,7 @@ impl Told<'_> {
             say(&match unusable {
                 Some(count) => format!(
                     "  -  {}: nothing asked: {} may not use the rule (`sidecache explain` says why; are tokens \
-                     expired, or signed with another secret?)",
+                     expired, signed with another secret, or left out when a browser exported them?)",
                     rule.name,
                     counted(*count, "recorded request")
                 ),

@@ -55,7 +55,7 @@ struct Shop {
     prices: BTreeMap<u64, u64>,
     asked: u64,
     /// A price that the shop goes on to write when it has answered: for so many reads the old one is seen.
-    later: Option<(u64, u64, u32)>,
+    later: Option<(u64, u64, u64)>,
 }
 
 impl Shop {
@@ -84,7 +84,7 @@ impl Shop {
             ("PUT", "/prices", _) => self.price(&body),
             ("PUT", "/later", _) => {
                 let number = |name: &str| body[name].as_u64().expect("a number");
-                self.later = Some((number("itemId"), number("price"), 2));
+                self.later = Some((number("itemId"), number("price"), number("reads")));
                 Reply::json("{}")
             }
             ("POST", "/ping", _) | ("DELETE", "/ping", _) => Reply::json("{}"),
@@ -311,7 +311,7 @@ async fn a_write_that_goes_otherwise_than_recorded_is_not_measured_and_one_that_
         ),
         (
             "PUT /later",
-            json!({"itemId": 1, "price": 12}),
+            json!({"itemId": 1, "price": 12, "reads": 2}),
             200,
             json!({}),
         ),
@@ -340,6 +340,32 @@ async fn a_write_that_goes_otherwise_than_recorded_is_not_measured_and_one_that_
                item: 1 of 1 answers changed: /price\n]\n";
     assert!(sets.contains(set), "{sets}");
     assert!(sets.contains("name = \"pinged\" # not measured"), "{sets}");
+}
+
+#[tokio::test]
+async fn what_changes_between_two_answers_of_one_moment_is_looked_at_again() {
+    let origin = shop().await;
+    let later = |price: u64| {
+        (
+            "PUT /later",
+            json!({"itemId": 1, "price": price, "reads": 1}),
+            200,
+            json!({}),
+        )
+    };
+    let directory = recorded(&[read("GET /items/1"), later(12), later(13)]);
+    let told = told(directory.path(), &origin).await;
+    let cell = &told["writes"][0]["rules"]["item"];
+    assert_eq!(
+        (&cell["asked"], &cell["changed"]),
+        (&json!(2), &json!(2)),
+        "{told:#}"
+    );
+    assert_eq!(
+        told["rules"][0]["restless"],
+        json!(["/asked"]),
+        "and not /price"
+    );
 }
 
 #[tokio::test]
