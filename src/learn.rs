@@ -142,10 +142,9 @@ impl Learning {
                 if reads::usable(&live, &asker, &exchange).is_none() {
                     *measured.unusable.entry(matched.what.index).or_default() += 1;
                 }
-                let count = counts.entry(matched.what.index).or_insert(0);
                 let is_related = ids.is_about_a_write(&exchange);
-                let has_room = *count < settings.keys * LOOKED_AT;
-                if (has_room || is_related) && known.insert(spelt(&exchange)) {
+                let count = counts.entry((matched.what.index, is_related)).or_insert(0);
+                if *count < settings.keys * LOOKED_AT && known.insert(spelt(&exchange)) {
                     *count += 1;
                     recorded.push(Recorded {
                         position,
@@ -186,23 +185,35 @@ impl Learning {
 
     /// Measures everything; `told` hears of each step that is done. May be dropped half way: what was measured
     /// by then is there.
-    pub async fn measure(&mut self, told: &mut dyn FnMut()) {
-        self.baseline().await;
+    ///
+    /// # Errors
+    /// That nobody answers. Nothing was written then.
+    pub async fn measure(&mut self, told: &mut dyn FnMut()) -> Result<(), String> {
+        self.baseline().await?;
         told();
         for at in 0..self.writes.len() {
             let (position, exchange) = self.writes[at].clone();
             self.write(position, &exchange).await;
             told();
         }
+        Ok(())
     }
 
     /// Before the first write: what changes with time alone.
-    async fn baseline(&mut self) {
-        self.look(0, Sight::Last).await;
+    async fn baseline(&mut self) -> Result<(), String> {
+        let looked = self.look(0, Sight::Last).await;
+        let asked = self.reads.kept.len();
+        if asked > 0 && looked.unanswered.len() == asked {
+            return Err(format!(
+                "nothing answers at {}: is the origin running there?",
+                self.settings.origin
+            ));
+        }
         sleep(MOMENTS).await;
         let looked = self.look(0, Sight::Last).await;
         self.reads.forgive(&looked);
         self.note();
+        Ok(())
     }
 
     async fn look(&mut self, position: usize, sight: Sight) -> Looked {

@@ -96,7 +96,7 @@ pub fn learn(args: &Args) -> ExitCode {
         let settings = args.settings(&table);
         let live = Arc::new(Live::apart(table)?);
         let mut learning = Learning::new(live.clone(), traffic, settings)?;
-        let is_whole = measured(&mut learning).await;
+        let is_whole = measured(&mut learning).await?;
         let matrix = Matrix::of(&learning.measured);
         let proposal = Proposal::of(&live.table, &learning.measured, &matrix);
         let told = told::Told {
@@ -122,15 +122,15 @@ pub fn learn(args: &Args) -> ExitCode {
 }
 
 /// Whether it came to its end.
-async fn measured(learning: &mut Learning) -> bool {
+async fn measured(learning: &mut Learning) -> Result<bool, Failed> {
     let mut progress = Progress::of(learning.steps());
     let mut interrupts = Interrupts::new();
     let is_whole = {
         let mut told = || progress.another();
         tokio::select! {
             biased;
-            () = interrupts.next() => false,
-            () = learning.measure(&mut told) => true,
+            () = interrupts.next() => Ok(false),
+            measured = learning.measure(&mut told) => measured.map(|()| true),
         }
     };
     progress.end();

@@ -36,6 +36,8 @@ pub struct Carried {
     things: BTreeSet<String>,
     /// Long ones.
     everywhere: BTreeMap<String, String>,
+    /// Those of them that are replaced also within values, by how they begin.
+    beginnings: BTreeMap<[u8; LONG], BTreeSet<String>>,
     /// Ids, by what they are ids of.
     ids: BTreeMap<(String, String), String>,
     /// What was asked with before: no later answer made it.
@@ -118,6 +120,12 @@ impl Carried {
         }
         if is_long(before) && !self.known.contains(before) {
             self.everywhere.insert(before.to_owned(), now.to_owned());
+            if let Some(beginning) = before.as_bytes().first_chunk()
+                && before.len() >= UNMISTAKABLE
+            {
+                let held = self.beginnings.entry(*beginning).or_default();
+                held.insert(before.to_owned());
+            }
         }
         for kind in kinds {
             let id = (kind, before.to_owned());
@@ -165,16 +173,31 @@ impl Carried {
 
     /// A text with what is unmistakable in it replaced, if there is any.
     fn within(&self, text: &str) -> Option<String> {
-        if text.len() < UNMISTAKABLE {
-            return None;
+        let mut replaced = String::new();
+        let (mut at, mut copied) = (0, 0);
+        while at + UNMISTAKABLE <= text.len() {
+            match self.beginning_at(text, at) {
+                Some((before, now)) => {
+                    replaced.push_str(&text[copied..at]);
+                    replaced.push_str(now);
+                    at += before.len();
+                    copied = at;
+                }
+                None => at += 1,
+            }
         }
-        let long = self.everywhere.iter();
-        let held = long
-            .filter(|(before, _)| before.len() >= UNMISTAKABLE && text.contains(before.as_str()));
-        let replaced = held.fold(text.to_owned(), |text, (before, now)| {
-            text.replace(before, now)
-        });
+        replaced.push_str(&text[copied..]);
         (replaced != text).then_some(replaced)
+    }
+
+    /// The longest value that stands there, and what it has become.
+    fn beginning_at(&self, text: &str, at: usize) -> Option<(&str, &str)> {
+        let rest = text.as_bytes().get(at..)?;
+        let mut held = self.beginnings.get(rest.first_chunk()?)?.iter();
+        // Sorted, so that of two of which one begins the other the longer one is the last.
+        let before = held.rfind(|before| rest.starts_with(before.as_bytes()))?;
+        let now = self.everywhere.get(before)?;
+        Some((before, now))
     }
 
     fn escaped(&self, raw: &str, kinds: &[String]) -> String {

@@ -89,6 +89,29 @@ fn a_short_id_is_replaced_only_where_it_is_the_id_of_the_same_kind_of_thing() {
 }
 
 #[test]
+fn within_a_value_the_longest_is_replaced_and_all_around_it_stays() {
+    let (short, long) = (OLD.to_owned(), format!("{OLD}-ä-more"));
+    let mut carried = carried("/orders", json!({"id": short}), json!({"id": NEW}));
+    let now = Bytes::from(json!({"b": "another"}).to_string());
+    carried.answered(
+        "/orders",
+        &recorded(json!({"b": long})),
+        &HeaderMap::new(),
+        &now,
+    );
+    assert_eq!(
+        carried.within(&format!("ä{OLD}{OLD}x")),
+        Some(format!("ä{NEW}{NEW}x"))
+    );
+    assert_eq!(
+        carried.within(&format!("<{long}>")),
+        Some("<another>".to_owned())
+    );
+    assert_eq!(carried.within(&OLD[1..]), None);
+    assert_eq!(carried.within(""), None);
+}
+
+#[test]
 fn what_was_asked_with_before_was_not_made_by_a_later_answer() {
     let mut carried = Carried::default();
     carried.requested(&exchange("POST", "/orders", json!({"doctor": OLD})));

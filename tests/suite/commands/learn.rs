@@ -369,7 +369,7 @@ async fn what_changes_between_two_answers_of_one_moment_is_looked_at_again() {
 }
 
 #[tokio::test]
-async fn writes_are_made_elsewhere_than_on_this_machine_only_where_that_is_said() {
+async fn nothing_is_written_where_it_is_not_said_or_not_known_what() {
     let directory = recorded(&[read("GET /items")]);
     let elsewhere = learn(directory.path(), "http://192.0.2.1:5000", &[]);
     ended(elsewhere).await.fails("say so with --yes");
