@@ -55,7 +55,7 @@ function item(findings) {
     return make("li", {},
       make("p", {}, tag, " ", make("b", { textContent: write }), " changes what is kept by these rules, and does not drop it:"),
       make("table", { className: "list" }, make("tbody", {}, ...rows)),
-      ...lines(advice));
+      ...ruleLines(advice));
   }
   const parts = [
     make("p", {}, tag, " ", make("b", { textContent: rule ?? NONE }), ...(write ? [" ", make("code", { textContent: write })] : []), ` ${facts(findings[0].evidence ?? {}, [])}`),
@@ -72,7 +72,7 @@ function item(findings) {
 const seen = ({ stale, of, within_ms: within }) => `stale in ${count(stale)} of ${plural(of, "case", "cases")}, seen up to ${milliseconds(within)} after it`;
 
 // Lines of a rules file, to be copied.
-function lines(text) {
+function ruleLines(text) {
   const block = make("pre", { textContent: text, tabIndex: 0 });
   const button = make("button", { type: "button", textContent: "Copy the lines" });
   button.addEventListener("click", () => attempt(button, byId("finding-said"), async () => {
