@@ -15,6 +15,9 @@ const MAX_WAITING: usize = 1024;
 /// Kept answers of which it is remembered when they were fresh.
 const MAX_FRESH: usize = 8192;
 
+/// What a write has changed can be seen before its answer is there; so much before, for most.
+const ANSWERED_WITHIN_MS: u64 = 300;
+
 /// Different causes of all cases together.
 const MAX_CAUSES: usize = 16_384;
 
@@ -79,6 +82,10 @@ impl Cases {
         let (due, waiting): (VecDeque<_>, _) = all.partition(|one| one.at_ms <= known_ms);
         self.waiting = waiting;
         for sighting in due {
+            let until_ms = match sighting.is_stale {
+                true => sighting.at_ms.saturating_add(ANSWERED_WITHIN_MS),
+                false => sighting.at_ms,
+            };
             let observation = Observation {
                 rule: sighting.rule,
                 segments: sighting.segments,
@@ -86,7 +93,7 @@ impl Cases {
                 age_ms: sighting.at_ms.saturating_sub(sighting.asked_at_ms),
                 is_stale: sighting.is_stale,
                 places: sighting.places,
-                writes: writes.between(sighting.asked_at_ms, sighting.at_ms),
+                writes: writes.between(sighting.asked_at_ms, until_ms),
             };
             self.add(Case::of(&observation, &sighting.shape));
         }

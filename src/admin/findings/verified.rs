@@ -16,11 +16,9 @@ const WITHOUT_WRITE: &str = "stale-without-write";
 /// Answers of a rule never say the same twice.
 const RESTLESS: &str = "restless";
 
-/// Stale answers of a rule that no write explains, where there were writes: fewer may still turn out to have a cause.
-const LEAST_UNEXPLAINED: usize = 10;
-
-/// And their share of all that were.
-const UNEXPLAINED_SHARE: f64 = 0.2;
+/// The share of a rule's stale answers before which there was no write at all, from which on they are no accident: now
+/// and then one is seen before its write is answered. Where there were writes, one of them may still turn out to be it.
+const WITHOUT_SHARE: f64 = 0.1;
 
 /// What is found, rule by rule.
 pub(super) fn findings(table: &Table, gathered: &Gathered) -> Vec<Json> {
@@ -99,14 +97,14 @@ fn of_write(table: &Table, gathered: &Gathered, suspect: &Suspect, all: &[Suspec
     })
 }
 
-/// Of stale answers that no write explains, if they are more than what has yet to be explained.
-fn without_write(gathered: &Gathered, rule: &str, cases: &[&Case]) -> Option<Json> {
+/// Of stale answers before which there was no write, if they are no accident. `unexplained` are all that no suspect
+/// explains.
+fn without_write(gathered: &Gathered, rule: &str, unexplained: &[&Case]) -> Option<Json> {
     let tally = gathered.tallies.get(rule)?;
-    let before_any = cases.iter().filter(|case| case.causes.is_empty()).count();
-    let is_alone = before_any >= OBSERVED.cases as usize;
+    let without = unexplained.iter().filter(|case| case.causes.is_empty());
+    let cases: Vec<&Case> = without.copied().collect();
     let share = cases.len() as f64 / tally.stale.max(1) as f64;
-    let is_much = cases.len() >= LEAST_UNEXPLAINED && share >= UNEXPLAINED_SHARE;
-    if !is_alone && !is_much {
+    if cases.len() < OBSERVED.cases as usize || share < WITHOUT_SHARE {
         return None;
     }
     let ages = || cases.iter().map(|case| case.age_ms / 1000);
@@ -114,7 +112,6 @@ fn without_write(gathered: &Gathered, rule: &str, cases: &[&Case]) -> Option<Jso
     let mut evidence = rate_of(gathered, rule);
     evidence.insert("stale".to_owned(), cases.len().into());
     evidence.insert("of".to_owned(), tally.of().into());
-    evidence.insert("without_any_write".to_owned(), before_any.into());
     evidence.insert("soonest_s".to_owned(), youngest.into());
     evidence.insert("latest_s".to_owned(), oldest.into());
     let ttl = (youngest / 2).max(1);
