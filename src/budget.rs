@@ -9,6 +9,7 @@ mod governor; // how far the store may be asked
 mod missed; // which keys were asked for lately
 mod period; // days and months
 mod rounds; // the versions that many answers hang on
+mod wanted; // which keys are asked for
 
 use crate::clock::Clock;
 use crate::entry::Version;
@@ -21,12 +22,13 @@ use account::Account;
 use governor::{Facts, Governor, Judged, Rate};
 use missed::Missed;
 use period::Period;
-pub use rounds::Want;
+pub use rounds::Flags;
 use rounds::{Allowance, Rounds};
 use serde_json::{Value as Json, json};
 use std::sync::atomic::{AtomicU8, AtomicU16, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+pub use wanted::Want;
 
 /// How often it is judged.
 pub const STEP: Duration = Duration::from_secs(1);
@@ -52,10 +54,9 @@ pub enum Level {
     /// As the rules say.
     #[default]
     Within,
-    /// `local_ttl` goes towards `local_ttl_max`, what is believed is renewed in rounds, and fetches are not claimed
-    /// for the fleet.
+    /// `local_ttl` goes towards `local_ttl_max`, and fetches are not claimed for the fleet.
     Longer,
-    /// Besides, only what is asked for again is sought in the store, and kept there.
+    /// Besides, only what is asked for again is sought in the store, and kept there; versions are asked for in rounds.
     Sparing,
     /// Nothing is: what this process's memory does not answer, the origin does. Rounds go on.
     Memory,
@@ -144,26 +145,44 @@ impl Budget {
         !self.0.missed.again(key, life, clock.now_ms())
     }
 
-    /// The key is asked for now, and its versions are to be renewed in rounds: what the last one showed of them, where
-    /// rounds are made and it is still `believed`.
+    /// The key was served from memory: what it hangs on is renewed in rounds, where they are made.
+    pub fn touch(&self, want: &Want<'_>, clock: &Clock) {
+        if self.makes_rounds_for(want) {
+            self.0.rounds.touch(want, clock.now_ms());
+        }
+    }
+
+    /// The key is asked for now, and its versions are to be known by rounds: what they showed of them, where they are
+    /// made and it is still `believed`.
     pub fn want(
         &self,
         want: &Want<'_>,
         believed: impl FnOnce(&[Version]) -> bool,
         clock: &Clock,
     ) -> Option<Vec<Version>> {
-        let is_wanted = self.level() >= Level::Longer && !want.within.is_zero();
+        let is_wanted = self.makes_rounds_for(want);
         is_wanted.then(|| self.0.rounds.want(want, believed, clock.now_ms()))?
     }
 
+    fn makes_rounds_for(&self, want: &Want<'_>) -> bool {
+        self.level() >= Level::Sparing && !want.within.is_zero()
+    }
+
     /// Judges, and tells the store what was spent if that is due: one command, two when a period begins; and makes a
-    /// round, if there is to be one. To be called each [`STEP`].
-    pub async fn step(&self, store: &Store, metrics: &Metrics, table: &Table, clock: &Clock) {
+    /// round, if there is to be one: what that learnt of quarantines. To be called each [`STEP`].
+    pub async fn step(
+        &self,
+        store: &Store,
+        metrics: &Metrics,
+        table: &Table,
+        clock: &Clock,
+    ) -> Flags {
         let settings = table.store.budget.filter(|_| store.is_shared());
         let Some(settings) = settings else {
             self.0.level.store(0, Relaxed);
             self.0.stretch.store(0, Relaxed);
-            return metrics.budget(None);
+            metrics.budget(None);
+            return Flags::new();
         };
         let period = Period::of(settings.per, clock.now_ms());
         self.books().account.turn(&period.name);
@@ -174,13 +193,13 @@ impl Budget {
                 .await;
         }
         let allowance = self.judge(metrics, settings, &period, clock.now_ms());
-        if let Some(allowance) = allowance.filter(|_| store.up()) {
-            let now = clock.now_ms();
-            self.0
-                .rounds
-                .make(store, metrics, table.layout, allowance, now)
-                .await;
-        }
+        let Some(allowance) = allowance.filter(|_| store.up()) else {
+            return Flags::new();
+        };
+        let rounds = &self.0.rounds;
+        rounds
+            .make(store, table.layout, allowance, clock.now_ms())
+            .await
     }
 
     /// Tells the store what has not been told, at the end of a process.
@@ -252,7 +271,7 @@ impl Budget {
             *said_ms = now_ms;
             tell_of(before.level, judged, books.used, settings.commands);
         }
-        (judged.level >= Level::Longer && judged.may_round).then(|| Allowance {
+        (judged.level >= Level::Sparing && judged.may_round).then(|| Allowance {
             per_s: facts.commands / period.whole_s(),
             own: books.own_share(period.whole_s()),
         })
@@ -288,7 +307,7 @@ impl Books {
     fn own_share(&self, whole_s: f64) -> f64 {
         let own = self.rate.per_s(whole_s);
         let all = own + self.account.others_rate_s();
-        let lately = if all > 0.0 { own / all } else { 1.0 };
+        let lately = if all > 0.0 { own / all } else { 0.0 };
         lately.max(self.account.own_share())
     }
 

@@ -11,7 +11,7 @@ use crate::flights::{Landing, Lead, RESTLESS_FOR, Snapshot, lock_name};
 pub use crate::flights::LIFE;
 use crate::key::CacheKey;
 use crate::live::{Ground, Live};
-use crate::look::{Found, Kept, look};
+use crate::look::{Found, Kept, Reach, look};
 use crate::store::{Lock, Locked, Store, Taken};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -116,7 +116,7 @@ impl Contest<'_> {
             if let Some(entry) = kept.as_ref().and_then(Kept::fresh) {
                 return Some(Claimed::Landed(Landing::Kept(entry.clone())));
             }
-            if let Snapshot::Unknown(_) = place.snapshot {
+            if place.reach != Reach::Fleet {
                 // The store is down: whoever fetches cannot be heard.
                 return Some(Claimed::Fetch(None));
             }

@@ -218,7 +218,8 @@ impl Fill {
             times: fetched.times,
         };
         let known = length.is_some() && self.rule().store_if.is_empty();
-        let stored = known && matches!(self.snapshot, Snapshot::Known(_));
+        let is_kept = !matches!(self.reach, Reach::Nobody(_));
+        let stored = known && is_kept && matches!(self.snapshot, Snapshot::Known(_));
         let answered = |body| Filled::Answered {
             response: Response::from_parts(arrived.head.clone(), body),
             not_kept: None,
@@ -367,8 +368,10 @@ impl Fill {
         if let Snapshot::Known(versions) = &self.snapshot {
             // A store that refuses is counted there; the next reader fetches again.
             let store = &self.live.ground.store;
-            if self.reach == Reach::Process {
-                return store.keep_here(&key.entry, entry);
+            match self.reach {
+                Reach::Fleet => {}
+                Reach::Process => return store.keep_here(&key.entry, entry),
+                Reach::Nobody(_) => return,
             }
             let keeping = store.keep(&key.entry, entry.clone());
             let kept = Box::pin(keeping).await; // what is not kept is spared the room for it

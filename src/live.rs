@@ -202,6 +202,16 @@ impl Live {
         self.is_audited(rule) && self.ground.quarantine.holds(&rule.name)
     }
 
+    /// Takes over what the store says of a rule, and says it where it is news.
+    pub fn hear_of_quarantine(&self, rule: &str, is_flagged: bool) {
+        if self.ground.quarantine.learn(rule, is_flagged) {
+            match is_flagged {
+                true => tracing::error!(rule, "in quarantine: it passes everything"),
+                false => tracing::warn!(rule, "no longer in quarantine"),
+            }
+        }
+    }
+
     /// Whether fetches by a rule are claimed for the fleet.
     pub fn claims(&self, rule: &Rule) -> bool {
         rule.coalesce == Coalesce::Fleet && self.ground.budget.claims()

@@ -169,12 +169,20 @@ impl Aim {
         let is_whole = !entry.is_part();
         let kept = Kept { entry, served };
         let fresh = (is_whole && kept.fresh().is_some()).then_some(kept)?;
-        self.want(live, asked); // so that it is believed for longer
+        self.touch(live, asked);
         Some(fresh)
     }
 
-    /// Has the versions of this key renewed in rounds, where a budget asks for it. Those that the last one showed,
-    /// if they are still believed.
+    /// What is served from memory is to be believed for longer, where a budget has that done in rounds.
+    fn touch(&self, live: &Live, asked: &Asked) {
+        let Ground { budget, clock, .. } = &live.ground;
+        if budget.level() >= Level::Sparing {
+            budget.touch(&self.wanted(live, asked), clock);
+        }
+    }
+
+    /// Has the versions of this key asked for in rounds, where a budget has that done. Those that rounds showed, if they
+    /// are still believed.
     fn want(&self, live: &Live, asked: &Asked) -> Option<Vec<Version>> {
         let Ground {
             budget,
@@ -182,22 +190,25 @@ impl Aim {
             clock,
             ..
         } = &live.ground;
-        if budget.level() < Level::Longer || self.marker.is_some() {
-            return None;
+        if self.marker.is_some() {
+            return None; // by what its answers vary nobody knows yet
         }
-        let within = budget.local_ttl(&asked.rule);
-        let want = Want {
+        let want = self.wanted(live, asked);
+        let believed = |versions: &[Version]| {
+            let nodes: Vec<String> = self.nodes(live).collect();
+            store.believes(&nodes, versions, want.within)
+        };
+        budget.want(&want, believed, clock)
+    }
+
+    fn wanted<'w>(&'w self, live: &'w Live, asked: &Asked) -> Want<'w> {
+        Want {
             layout: live.table.layout,
             key: &self.key,
             any_group: live.any_group.as_ref(),
             flag: self.flag.as_deref(),
-            within,
-        };
-        let believed = |versions: &[Version]| {
-            let nodes: Vec<String> = self.nodes(live).collect();
-            store.believes(&nodes, versions, within)
-        };
-        budget.want(&want, believed, clock)
+            within: live.ground.budget.local_ttl(&asked.rule),
+        }
     }
 
     /// All nodes of a snapshot.
@@ -222,7 +233,7 @@ impl Aim {
                 }
             };
             if self.flag.is_some() {
-                quarantine(live, asked, &seen);
+                live.hear_of_quarantine(&asked.rule.name, seen.is_flagged);
             }
             match taught(live, asked, &self.vary, &seen) {
                 // Others know more headers that answers vary by.
@@ -316,17 +327,6 @@ fn taught(live: &Live, asked: &Asked, known: &Arc<Vary>, seen: &Look) -> Option<
     let learnt = &live.vary[asked.rule.index];
     let (learnt, _) = learnt.learn(asked.place(), &names).ok()?;
     (learnt.names != known.names).then_some(learnt)
-}
-
-/// Takes over what the store says of the rule, and says it where it is news.
-fn quarantine(live: &Live, asked: &Asked, seen: &Look) {
-    let rule = &asked.rule.name;
-    if live.ground.quarantine.learn(rule, seen.is_flagged) {
-        match seen.is_flagged {
-            true => tracing::error!(rule, "in quarantine: it passes everything"),
-            false => tracing::warn!(rule, "no longer in quarantine"),
-        }
-    }
 }
 
 async fn judge(live: &Live, asked: &Asked, aim: Aim, seen: Look, takes: bool) -> Found {

@@ -15,6 +15,9 @@ const LATEST_MS: u64 = 15 * 60 * 1000;
 /// After a telling that failed.
 const AGAIN_MS: u64 = 60_000;
 
+/// Which part of what is spent is taken to be one's own before anything is known of others.
+const UNKNOWN_SHARE: f64 = 0.5;
+
 /// For so long what others spent lately is taken to go on.
 const OTHERS_FOR_MS: u64 = 2 * LATEST_MS;
 
@@ -83,6 +86,9 @@ impl Account {
         }
         self.own += added;
         let known = self.total + added;
+        if total < known {
+            (self.before, self.own) = (total.saturating_sub(added), added); // it began anew
+        }
         self.lost += known.saturating_sub(total);
         if let Some(before) = self.heard_ms.filter(|before| *before < now_ms) {
             let others = total.saturating_sub(self.total).saturating_sub(added);
@@ -104,10 +110,9 @@ impl Account {
     /// Which part of what the fleet spent in this period, since this process first told of any, is its own.
     pub(super) fn own_share(&self) -> f64 {
         let all = self.total.saturating_sub(self.before);
-        if all == 0 {
-            1.0
-        } else {
-            (self.own as f64 / all as f64).min(1.0)
+        match all {
+            0 => UNKNOWN_SHARE,
+            all => (self.own as f64 / all as f64).min(1.0),
         }
     }
 

@@ -31,8 +31,8 @@ const SHORTEST_S: f64 = 15.0 * 60.0;
 /// Of the budget, the most that is set aside for writes: a burst of them early in a day would take all of it.
 const MOST_DUE: f64 = 0.5;
 
-/// Rounds go on while no more than this is missing, in parts of [`SLACK`]: they are what little is used best for.
-const ROUNDS: f64 = -1.0;
+/// Rounds go on while no more than this is spent too early, in parts of [`SLACK`]: they are what little is used best for.
+const ROUNDS: f64 = 1.0;
 
 /// By its rate alone spending is not held back while so much may be spent, in parts of [`SLACK`].
 const AMPLE: f64 = 3.0;
@@ -113,17 +113,30 @@ impl Governor {
             Level::Sparing | Level::Memory => 1.0,
         };
         self.judged.forecast = forecast as u64;
-        self.judged.may_round = !facts.is_spent && headroom > ROUNDS;
+        self.judged.may_round = !facts.is_spent && may_round(facts);
         self.judged
     }
 }
 
 /// What reads may still spend now.
 fn headroom(facts: &Facts) -> f64 {
+    let (so_far, in_all) = bounds(facts);
+    so_far.min(in_all) - facts.used
+}
+
+/// Rounds may run ahead of the time, but take nothing of what is set aside.
+fn may_round(facts: &Facts) -> bool {
+    let (so_far, in_all) = bounds(facts);
+    let ahead = facts.used - so_far;
+    ahead < ROUNDS * SLACK * facts.commands && facts.used < in_all
+}
+
+/// What may have been spent by now, and what but for writes may be at all.
+fn bounds(facts: &Facts) -> (f64, f64) {
     let may = facts.commands * (1.0 - SPARE);
     let so_far = may * facts.passed + SLACK * facts.commands;
     let due = (facts.due_rate * facts.left_s).min(MOST_DUE * facts.commands);
-    so_far.min(may - due) - facts.used
+    (so_far, may - due)
 }
 
 /// A rate that forgets, of what a counter shows.
@@ -244,6 +257,17 @@ mod tests {
             "not by a hair's breadth"
         );
         assert_eq!(level(12.4, 5_000.0), Level::Within);
+        let rounds = |hour, used, due| {
+            let due_rate = due / 3600.0;
+            judged(Facts {
+                due_rate,
+                ..facts(hour, used, 0.0)
+            })
+            .may_round
+        };
+        assert!(rounds(12.0, 5_500.0, 0.0) && !rounds(12.0, 5_800.0, 0.0));
+        assert!(rounds(23.9, 9_700.0, 0.0) && !rounds(23.9, 9_900.0, 0.0));
+        assert!(!rounds(18.0, 6_300.0, 600.0), "what writes will cost stays");
         let mut spent = facts(13.0, 100.0, 0.0);
         spent.is_spent = true;
         assert_eq!(governor.judge(&spent).level, Level::Memory);

@@ -92,11 +92,12 @@ impl Fill {
         })
     }
 
-    async fn groups(&self, heard: &Heard) -> Result<Groups, Detail> {
+    async fn groups(&mut self, heard: &Heard) -> Result<Groups, Detail> {
         let validated = heard.validated.as_deref();
         let said = heard.response.headers();
         if self.reach == Reach::Process && groups::are_named(&self.live, said) {
-            return Err(Detail::Budget); // their versions would have to be asked for
+            self.reach = Reach::Nobody(Detail::Budget); // their versions would have to be asked for
+            return Ok(Groups::default());
         }
         Box::pin(groups::of(&self.live, &self.snapshot, said, validated)).await
     }

@@ -105,7 +105,8 @@ impl Fill {
         }
         let found = look(&self.live, &self.asked, None).await;
         let place = &found.place;
-        let is_as_it_was = *place.key == *key && place.snapshot == self.snapshot;
+        let is_as_it_was =
+            *place.key == *key && place.snapshot == self.snapshot && place.reach == Reach::Fleet;
         if !is_as_it_was || found.kept.is_some() {
             return;
         }

@@ -2,6 +2,7 @@
 
 use crate::alerts::Facts;
 use crate::budget;
+use crate::key;
 use crate::live::{Ground, Live};
 use crate::stats;
 use arc_swap::ArcSwap;
@@ -33,7 +34,14 @@ pub(super) async fn spend(live: Arc<ArcSwap<Live>>) {
             clock,
             ..
         } = &live.ground;
-        budget.step(store, metrics, &live.table, clock).await;
+        let flags = budget.step(store, metrics, &live.table, clock).await;
+        let namespace = &live.table.namespace;
+        for rule in live.table.rules.iter().filter(|rule| live.is_audited(rule)) {
+            let own = key::quarantine_flag(namespace, rule);
+            if let Some((_, is_raised)) = flags.iter().find(|(flag, _)| *flag == own) {
+                live.hear_of_quarantine(&rule.name, *is_raised);
+            }
+        }
     }
 }
 

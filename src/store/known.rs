@@ -95,6 +95,11 @@ impl Known {
         self.era.fetch_add(1, SeqCst);
     }
 
+    /// Whether they are heard now.
+    pub fn hears(&self) -> bool {
+        is_heard(self.era.load(SeqCst))
+    }
+
     /// Nothing is believed any more. For whoever called [`Known::hear`].
     pub fn hear_no_more(&self) {
         self.era.fetch_add(1, SeqCst);

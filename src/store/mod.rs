@@ -36,6 +36,7 @@ mod tier; // a memory bounded by bytes
 mod warden; // the task that reconnects and pays
 mod windows; // requests counted by who asks
 
+pub use believed::Shown;
 pub use bump::Bump;
 pub use examine::{Examined, Standing};
 pub use fault::{Down, Kind, OpenError};
