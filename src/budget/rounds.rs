@@ -179,14 +179,15 @@ impl Inner {
             return None;
         }
         let lacked = f64::from(self.wanted.lacked());
+        let is_due = self.wanted.is_half_forgotten(self.shown.at_ms, now_ms);
+        // What is lacked is mostly absent.
+        let is_worth = lacked >= LACKING * (COST + COST_OF_CREATING + COST_OF_NODE);
         // What was left absent is waited for, or it would be asked for in vain again and again.
-        let cost = match self.shown.left {
+        let least = match self.shown.left {
             0 => COST,
             _ => COST + COST_OF_CREATING + COST_OF_FLAGS + COST_OF_NODE,
         };
-        let is_due = self.wanted.is_half_forgotten(self.shown.at_ms, now_ms);
-        let is_worth = lacked > 0.0 && lacked >= LACKING * cost;
-        if !(is_due || is_worth) || self.purse.left < cost {
+        if !(is_due || is_worth) || self.purse.left < least {
             return None;
         }
         let plan = self.wanted.plan()?;
