@@ -1,6 +1,7 @@
 //! What audits found: `GET /api/audit`, and `POST /api/release {"rule": "doctor-list"}`.
 
 mod lines; // what to write into the rules file
+mod unused; // rules that spare nothing
 mod verified; // what came of holding hits against the origin
 
 use super::{Answer, Denied};
@@ -32,6 +33,7 @@ pub(super) async fn all(live: &Arc<Live>) -> Answer {
         .iter()
         .map(|(rule, evidence)| shown(rule, evidence))
         .collect();
+    findings.extend(unused::findings(live));
     if !live.verifies() {
         let answer = json!({ "findings": findings });
         return Ok(reply::json(StatusCode::OK, &answer));

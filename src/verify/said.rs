@@ -6,15 +6,16 @@ use crate::witness::Outcome;
 use bytes::Bytes;
 use hyper::StatusCode;
 
-/// Answers that tell how the origin is, not what is kept: time-outs, limits, an origin that is away.
-const OF_THE_MOMENT: [u16; 5] = [408, 429, 502, 503, 504];
+/// Answers that tell how the caller or the origin is, not what is kept: a token that has ended meanwhile, time-outs,
+/// limits. So do all errors of the server's.
+const OF_THE_MOMENT: [u16; 5] = [401, 403, 407, 408, 429];
 
 /// The place of what is no part of a body.
 const STATUS: &str = "status";
 
-/// Whether an answer says nothing of what is kept, but how its origin is.
+/// Whether an answer says nothing of what is kept.
 pub(super) fn is_of_the_moment(status: StatusCode) -> bool {
-    OF_THE_MOMENT.contains(&status.as_u16())
+    status.is_server_error() || OF_THE_MOMENT.contains(&status.as_u16())
 }
 
 /// An answer, as far as it is compared.
@@ -92,6 +93,13 @@ mod tests {
         assert_eq!(held(&kept, &at(2, "Ann"), &at(2, "Ann"), &known), none);
         let differs = Ok((places(&["/name"]), places(&["/at"])));
         assert_eq!(held(&kept, &at(2, "Bo"), &at(3, "Bo"), &[]), differs);
+    }
+
+    #[test]
+    fn a_credential_that_has_ended_and_an_origin_that_fails_say_nothing() {
+        let of = |status: u16| is_of_the_moment(StatusCode::from_u16(status).expect("a status"));
+        assert!([401, 403, 429, 500, 503].into_iter().all(of));
+        assert!(![200, 301, 404, 410].into_iter().any(of));
     }
 
     #[test]
