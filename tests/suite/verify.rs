@@ -241,6 +241,33 @@ async fn a_write_that_is_under_way_through_another_sidecar_is_no_finding() {
 }
 
 #[tokio::test]
+async fn what_is_read_of_a_write_is_sent_on_byte_for_byte() {
+    let (clinic, redis) = (Clinic::start().await, RedisServer::start());
+    let sidecar = sidecar(&clinic, &redis, "1.0").await;
+    let long = format!("{{\"a\": \"{}\"}}", "x".repeat(1 << 20));
+    let form = "--b\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\n1\r\n--b--\r\n";
+    for (kind, body) in [
+        (
+            "application/json",
+            "{ \"a\" :\t1e0,\r\n \"\\u00e4\": [ ] }\n",
+        ),
+        ("application/json", "{ this is no JSON"),
+        ("application/json", &long),
+        ("multipart/form-data; boundary=b", form),
+        ("application/json", ""),
+    ] {
+        let sent = [("content-type", kind)];
+        let got = sidecar.ask("POST", "/login", &sent, body).await;
+        assert_eq!(
+            (got.status, clinic.origin.last().body.as_ref()),
+            (200, body.as_bytes())
+        );
+        let n = clinic.origin.count() - 1;
+        assert_eq!(got.text(), format!("{{\"token\":{n}}}"));
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_asked_anything_where_nothing_is_verified() {
     let (clinic, redis) = (Clinic::start().await, RedisServer::start());
     let sidecar = sidecar(&clinic, &redis, "0").await;
