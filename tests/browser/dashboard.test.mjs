@@ -444,6 +444,48 @@ test("alerts are shown, and texts that look like markup stay texts", LIMIT, asyn
   await context.close();
 });
 
+test("findings are grouped by the write that they are about, their lines can be copied, and none needs more room than there is", LIMIT, async () => {
+  const one = await sidecar();
+  await traffic(one);
+  const { page, load, isDrawn, seen, context } = await open(browser, one.door);
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  const evil = '<img src=x onerror="alert(1)">';
+  const write = "PATCH /api/v1/user/update-my-profile";
+  const advice = '[[invalidate]]\nname = "patch-profile"\non   = ["PATCH /api/v1/user/update-my-profile"]\ndrop = ["list:*"]';
+  const stale = (rule, drop, count) => ({ kind: "stale", rule, write, drop, advice, evidence: { stale: count, of: 34, within_ms: 1850, rate: 0.05 } });
+  const findings = [
+    stale("list", "list:*", 12), stale(evil, "searched:{claims.email}:*", 1),
+    { kind: "restless", rule: "slow", write: null, drop: null, evidence: { at: ["/at"], asked_twice: 9 }, advice: evil },
+  ];
+  const told = { rate: 0.053, rate_low: 0.033, rate_high: 0.087, oldest_age_s: 75 };
+  const verified = { slow: { ...told, stale: 0, fresh: 40, restless: 2 }, list: { ...told, stale: 12, fresh: 260, restless: 4 } };
+  await page.route("**/api/audit", (route) => route.fulfill({ json: { findings, verified, only_this_process: true } }));
+  await load();
+  await isDrawn();
+  const items = page.locator("#finding-list > li");
+  await eventually("they are shown", async () => (await items.count()) === 2);
+  const text = (await items.first().innerText()).replaceAll(/\s+/g, " ");
+  assert.match(text, /^stale PATCH \/api\/v1\/user\/update-my-profile changes what is kept/);
+  assert.ok(text.includes("list list:* stale in 12 of 34 cases, seen up to 1.85 s after it") && text.includes(evil), text);
+  assert.equal(await items.first().locator("pre").textContent(), advice);
+  await items.first().getByRole("button", { name: "Copy the lines" }).click();
+  await eventually("it is said", async () => /are copied/.test(await page.locator("#finding-said").textContent()));
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), advice);
+  assert.equal(await page.getByRole("button", { name: "End the quarantine" }).count(), 0);
+  const rows = page.locator("#verified tr");
+  assert.equal((await rows.first().innerText()).replaceAll(/\s+/g, " "), "list 276 12 5.3 % (3.3 % to 8.7 %) 75.0 s");
+  assert.match(await page.locator("#verified-note").textContent(), /this process alone/);
+  assert.equal(await page.locator("img").count(), 0);
+  const folder = process.env.SIDECACHE_SCREENSHOTS;
+  for (const width of [1400, 360]) {
+    await page.setViewportSize({ width, height: 800 });
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth), 0);
+    if (folder) await page.locator("#findings").screenshot({ path: join(folder, `dashboard-findings-${width}.png`) });
+  }
+  assert.deepEqual(seen.complaints, []);
+  await context.close();
+});
+
 test("an alert comes by itself, is read out, and leaves when it has ended", LIMIT, async () => {
   const lines = 'hit_rate_below = 0.5\nmin_requests = 2\nwindow = "10s"';
   const one = await sidecar({ alerts: lines });

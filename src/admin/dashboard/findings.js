@@ -54,7 +54,7 @@ function item(findings) {
     const rows = findings.map((one) => make("tr", {}, make("td", { textContent: one.rule }), make("td", {}, make("code", { textContent: one.drop })), make("td", { textContent: seen(one.evidence ?? {}) })));
     return make("li", {},
       make("p", {}, tag, " ", make("b", { textContent: write }), " changes what is kept by these rules, and does not drop it:"),
-      make("table", { className: "list" }, make("tbody", {}, ...rows)),
+      make("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: `What ${write} leaves stale` }, make("table", { className: "list" }, make("tbody", {}, ...rows))),
       ...ruleLines(advice));
   }
   const parts = [
