@@ -79,7 +79,15 @@ done
 clinic_log=$(mktemp)
 node --test tests/clinic/ >"$clinic_log" 2>&1 &
 clinic_tests=$!
-trap '[ -z "$clinic_tests" ] || kill "$clinic_tests" 2>/dev/null || true; rm -f "$clinic_log"' EXIT
+image_log=$(mktemp)
+image_test=
+# What runs beside ends with this script, the builders of the image with it.
+end() {
+  [ -z "$clinic_tests" ] || kill "$clinic_tests" 2>/dev/null || true
+  [ -z "$image_test" ] || kill -- "-$image_test" 2>/dev/null || true
+  rm -f "$clinic_log" "$image_log"
+}
+trap end EXIT
 
 step "format"
 cargo fmt --all -- --check
@@ -98,6 +106,12 @@ clinic_tests= # its number may be somebody else's from here on
 cat "$clinic_log"
 [ "$clinic_status" = 0 ] || exit "$clinic_status"
 
+# The image is made beside the tests, of what they leave of the processors: they mostly wait. It is made the quick way,
+# not optimised: the release profile takes ten minutes of a processor, and what is tested of the image is the same.
+# SIDECACHE_IMAGE_QUICK=0 makes the real one and holds it to its size.
+SIDECACHE_IMAGE_QUICK="${SIDECACHE_IMAGE_QUICK:-1}" setsid nice -n 19 node --test tests/deploy/image.test.mjs >"$image_log" 2>&1 &
+image_test=$!
+
 step "tests"
 # With what else can be built in: it does nothing unless it is told to, and a second build takes minutes.
 if cargo nextest --version >/dev/null 2>&1; then
@@ -111,7 +125,12 @@ step "the dashboard in a browser"
 # By the program that the tests above have built.
 SIDECACHE_BIN="${CARGO_TARGET_DIR:-target}/debug/sidecache" node --test tests/browser/dashboard.test.mjs
 
-step "the image, manifests, alerts and dashboards of deploy/"
-# The image is made the quick way, not optimised: the release profile takes ten minutes of a processor, and what is
-# tested of the image is the same. SIDECACHE_IMAGE_QUICK=0 makes the real one and holds it to its size.
-SIDECACHE_IMAGE_QUICK="${SIDECACHE_IMAGE_QUICK:-1}" SIDECACHE_BIN="${CARGO_TARGET_DIR:-target}/debug/sidecache" node --test tests/deploy/*.test.mjs
+step "the image"
+image_status=0
+wait "$image_test" || image_status=$?
+image_test=
+cat "$image_log"
+[ "$image_status" = 0 ] || exit "$image_status"
+
+step "manifests, alerts and dashboards of deploy/"
+SIDECACHE_BIN="${CARGO_TARGET_DIR:-target}/debug/sidecache" node --test tests/deploy/manifests.test.mjs tests/deploy/metrics.test.mjs
