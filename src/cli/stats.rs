@@ -180,6 +180,7 @@ fn summary(told: &Json, of: &str) -> Vec<String> {
             number("commands_forecast"),
         ),
     ];
+    lines.extend(budget(&store["budget"]));
     let of_fleet = |key: &str| (of == "fleet").then(|| fleet[key].as_u64()).flatten();
     if let Some(count) = of_fleet("rules_not_told").filter(|count| *count > 0) {
         let sums = "that processes had no room for stand in these sums only";
@@ -199,6 +200,19 @@ fn summary(told: &Json, of: &str) -> Vec<String> {
         lines.push(format!("store errors: {}", errors.join(", ")));
     }
     lines
+}
+
+/// How far the store may be asked, if it has a budget.
+fn budget(told: &Json) -> Option<String> {
+    let number = |key: &str| told[key].as_u64();
+    Some(format!(
+        "budget: {} of {} commands spent this {}, {} by its end; level {}",
+        number("used")?,
+        number("commands")?,
+        told["per"].as_str()?,
+        number("forecast")?,
+        told["level"].as_str()?,
+    ))
 }
 
 /// What somebody should look at now, as this process sees it.
@@ -261,6 +275,16 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_budget_is_told_where_there_is_one() {
+        let told = serde_json::json!({
+            "commands": 10_000, "per": "day", "used": 3_881, "forecast": 9_120, "level": "sparing",
+        });
+        let line = "budget: 3881 of 10000 commands spent this day, 9120 by its end; level sparing";
+        assert_eq!(budget(&told).as_deref(), Some(line));
+        assert_eq!(budget(&Json::Null), None);
+    }
     use serde_json::json;
 
     #[test]

@@ -54,7 +54,10 @@ function figures({ at, process, fleet }) {
     ["commands.forecast", count(store.commands_forecast)], ["commands.all", count(store.commands)],
     ["commands.fleet", count(fleet.store.commands_today)],
     ["commands.fleet.forecast", count(fleet.store.commands_forecast)],
+    ["budget.level", store.budget ? `level ${store.budget.level}` : NONE],
+    ["budget.used", store.budget ? `${count(store.budget.used)} of ${count(store.budget.commands)} this ${store.budget.per}` : NONE],
   ]);
+  byId("budget").hidden = !store.budget;
 }
 
 // What a store may be good for that is neither up nor down: how bad that is, and what to do.
