@@ -28,7 +28,7 @@ use crate::store::Bumped;
 use crate::suspects::Shape;
 use crate::vary::Vary;
 use crate::witness::{self, Id, Leave, Outcome, Sighting};
-use hyper::Method;
+use hyper::{Method, header};
 use said::{Said, held};
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +69,11 @@ pub fn consider(live: &Arc<Live>, asked: &Asked, kept: &Kept, forwarding: &Forwa
     }
     // To ask by POST may cost what asking once does; and the answer to a condition says nothing of what is kept.
     let is_plain = asked.is_get() && !asked.is_conditional();
+    // What is packed cannot be compared; and what all headers of a client shape is not held against another's.
+    let is_packed = kept.entry.headers.contains_key(header::CONTENT_ENCODING);
+    if is_packed || asked.sends_everything() {
+        return;
+    }
     let is_fresh = matches!(kept.served, Served::Fresh { .. });
     if !is_plain || !is_fresh || live.ground.budget.level() > Level::Longer {
         return;
@@ -179,6 +184,9 @@ impl Hit {
         sleep(SETTLES).await;
         drop(waiting);
         let _leave = witness.pace().verify_again().await;
+        if witness.pace().is_troubled(self.live.ground.clock.now_ms()) {
+            return Err(Outcome::Unclear);
+        }
         let third = self.ask().await.ok_or(Outcome::Unclear)?;
         let fourth = self.ask().await.ok_or(Outcome::Unclear)?;
         let rule = &self.asked.rule.name;
@@ -235,7 +243,7 @@ impl Hit {
         let begun = Instant::now();
         let answer = live.ask(request, Some(rule), trace).await.ok();
         let said = match answer {
-            Some(response) if !said::is_of_the_moment(response.status()) => {
+            Some(response) if said::says_something(response.status(), entry.status) => {
                 let status = response.status();
                 let limit = live.table.store.max_entry;
                 let patience = live.table.proxy.origin_timeout;

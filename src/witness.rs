@@ -3,11 +3,13 @@
 //!
 //! Nothing personal is in it: values are there as marks, keyed digests that can only be compared. The secret is the
 //! same in the whole fleet. Where the store is sealed it is made of the seal's key, and whoever reads the store
-//! learns nothing from marks; where it is not, he reads the keys themselves, and who knows the namespace may test a
-//! guess. 64 bits are enough not to take two values for one by chance.
+//! learns nothing from marks; where it is not, who knows the namespace may test a guess. So only marks of what stands
+//! in keys leave the process, which he can read anyway: never that of a password or of a finding. 64 bits are enough
+//! not to take two values for one by chance.
 
 mod cases; // what came of verifying, and the writes before it
 mod fleet; // what processes tell each other
+mod segments; // what stands in keys
 mod pace; // how often the origin is asked again
 mod tally; // what is counted by rule
 mod told; // as it stands in the store
@@ -26,6 +28,7 @@ use crate::suspects::{Case, Shape, Write};
 use cases::Cases;
 use fleet::Teller;
 use pace::Pace;
+use segments::Segments;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tally::Tallies;
@@ -51,6 +54,8 @@ struct Books {
     /// Of the rules that all but the writes is of: other rules drop other things.
     layout: Option<Digest>,
     writes: Writes,
+    /// What stands in the keys of what was verified.
+    segments: Segments,
     cases: Cases,
     tallies: Tallies,
 }
@@ -108,6 +113,7 @@ impl Witness {
         }
         books.tallies.note(rule, outcome);
         if let Some(sighting) = sighting {
+            books.segments.add(&sighting.segments);
             books.cases.wait(sighting);
         }
     }

@@ -104,7 +104,7 @@ fn say_verified(told: &Json) {
     let rows = rules.iter().map(|(rule, told)| {
         let number = |name: &str| told[name].as_u64().unwrap_or(0);
         let share = |name: &str| 100.0 * told[name].as_f64().unwrap_or(0.0);
-        let hits = number("stale") + number("fresh") + number("restless");
+        let hits = number("stale") + number("fresh"); // those whose answers are restless among them
         let bounds = format!(
             "{:.2} % ({:.2} to {:.2})",
             share("rate"),

@@ -38,7 +38,7 @@ pub struct Args {
     /// are made there once more
     #[arg(long, value_name = "URL", value_parser = origin)]
     origin: OriginAddress,
-    /// The rules file: its [[cache]] rules say what is read, its [[invalidate]] tables are what is checked
+    /// The rules file: its `[[cache]]` rules say what is read, its `[[invalidate]]` tables are what is checked
     #[arg(
         long,
         value_name = "FILE",

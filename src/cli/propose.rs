@@ -30,7 +30,7 @@ pub struct Args {
     rules: Option<PathBuf>,
 }
 
-/// Prints [[cache]] tables with their evidence, the most worth first. Asks nobody and changes nothing. Status 1
+/// Prints `[[cache]]` tables with their evidence, the most worth first. Asks nobody and changes nothing. Status 1
 /// where the traffic cannot be read.
 pub fn propose(args: &Args) -> ExitCode {
     run(async || {

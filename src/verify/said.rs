@@ -13,9 +13,15 @@ const OF_THE_MOMENT: [u16; 5] = [401, 403, 407, 408, 429];
 /// The place of what is no part of a body.
 const STATUS: &str = "status";
 
-/// Whether an answer says nothing of what is kept.
-pub(super) fn is_of_the_moment(status: StatusCode) -> bool {
-    status.is_server_error() || OF_THE_MOMENT.contains(&status.as_u16())
+/// Statuses of what is no more.
+const GONE: [u16; 2] = [404, 410];
+
+/// Whether an answer of this status says anything of what is kept: another success, or that it is gone. A refusal may be
+/// of who asks, and what is kept is others' too.
+pub(super) fn says_something(status: StatusCode, kept: StatusCode) -> bool {
+    let of_moment = status.is_server_error() || OF_THE_MOMENT.contains(&status.as_u16());
+    let same_kind = status == kept || status.is_success() || GONE.contains(&status.as_u16());
+    !of_moment && same_kind
 }
 
 /// An answer, as far as it is compared.
@@ -97,9 +103,12 @@ mod tests {
 
     #[test]
     fn a_credential_that_has_ended_and_an_origin_that_fails_say_nothing() {
-        let of = |status: u16| is_of_the_moment(StatusCode::from_u16(status).expect("a status"));
-        assert!([401, 403, 429, 500, 503].into_iter().all(of));
-        assert!(![200, 301, 404, 410].into_iter().any(of));
+        let of = |status: u16| {
+            let status = StatusCode::from_u16(status).expect("a status");
+            says_something(status, StatusCode::OK)
+        };
+        assert!(![302, 400, 401, 403, 422, 429, 500, 503].into_iter().any(of));
+        assert!([200, 204, 404, 410].into_iter().all(of));
     }
 
     #[test]

@@ -82,6 +82,9 @@ impl Cases {
         let (due, waiting): (VecDeque<_>, _) = all.partition(|one| one.at_ms <= known_ms);
         self.waiting = waiting;
         for sighting in due {
+            if !writes.is_whole_since(sighting.asked_at_ms) {
+                continue; // it may hang on a write that nobody here knows of
+            }
             let until_ms = match sighting.is_stale {
                 true => sighting.at_ms.saturating_add(ANSWERED_WITHIN_MS),
                 false => sighting.at_ms,
@@ -101,13 +104,14 @@ impl Cases {
 
     fn add(&mut self, mut case: Case) {
         self.is_news = true;
-        for (cause, _) in &mut case.causes {
-            match self.causes.get(cause) {
-                Some(known) => *cause = known.clone(),
-                None if self.causes.len() < MAX_CAUSES => drop(self.causes.insert(cause.clone())),
-                None => {}
-            }
-        }
+        case.causes
+            .retain_mut(|(cause, _)| match self.causes.get(cause) {
+                Some(known) => {
+                    *cause = known.clone();
+                    true
+                }
+                None => self.causes.len() < MAX_CAUSES && self.causes.insert(cause.clone()),
+            });
         if self.done.len() >= MAX_CASES {
             self.done.pop_front();
             // Those of nobody but the table of them.

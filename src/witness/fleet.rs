@@ -16,8 +16,10 @@ use bytes::Bytes;
 /// By how much longer than its pace a process may take to tell something.
 const MARGIN_MS: u64 = 2_000;
 
-/// A field that nobody has written for so long is taken away: its process is no more, or has nothing to say.
+/// A field that nobody has written for so long is taken away: its process is no more, or has nothing to say. What came
+/// of verifying is of use for a day; writes, only to who waits for them.
 const SILENT_MS: u64 = 24 * 60 * 60 * 1000;
+const SILENT_WRITES_MS: u64 = 60 * 60 * 1000;
 
 /// How often it is looked for such fields.
 const TIDY_EVERY_MS: u64 = 60 * 60 * 1000;
@@ -94,6 +96,7 @@ impl Witness {
         if count == teller.told_writes {
             return Ok(());
         }
+        let own = self.books().segments.without_others(own);
         let value = told::of_writes(now_ms, &own);
         put(teller, store, &key::writes(&table.namespace), value, now_ms).await?;
         teller.told_writes = count;
@@ -127,20 +130,29 @@ impl Witness {
         let known_ms = now_ms.saturating_sub(pace_ms(table) + MARGIN_MS);
         let first = self.books().cases.first_waiting();
         if first.is_some_and(|first| first <= known_ms)
-            && self.hear(teller, store, table).await.is_ok()
+            && self.hear(teller, store, table, now_ms).await.is_ok()
         {
             self.attribute(known_ms);
         }
     }
 
-    async fn hear(&self, teller: &Teller, store: &Store, table: &Table) -> Result<(), Down> {
+    async fn hear(
+        &self,
+        teller: &Teller,
+        store: &Store,
+        table: &Table,
+        now_ms: u64,
+    ) -> Result<(), Down> {
         let name = key::writes(&table.namespace);
         let fields = store.fields(&name, &teller.field).await?;
+        if !fields.is_whole {
+            return Err(Down); // who knows what the others saw
+        }
         let mut books = self.books();
         for field in fields.all.iter().filter(|field| field.name != teller.field) {
             let told = field.value.as_ref().and_then(|value| told::writes(value));
             if let Some((_, writes)) = told {
-                books.writes.hear(&field.name, writes);
+                books.writes.hear(&field.name, writes, now_ms);
             }
         }
         Ok(())
@@ -226,13 +238,13 @@ async fn tidy(store: &Store, table: &Table, teller: &Teller, now_ms: u64) -> Res
         let of_writes = told::writes(value).map(|(at, _)| at);
         of_writes.or_else(|| Found::read(value).map(|found| found.at))
     };
-    for name in [
-        key::writes(&table.namespace),
-        key::verified(&table.namespace),
+    for (name, silent_ms) in [
+        (key::writes(&table.namespace), SILENT_WRITES_MS),
+        (key::verified(&table.namespace), SILENT_MS),
     ] {
         let fields = store.fields(&name, &teller.field).await?;
         let is_old =
-            |field: &&Field| told_at(field).is_some_and(|at| at.saturating_add(SILENT_MS) < now_ms);
+            |field: &&Field| told_at(field).is_some_and(|at| at.saturating_add(silent_ms) < now_ms);
         let others = fields.all.iter().filter(|field| field.name != teller.field);
         let old = others.filter(|field| field.name == GONE || is_old(field));
         let old: Vec<Field> = old.cloned().collect();

@@ -22,6 +22,8 @@ pub(super) struct Writes {
     known: VecDeque<Arc<Write>>,
     /// By field, the number of the last that was heard.
     heard: BTreeMap<String, u64>,
+    /// From when on all writes of all processes are known, as far as can be told, in milliseconds of Unix time.
+    whole_since_ms: u64,
 }
 
 impl Writes {
@@ -46,9 +48,14 @@ impl Writes {
         self.own.iter().rev().cloned().collect()
     }
 
-    /// What another process told in its field, each with its number.
-    pub(super) fn hear(&mut self, field: &str, told: Vec<(u64, Write)>) {
+    /// What another process told in its field, each with its number, by this moment. Of those between the last that was
+    /// heard and the first that it tells nothing is known: it had no room for them.
+    pub(super) fn hear(&mut self, field: &str, told: Vec<(u64, Write)>, now_ms: u64) {
         let last = self.heard.get(field).copied().unwrap_or_default();
+        let first = told.iter().min_by_key(|(number, _)| *number);
+        if let Some((_, write)) = first.filter(|(number, _)| *number > last + 1) {
+            self.whole_since_ms = self.whole_since_ms.max(write.at_ms.min(now_ms));
+        }
         let mut news: Vec<(u64, Write)> = told.into_iter().filter(|(at, _)| *at > last).collect();
         news.sort_by_key(|(at, _)| *at);
         if let Some((latest, _)) = news.last() {
@@ -57,7 +64,8 @@ impl Writes {
             }
             self.heard.insert(field.to_owned(), *latest);
         }
-        for (_, write) in news {
+        for (_, mut write) in news {
+            write.at_ms = write.at_ms.min(now_ms); // by a clock that is ahead of ours
             self.remember(Arc::new(write));
         }
     }
@@ -67,9 +75,16 @@ impl Writes {
             .known
             .partition_point(|known| known.at_ms <= write.at_ms);
         self.known.insert(at, write);
-        if self.known.len() > MAX_KNOWN {
-            self.known.pop_front();
+        if self.known.len() > MAX_KNOWN
+            && let Some(gone) = self.known.pop_front()
+        {
+            self.whole_since_ms = self.whole_since_ms.max(gone.at_ms);
         }
+    }
+
+    /// Whether none is missing of those since a moment, in milliseconds of Unix time.
+    pub(super) fn is_whole_since(&self, moment_ms: u64) -> bool {
+        moment_ms >= self.whole_since_ms
     }
 
     /// Those after one moment and not after another, in milliseconds of Unix time.
@@ -99,10 +114,12 @@ mod tests {
         writes.hear(
             "a",
             vec![(1, write(10, "POST /a")), (2, write(40, "POST /b"))],
+            99,
         );
         writes.hear(
             "a",
             vec![(2, write(40, "POST /b")), (3, write(35, "POST /c"))],
+            99,
         );
         let routes = |writes: Vec<Arc<Write>>| {
             let routes = writes.iter().map(|write| write.route.clone());
@@ -112,6 +129,20 @@ mod tests {
         assert_eq!(routes(writes.between(0, 99)).len(), 4);
         assert_eq!(routes(writes.between(50, 20)), Vec::<String>::new());
         assert_eq!(writes.own().len(), 1);
+    }
+
+    #[test]
+    fn what_a_process_had_no_room_to_tell_is_known_to_be_missing() {
+        let mut writes = Writes::default();
+        writes.hear("a", vec![(1, write(10, "POST /a"))], 99);
+        assert!(writes.is_whole_since(0));
+        writes.hear(
+            "a",
+            vec![(4, write(40, "POST /a")), (5, write(500, "POST /a"))],
+            99,
+        );
+        assert!(!writes.is_whole_since(39) && writes.is_whole_since(40));
+        assert_eq!(writes.between(40, 99).len(), 1, "nothing is of the future");
     }
 
     #[test]

@@ -86,9 +86,9 @@ function ruleLines(text) {
 function showVerified({ verified, only_this_process: isAlone }) {
   const rules = Object.entries(verified ?? {}).sort(([, one], [, other]) => other.stale - one.stale);
   byId("verified-panel").hidden = rules.length === 0;
-  const rows = rules.map(([name, { stale, fresh, restless, rate, rate_low: low, rate_high: high, oldest_age_s: oldest }]) => make("tr", {},
+  const rows = rules.map(([name, { stale, fresh, rate, rate_low: low, rate_high: high, oldest_age_s: oldest }]) => make("tr", {},
     make("th", { scope: "row", textContent: name }),
-    make("td", { className: "num", textContent: count(stale + fresh + restless) }),
+    make("td", { className: "num", textContent: count(stale + fresh) }),
     make("td", { className: "num", textContent: count(stale) }),
     make("td", { className: "num", textContent: `${percent(rate)} (${percent(low)} to ${percent(high)})` }),
     make("td", { className: "num", textContent: stale > 0 ? seconds(oldest) : NONE })));

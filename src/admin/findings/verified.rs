@@ -35,7 +35,13 @@ pub(super) fn findings(table: &Table, gathered: &Gathered) -> Vec<Json> {
         unexplained.entry(&case.rule).or_default().push(case);
     }
     let without = unexplained.iter();
-    findings.extend(without.filter_map(|(rule, cases)| without_write(gathered, rule, cases)));
+    // A part of the fleet that was not heard may have seen the write.
+    let without = without.filter(|_| !gathered.is_alone);
+    findings.extend(without.filter_map(|(rule, cases)| {
+        let found = table.rules.iter().find(|known| known.name == **rule);
+        let is_shared = found.is_some_and(|rule| !rule.public);
+        without_write(gathered, (rule, is_shared), cases)
+    }));
     let tallies = gathered.tallies.iter();
     findings.extend(tallies.filter_map(|(rule, tally)| restless(rule, tally)));
     findings
@@ -99,7 +105,11 @@ fn of_write(table: &Table, gathered: &Gathered, suspect: &Suspect, all: &[Suspec
 
 /// Of stale answers before which there was no write, if they are no accident. `unexplained` are all that no suspect
 /// explains.
-fn without_write(gathered: &Gathered, rule: &str, unexplained: &[&Case]) -> Option<Json> {
+fn without_write(
+    gathered: &Gathered,
+    (rule, is_shared): (&str, bool),
+    unexplained: &[&Case],
+) -> Option<Json> {
     let tally = gathered.tallies.get(rule)?;
     let without = unexplained.iter().filter(|case| case.causes.is_empty());
     let cases: Vec<&Case> = without.copied().collect();
@@ -115,6 +125,14 @@ fn without_write(gathered: &Gathered, rule: &str, unexplained: &[&Case]) -> Opti
     evidence.insert("soonest_s".to_owned(), youngest.into());
     evidence.insert("latest_s".to_owned(), oldest.into());
     let ttl = (youngest / 2).max(1);
+    // What is kept for one of several who share a key, and held against what another is told, differs as well.
+    let owners = match is_shared {
+        true => format!(
+            "look first whether answers of `{rule}` differ by who asks: its key is the same for several people, who then \
+             get each other's; if they do, key it by its owner. Else "
+        ),
+        false => String::new(),
+    };
     Some(json!({
         "kind": WITHOUT_WRITE,
         "rule": rule,
@@ -122,7 +140,7 @@ fn without_write(gathered: &Gathered, rule: &str, unexplained: &[&Case]) -> Opti
         "drop": null,
         "evidence": evidence,
         "advice": format!(
-            "`{rule}` becomes stale without a write that passes here: by a job, another service, or by hand. Only its \
+            "{owners}`{rule}` becomes stale without a write that passes here: by a job, another service, or by hand. Only its \
              `ttl` bounds that (answers were stale {youngest} s to {oldest} s after they were seen to be fresh; \
              `ttl = \"{ttl}s\"` would have been below), or have whoever writes call POST /api/purge"
         ),
