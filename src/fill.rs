@@ -9,6 +9,7 @@
 //! that look: a write in between kills it as it kills any fill.
 
 mod copy; // a body, while it streams
+mod ends; // what is kept, held against what was before it
 mod fetch; // asks the origin, and judges what it says
 mod parts; // parts of an answer, and what completes them
 
@@ -366,6 +367,9 @@ impl Fill {
             land(lead, Landing::NotKept);
         }
         if let Snapshot::Known(versions) = &self.snapshot {
+            if is_fresh && self.live.verifies() && !matches!(self.reach, Reach::Nobody(_)) {
+                ends::note(&self.live, &self.asked, key, &entry);
+            }
             // A store that refuses is counted there; the next reader fetches again.
             let store = &self.live.ground.store;
             match self.reach {

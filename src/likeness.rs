@@ -95,6 +95,38 @@ pub fn differences(kept: &Bytes, now: &Bytes, again: &Bytes) -> Likeness {
     found.likeness()
 }
 
+/// A body without the values at these places, in one spelling: two are alike if they differ only there. As it stands
+/// where no place is named. `None` where there is more than a value at one of them, or it is not JSON.
+pub fn without(body: &Bytes, places: &[String]) -> Option<Bytes> {
+    if places.is_empty() {
+        return Some(body.clone());
+    }
+    let mut json: Json = serde_json::from_slice(body).ok()?;
+    clear(&mut json, "", places).then(|| Bytes::from(json.to_string()))
+}
+
+/// Whether nothing but values were at these places, which are null now.
+fn clear(json: &mut Json, at: &str, places: &[String]) -> bool {
+    let is_named = places.iter().any(|place| place == at);
+    match json {
+        Json::Object(_) | Json::Array(_) if is_named => false,
+        Json::Object(members) => members.iter_mut().all(|(name, value)| {
+            let name = if is_a_field(name) { name } else { "*" };
+            clear(value, &format!("{at}/{name}"), places)
+        }),
+        Json::Array(items) => {
+            let at = format!("{at}/*");
+            items.iter_mut().all(|item| clear(item, &at, places))
+        }
+        value => {
+            if is_named {
+                *value = Json::Null;
+            }
+            true
+        }
+    }
+}
+
 /// Where they differ, while they are gone through.
 #[derive(Default)]
 struct Found {

@@ -8,6 +8,7 @@
 //! not to take two values for one by chance.
 
 mod cases; // what came of verifying, and the writes before it
+mod ends; // how kept answers ended
 mod fleet; // what processes tell each other
 mod segments; // what stands in keys
 mod pace; // how often the origin is asked again
@@ -17,15 +18,17 @@ mod under_way; // writes that are not answered yet
 mod writes; // those that are
 
 pub use cases::Sighting;
+pub use ends::{Dropped, Expired, Fetched, line, short, short_of};
 pub use pace::{Id, Leave};
 pub use tally::{Outcome, Tally};
 pub use under_way::UnderWay;
 
 use crate::digest::{Digest, Digester, KEY_BYTES};
 use crate::rules::settings::SealSettings;
-use crate::rules::table::Table;
-use crate::suspects::{Case, Shape, Write};
+use crate::rules::table::{Rule, Table};
+use crate::suspects::{Case, Mark, Shape, Write};
 use cases::Cases;
+use ends::{End, Ended, Ends};
 use fleet::Teller;
 use pace::Pace;
 use segments::Segments;
@@ -58,6 +61,7 @@ struct Books {
     segments: Segments,
     cases: Cases,
     tallies: Tallies,
+    ends: Ends,
 }
 
 /// What a fleet witnessed under the rules in force.
@@ -82,6 +86,7 @@ impl Witness {
         if books.layout != Some(table.layout) {
             books.layout = Some(table.layout);
             (books.cases, books.tallies) = (Cases::default(), Tallies::default());
+            books.ends = Ends::default();
         }
     }
 
@@ -115,6 +120,33 @@ impl Witness {
         if let Some(sighting) = sighting {
             books.segments.add(&sighting.segments);
             books.cases.wait(sighting);
+        }
+    }
+
+    /// An answer was fetched under these rules. `segments` are those of its key; they are made only where it has to be
+    /// found out who dropped the one before it.
+    pub fn fetched(
+        &self,
+        table: &Table,
+        rule: &Arc<Rule>,
+        now: Fetched,
+        segments: impl FnOnce() -> Vec<Mark>,
+    ) {
+        let mut books = self.books();
+        if books.layout != Some(table.layout) {
+            return;
+        }
+        match books.ends.before(now, rule.ttl) {
+            Some(End::Dropped {
+                after_ms,
+                has_changed,
+            }) => {
+                let between = (after_ms, now.asked_at_ms);
+                let ended = Ended::new(rule.clone(), segments(), between, has_changed);
+                books.ends.wait(ended);
+            }
+            Some(End::Expired(one)) => books.tallies.note_expired(&rule.name, one),
+            None => {}
         }
     }
 

@@ -57,7 +57,7 @@ impl Witness {
             return;
         }
         if !store.is_shared() {
-            return self.attribute(now_ms);
+            return self.attribute(table, now_ms);
         }
         let mut teller = self.0.teller.lock().await;
         let next = teller.stepped_at.saturating_add(pace_ms(table));
@@ -76,10 +76,20 @@ impl Witness {
         }
     }
 
-    fn attribute(&self, known_ms: u64) {
+    fn attribute(&self, table: &Table, known_ms: u64) {
         let mut books = self.books();
-        let super::Books { cases, writes, .. } = &mut *books;
+        let super::Books {
+            layout,
+            cases,
+            writes,
+            tallies,
+            ends,
+        } = &mut *books;
         cases.attribute(writes, known_ms);
+        if *layout == Some(table.layout) {
+            let attributed = ends.attribute(table, writes, known_ms);
+            attributed.iter().for_each(|one| tallies.note_dropped(one));
+        }
     }
 
     async fn tell_writes(
@@ -132,7 +142,7 @@ impl Witness {
         if first.is_some_and(|first| first <= known_ms)
             && self.hear(teller, store, table, now_ms).await.is_ok()
         {
-            self.attribute(known_ms);
+            self.attribute(table, known_ms);
         }
     }
 
@@ -162,7 +172,7 @@ impl Witness {
     /// one more where something waits for what others saw.
     pub async fn gather(&self, store: &Store, table: &Table, now_ms: u64) -> Gathered {
         if !store.is_shared() {
-            self.attribute(now_ms);
+            self.attribute(table, now_ms);
         }
         let teller = self.0.teller.lock().await;
         let fields = match store.is_shared() && store.up() {

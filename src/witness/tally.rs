@@ -1,5 +1,6 @@
 //! What verifying came to, by rule.
 
+use super::ends::{self, Attributed, Dropped, Expired};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -80,6 +81,12 @@ pub struct Tally {
     pub restless_at: BTreeMap<String, u32>,
     /// Answers that were asked for twice.
     pub pairs: u32,
+    /// What the lines of sets ended, by [`line`](ends::line).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub drops: BTreeMap<String, Dropped>,
+    /// What ended by itself.
+    #[serde(skip_serializing_if = "Expired::is_none")]
+    pub expired: Expired,
     /// Places at which hits seemed to be stale: how often, and how often they were different again a moment later.
     #[serde(skip)]
     moved_at: BTreeMap<String, (u32, u32)>,
@@ -107,6 +114,12 @@ impl Tally {
         for (place, count) in &other.restless_at {
             count_at(&mut self.restless_at, place, *count);
         }
+        for (line, count) in &other.drops {
+            if self.drops.len() < MAX_PLACES || self.drops.contains_key(line) {
+                self.drops.entry(line.clone()).or_default().add(count);
+            }
+        }
+        self.expired.add(&other.expired);
     }
 
     /// The places that are known to be restless.
@@ -190,14 +203,31 @@ pub(super) struct Tallies {
 impl Tallies {
     pub(super) fn note(&mut self, rule: &str, outcome: &Outcome) {
         self.is_news = true;
-        if let Some(tally) = self.by_rule.get_mut(rule) {
+        if let Some(tally) = self.of(rule) {
             tally.note(outcome);
-        } else if self.by_rule.len() < MAX_RULES {
-            self.by_rule
-                .entry(rule.to_owned())
-                .or_default()
-                .note(outcome);
         }
+    }
+
+    /// A dropped answer was fetched anew. It is told with what is news next, and is none itself: it is worth no command.
+    pub(super) fn note_dropped(&mut self, one: &Attributed) {
+        if let Some(tally) = self.of(&one.rule) {
+            ends::count(&mut tally.drops, one, MAX_PLACES);
+        }
+    }
+
+    /// An answer that had expired was. It is told likewise.
+    pub(super) fn note_expired(&mut self, rule: &str, one: Expired) {
+        if let Some(tally) = self.of(rule) {
+            tally.expired.note(one);
+        }
+    }
+
+    fn of(&mut self, rule: &str) -> Option<&mut Tally> {
+        let has_room = self.by_rule.len() < MAX_RULES;
+        if has_room && !self.by_rule.contains_key(rule) {
+            self.by_rule.insert(rule.to_owned(), Tally::default());
+        }
+        self.by_rule.get_mut(rule)
     }
 
     pub(super) fn all(&self) -> &BTreeMap<String, Tally> {
@@ -221,11 +251,10 @@ impl Tallies {
         at: Vec<String>,
         moved: &[String],
     ) -> Vec<String> {
-        if self.by_rule.len() >= MAX_RULES && !self.by_rule.contains_key(rule) {
-            return Vec::new();
+        match self.of(rule) {
+            Some(tally) => tally.without_clocks(at, moved),
+            None => Vec::new(),
         }
-        let tally = self.by_rule.entry(rule.to_owned()).or_default();
-        tally.without_clocks(at, moved)
     }
 
     pub(super) fn may_say(&mut self, rule: &str, now_ms: u64) -> bool {

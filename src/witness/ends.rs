@@ -1,0 +1,301 @@
+//! How kept answers ended, and whether what was fetched next said the same: drops that never changed anything, and
+//! answers that could have been kept for longer.
+//!
+//! Of an answer only digests are remembered, by the process that fetched it: what is fetched next through another one
+//! is not held against it.
+
+use super::writes::Writes;
+use crate::digest::{Digest, Digester};
+use crate::entry::Version;
+use crate::rules::table::{Rule, Set, Table, Ttl};
+use crate::rules::template::{Segment, Template};
+use crate::suspects::{Mark, Write};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+/// Answers that are remembered, in two generations of so many: when the younger is full, the older is forgotten.
+const MAX_KEPT: usize = 8192;
+
+/// Ends that wait until it is known which writes were before them. One too many is left out.
+const MAX_WAITING: usize = 1024;
+
+/// An answer that was fetched, as far as it is held against the one before it and the one after.
+#[derive(Clone, Copy, Debug)]
+pub struct Fetched {
+    /// What its key is bound to.
+    pub binding: Digest,
+    /// What it says, without what is known to be restless of it.
+    pub said: u64,
+    /// What is known to be restless of it: without the same, two cannot be compared.
+    pub restless: u64,
+    /// The versions of its own nodes.
+    pub versions: u64,
+    /// When it was asked for, and when it was kept, in milliseconds of Unix time.
+    pub asked_at_ms: u64,
+    /// See `asked_at_ms`.
+    pub kept_at_ms: u64,
+    /// How long it is fresh, in milliseconds.
+    pub ttl_ms: u64,
+}
+
+/// The first 64 bits of the digest of these parts: enough not to take two answers of one key for the same by chance.
+pub fn short<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> u64 {
+    let mut digester = Digester::new("fetched");
+    for part in parts {
+        digester.part(part);
+    }
+    let [a, b, c, d, e, f, g, h, ..] = digester.finish().0;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// The same of versions.
+pub fn short_of(versions: &[Version]) -> u64 {
+    short(versions.iter().map(|version| version.as_slice()))
+}
+
+/// Answers that one line of a set ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// That were fetched again, and could be compared.
+    pub dropped: u64,
+    /// That said something else then.
+    pub changed: u64,
+}
+
+/// Answers that were fetched again because they had been kept for as long as their rule has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expired {
+    /// For how long, in milliseconds: what was seen under another `ttl` says nothing.
+    pub ttl_ms: u64,
+    /// How many.
+    pub expired: u64,
+    /// That said something else then.
+    pub changed: u64,
+    /// That were asked for again before twice the `ttl` was over: with that they would have been hits.
+    pub soon: u64,
+}
+
+impl Dropped {
+    /// Adds what others saw.
+    pub(super) fn add(&mut self, other: &Dropped) {
+        self.dropped = self.dropped.saturating_add(other.dropped);
+        self.changed = self.changed.saturating_add(other.changed);
+    }
+}
+
+impl Expired {
+    pub(super) fn is_none(&self) -> bool {
+        self.expired == 0
+    }
+
+    /// Adds what others saw. Of two `ttl`s the one of which more was seen counts.
+    pub(super) fn add(&mut self, other: &Expired) {
+        if self.ttl_ms == other.ttl_ms {
+            self.expired = self.expired.saturating_add(other.expired);
+            self.changed = self.changed.saturating_add(other.changed);
+            self.soon = self.soon.saturating_add(other.soon);
+        } else if other.expired > self.expired {
+            *self = *other;
+        }
+    }
+
+    /// One more; what was seen under another `ttl` is forgotten.
+    pub(super) fn note(&mut self, one: Expired) {
+        if self.ttl_ms != one.ttl_ms {
+            *self = Expired::default();
+            self.ttl_ms = one.ttl_ms;
+        }
+        self.add(&one);
+    }
+}
+
+/// What a line of a set is called among what it dropped of a rule.
+pub fn line(set: &str, drop: &Template) -> String {
+    format!("{set}: {drop}")
+}
+
+/// An answer that was dropped, and fetched anew.
+pub(super) struct Ended {
+    rule: Arc<Rule>,
+    segments: Vec<Mark>,
+    /// The writes between these moments dropped it, in milliseconds of Unix time.
+    after_ms: u64,
+    until_ms: u64,
+    has_changed: bool,
+}
+
+/// How an answer ended.
+pub(super) enum End {
+    Dropped { after_ms: u64, has_changed: bool },
+    Expired(Expired),
+}
+
+#[derive(Default)]
+pub(super) struct Ends {
+    kept: HashMap<Digest, Fetched>,
+    older: HashMap<Digest, Fetched>,
+    waiting: VecDeque<Ended>,
+}
+
+impl Ends {
+    /// How what was kept before this ended, if that is known and both can be compared. An answer that was dropped and
+    /// would have expired by now is nobody's: no drop ended it.
+    pub(super) fn before(&mut self, now: Fetched, ttl: Ttl) -> Option<End> {
+        let known = self.kept.get(&now.binding);
+        let before = known.or_else(|| self.older.get(&now.binding)).copied();
+        if before.is_some_and(|before| before.kept_at_ms >= now.kept_at_ms) {
+            return None; // it was overtaken by what is known
+        }
+        if self.kept.len() >= MAX_KEPT {
+            self.older = std::mem::take(&mut self.kept);
+        }
+        self.kept.insert(now.binding, now);
+        let before = before.filter(|before| before.restless == now.restless)?;
+        let has_changed = before.said != now.said;
+        let age_ms = now.asked_at_ms.saturating_sub(before.kept_at_ms);
+        let is_expired = age_ms >= before.ttl_ms;
+        match (before.versions == now.versions, is_expired, ttl) {
+            (false, false, _) => Some(End::Dropped {
+                after_ms: before.asked_at_ms,
+                has_changed,
+            }),
+            (true, true, Ttl::Fixed(ttl)) => {
+                let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+                Some(End::Expired(Expired {
+                    ttl_ms,
+                    expired: 1,
+                    changed: has_changed.into(),
+                    soon: (!has_changed && age_ms < ttl_ms.saturating_mul(2)).into(),
+                }))
+            }
+            _ => None,
+        }
+    }
+
+    /// One that was dropped waits until it is known which writes did it.
+    pub(super) fn wait(&mut self, ended: Ended) {
+        if self.waiting.len() < MAX_WAITING {
+            self.waiting.push_back(ended);
+        }
+    }
+
+    /// All writes up to this moment are known: by rule and line, what it dropped.
+    pub(super) fn attribute(
+        &mut self,
+        table: &Table,
+        writes: &Writes,
+        known_ms: u64,
+    ) -> Vec<Attributed> {
+        let all = std::mem::take(&mut self.waiting).into_iter();
+        let (due, waiting): (VecDeque<_>, _) = all.partition(|one| one.until_ms <= known_ms);
+        self.waiting = waiting;
+        if due.is_empty() {
+            return Vec::new();
+        }
+        let sets = by_route(table);
+        let attributed = due.into_iter().map(|ended| Attributed {
+            lines: ended.lines(&sets, writes),
+            rule: ended.rule.name.clone(),
+            has_changed: ended.has_changed,
+        });
+        attributed.filter(|one| !one.lines.is_empty()).collect()
+    }
+}
+
+/// The lines that dropped an answer of a rule, each once.
+pub(super) struct Attributed {
+    pub(super) rule: String,
+    pub(super) lines: Vec<String>,
+    pub(super) has_changed: bool,
+}
+
+type Sets<'t> = HashMap<String, Vec<&'t Set>>;
+
+fn by_route(table: &Table) -> Sets<'_> {
+    let mut sets: Sets = HashMap::new();
+    for set in &table.sets {
+        for route in &set.routes {
+            let text = format!("{} {}", route.method, route.pattern);
+            sets.entry(text).or_default().push(set);
+        }
+    }
+    sets
+}
+
+impl Ended {
+    pub(super) fn new(
+        rule: Arc<Rule>,
+        segments: Vec<Mark>,
+        (after_ms, until_ms): (u64, u64),
+        has_changed: bool,
+    ) -> Ended {
+        Ended {
+            rule,
+            segments,
+            after_ms,
+            until_ms,
+            has_changed,
+        }
+    }
+
+    fn lines(&self, sets: &Sets, writes: &Writes) -> Vec<String> {
+        let mut lines = Vec::new();
+        for write in writes.between(self.after_ms, self.until_ms) {
+            for set in sets.get(&write.route).into_iter().flatten() {
+                let drops = set.drops.iter().filter(|drop| self.is_named(drop, &write));
+                lines.extend(drops.map(|drop| line(&set.name, &drop.template)));
+            }
+        }
+        lines.sort();
+        lines.dedup();
+        lines
+    }
+
+    /// Whether a line, as this write fills it in, names the answer. Where that cannot be told, as where it was widened
+    /// because the write has no such part, it is left out.
+    fn is_named(&self, drop: &crate::rules::table::Drop, write: &Write) -> bool {
+        let key = &self.rule.key.segments;
+        let mut both = drop.template.segments.iter().zip(key).zip(&self.segments);
+        drop.rules.contains(&self.rule.index)
+            && both.all(|((segment, own), mark)| match own.literal() {
+                Some(_) => true, // else the rule would not be among those that the line can name
+                None => is_it(segment, *mark, write),
+            })
+    }
+}
+
+/// Whether a segment of a line comes to this value. Where lower case makes no difference, the spelling as it is stands
+/// for both.
+fn is_it(segment: &Segment, mark: Mark, write: &Write) -> bool {
+    let text = segment.to_string();
+    let parts = |text: &str| {
+        let parts = write.parts.iter().filter(|(name, _)| name == text);
+        parts.map(|(_, mark)| *mark).collect::<Vec<Mark>>()
+    };
+    let found = parts(&text);
+    match (found.is_empty(), text.strip_suffix(" | lower}")) {
+        (true, Some(plain)) => parts(&format!("{plain}}}")).contains(&mark),
+        _ => found.contains(&mark),
+    }
+}
+
+/// Counts an attributed end, by line. What has changed nobody can tell the doer of where several lines dropped it: it
+/// counts for those that are known to drop what changes, and where none is known yet, for all.
+pub(super) fn count(counts: &mut BTreeMap<String, Dropped>, one: &Attributed, room: usize) {
+    let is_known = |line: &String| counts.get(line).is_some_and(|count| count.changed > 0);
+    let known: Vec<bool> = one.lines.iter().map(is_known).collect();
+    for (line, is_known) in one.lines.iter().zip(&known) {
+        let is_doer = *is_known || !known.contains(&true);
+        if (one.has_changed && !is_doer) || (counts.len() >= room && !counts.contains_key(line)) {
+            continue;
+        }
+        counts.entry(line.clone()).or_default().add(&Dropped {
+            dropped: 1,
+            changed: one.has_changed.into(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;
