@@ -1,5 +1,6 @@
 //! What audits found: `GET /api/audit`, and `POST /api/release {"rule": "doctor-list"}`.
 
+mod ended; // drops that change nothing, and answers that end too soon
 mod lines; // what to write into the rules file
 mod unused; // rules that spare nothing
 mod verified; // what came of holding hits against the origin
@@ -48,7 +49,12 @@ pub(super) async fn all(live: &Arc<Live>) -> Answer {
     let shown = (verified::by_rule(&gathered), gathered.is_alone);
     // To infer takes a while, in which others are to be answered.
     let rules = live.clone();
-    let inferred = spawn_blocking(move || verified::findings(&rules.table, &gathered)).await;
+    let inferred = spawn_blocking(move || {
+        let mut findings = verified::findings(&rules.table, &gathered);
+        findings.extend(ended::findings(&rules.table, &gathered));
+        findings
+    });
+    let inferred = inferred.await;
     findings.extend(inferred.unwrap_or_default());
     let answer = json!({
         "findings": findings,

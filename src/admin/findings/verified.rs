@@ -47,9 +47,9 @@ pub(super) fn findings(table: &Table, gathered: &Gathered) -> Vec<Json> {
     findings
 }
 
-/// All that is known, whether or not anything follows from it.
+/// All that verifying hits came to, whether or not anything follows from it.
 pub(super) fn by_rule(gathered: &Gathered) -> Json {
-    let rules = gathered.tallies.iter();
+    let rules = gathered.tallies.iter().filter(|(_, tally)| tally.of() > 0);
     let shown: Map<String, Json> = rules
         .map(|(rule, tally)| {
             let mut shown = rate(tally);

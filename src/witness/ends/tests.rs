@@ -1,1 +1,190 @@
+use super::*;
+use crate::parts;
+use crate::rules::check::compile;
+use std::path::Path;
+use std::time::Duration;
 
+const RULES: &str = r#"
+    namespace = "n"
+    [proxy]
+    listen = "127.0.0.1:0"
+    origin = "http://127.0.0.1:1"
+    [store]
+    url = "memory:"
+    [[cache]]
+    name = "item"
+    match = "GET /item/{id}"
+    key = "items:{id}"
+    query = []
+    ttl = "30s"
+    public = true
+    [[invalidate]]
+    name = "changed"
+    on = ["PATCH /item/{id}"]
+    drop = ["items:{id}"]
+    [[invalidate]]
+    name = "touched"
+    on = ["POST /touch"]
+    drop = ["items:*", "items:{body.id}"]
+"#;
+
+const TTL: Ttl = Ttl::Fixed(Duration::from_secs(30));
+
+fn fetched(said: u64, versions: u64, at_ms: u64) -> Fetched {
+    Fetched {
+        binding: Digest([1; 16]),
+        said,
+        restless: 0,
+        versions,
+        asked_at_ms: at_ms,
+        kept_at_ms: at_ms + 5,
+        ttl_ms: 30_000,
+    }
+}
+
+fn table() -> Table {
+    let checked = compile(RULES.as_bytes(), &|_| None, Path::new("."));
+    checked.table.expect("rules that can be used")
+}
+
+fn mark(value: &str) -> Mark {
+    parts::mark(value, &[3; 32])
+}
+
+/// The lines that are made out for a drop of item 7, after these writes.
+fn lines(all: &[(&str, &[(&str, &str)])]) -> Vec<String> {
+    let (table, mut ends, mut writes) = (table(), Ends::default(), Writes::default());
+    for (route, parts) in all {
+        let parts = parts
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), mark(value)));
+        writes.add(Write {
+            at_ms: 15,
+            route: (*route).to_owned(),
+            parts: parts.collect(),
+        });
+    }
+    let segments = vec![mark("items"), mark("7")];
+    ends.wait(Ended::new(
+        table.rules[0].clone(),
+        segments,
+        (10, 20),
+        false,
+    ));
+    assert!(ends.attribute(&table, &writes, 19).is_empty(), "too early");
+    let attributed = ends.attribute(&table, &writes, 20);
+    assert!(
+        ends.attribute(&table, &writes, 30).is_empty(),
+        "it is done once"
+    );
+    attributed.into_iter().flat_map(|one| one.lines).collect()
+}
+
+#[test]
+fn how_an_answer_ended_is_told_by_its_versions_and_its_age() {
+    let next = |now: Fetched| {
+        let mut ends = Ends::default();
+        assert!(
+            ends.before(fetched(1, 1, 100), TTL).is_none(),
+            "the first of all"
+        );
+        ends.before(now, TTL)
+    };
+    for (now, has_changed) in [
+        (fetched(1, 2, 900), false),
+        (fetched(2, 2, 900), true),
+        (fetched(2, 2, 30_104), true),
+    ] {
+        match next(now) {
+            Some(End::Dropped {
+                after_ms,
+                has_changed: so,
+            }) => assert_eq!((after_ms, so), (100, has_changed)),
+            _ => panic!("it was dropped: {now:?}"),
+        }
+    }
+    let expired = |now: Fetched| match next(now) {
+        Some(End::Expired(one)) => (one.changed, one.soon),
+        _ => panic!("it has expired: {now:?}"),
+    };
+    assert_eq!(expired(fetched(1, 1, 30_105)), (0, 1));
+    assert_eq!(expired(fetched(2, 1, 30_105)), (1, 0));
+    assert_eq!(expired(fetched(1, 1, 60_105)), (0, 0));
+    let mut other = fetched(1, 2, 900);
+    other.restless = 1;
+    for unclear in [
+        fetched(1, 1, 900),
+        fetched(1, 2, 30_105),
+        fetched(2, 2, 50),
+        other,
+    ] {
+        assert!(next(unclear).is_none(), "{unclear:?}");
+    }
+}
+
+#[test]
+fn a_line_drops_what_it_names_and_what_cannot_be_told_is_nobodys() {
+    let exact = "changed: items:{id}";
+    assert_eq!(lines(&[("PATCH /item/{id}", &[("{id}", "7")])]), [exact]);
+    assert!(lines(&[("PATCH /item/{id}", &[("{id}", "8")])]).is_empty());
+    assert!(lines(&[("POST /other", &[("{id}", "7")])]).is_empty());
+    let wide = "touched: items:*";
+    assert_eq!(lines(&[("POST /touch", &[])]), [wide], "it was widened");
+    assert_eq!(
+        lines(&[
+            ("POST /touch", &[("{body.id}", "7")]),
+            ("POST /touch", &[("{body.id}", "8")]),
+            ("PATCH /item/{id}", &[("{id}", "7")]),
+        ]),
+        [exact, wide, "touched: items:{body.id}"]
+    );
+}
+
+#[test]
+fn what_has_changed_counts_for_those_that_are_known_to_drop_what_changes() {
+    let mut counts = BTreeMap::new();
+    let mut note = |lines: &[&str], has_changed| {
+        let one = Attributed {
+            rule: "item".to_owned(),
+            lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+            has_changed,
+        };
+        count(&mut counts, &one, 2);
+        counts.clone()
+    };
+    note(&["needed"], true);
+    note(&["needed", "useless"], true);
+    let counts = note(&["needed", "useless", "without room"], false);
+    let of = |line: &str| counts.get(line).map(|count| (count.dropped, count.changed));
+    assert_eq!(of("needed"), Some((3, 2)));
+    assert_eq!(of("useless"), Some((1, 0)));
+    assert_eq!(of("without room"), None);
+}
+
+#[test]
+fn what_was_seen_under_another_ttl_is_forgotten() {
+    let of = |ttl_ms, expired| Expired {
+        ttl_ms,
+        expired,
+        changed: 0,
+        soon: 1,
+    };
+    let mut all = of(10, 4);
+    all.note(of(10, 1));
+    assert_eq!((all.expired, all.soon), (5, 2));
+    all.note(of(20, 1));
+    assert_eq!((all.ttl_ms, all.expired), (20, 1));
+    all.add(&of(10, 3));
+    assert_eq!(all, of(10, 3), "others know more of that one");
+}
+
+#[test]
+fn no_more_answers_are_remembered_than_there_is_room_for() {
+    let mut ends = Ends::default();
+    for key in 0..3 * MAX_KEPT as u128 {
+        let mut one = fetched(1, 1, 100);
+        one.binding = Digest(key.to_le_bytes());
+        assert!(ends.before(one, TTL).is_none());
+    }
+    assert_eq!((ends.kept.len(), ends.older.len()), (MAX_KEPT, MAX_KEPT));
+}
