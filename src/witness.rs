@@ -67,7 +67,7 @@ struct Books {
 /// What a fleet witnessed under the rules in force.
 #[derive(Clone, Debug, Default)]
 pub struct Gathered {
-    /// What came of verifying, by rule.
+    /// What came of verifying, and how answers ended, by rule.
     pub tallies: BTreeMap<String, Tally>,
     /// What it came to, hit by hit.
     pub cases: Vec<Case>,

@@ -221,3 +221,26 @@ fn letters(number: u32) -> String {
         .map(|digit| char::from(digit - b'0' + b'a'))
         .collect()
 }
+
+#[test]
+fn values_are_left_out_where_they_are_restless_and_lists_and_objects_are_not() {
+    let of = |json: Json, places: &[&str]| {
+        let places: Vec<String> = places.iter().map(ToString::to_string).collect();
+        without(&bytes(&json), &places)
+    };
+    let page = |at: u32, name: &str| json!({"data": [{"at": at, "name": name}], "at": at});
+    let places = ["/data/*/at", "/at"];
+    let first = of(page(1, "a"), &places);
+    assert!(first.is_some());
+    assert_eq!(first, of(page(2, "a"), &places));
+    assert_ne!(first, of(page(1, "b"), &places));
+    assert_ne!(
+        of(page(1, "a"), &places[..1]),
+        of(page(2, "a"), &places[..1])
+    );
+    assert_eq!(of(page(1, "a"), &["/data"]), None);
+    assert_eq!(of(page(1, "a"), &[""]), None);
+    let text = Bytes::from_static(b"{ no JSON");
+    assert_eq!(without(&text, &[]), Some(text.clone()));
+    assert_eq!(without(&text, &["/at".to_owned()]), None);
+}

@@ -7,7 +7,7 @@
 use super::writes::Writes;
 use crate::digest::{Digest, Digester};
 use crate::entry::Version;
-use crate::rules::table::{Rule, Set, Table, Ttl};
+use crate::rules::table::{Drop, Rule, Set, Table, Ttl};
 use crate::rules::template::{Segment, Template};
 use crate::suspects::{Mark, Write};
 use serde::{Deserialize, Serialize};
@@ -254,7 +254,7 @@ impl Ended {
 
     /// Whether a line, as this write fills it in, names the answer. Where that cannot be told, as where it was widened
     /// because the write has no such part, it is left out.
-    fn is_named(&self, drop: &crate::rules::table::Drop, write: &Write) -> bool {
+    fn is_named(&self, drop: &Drop, write: &Write) -> bool {
         let key = &self.rule.key.segments;
         let mut both = drop.template.segments.iter().zip(key).zip(&self.segments);
         drop.rules.contains(&self.rule.index)

@@ -61,7 +61,7 @@ impl Outcome {
     pub const WORDS: [&'static str; 5] = ["same", "restless", "stale", "overtaken", "unclear"];
 }
 
-/// What verifying the hits of one rule came to.
+/// What verifying the hits of one rule came to, and how its answers ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Tally {

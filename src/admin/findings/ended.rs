@@ -41,9 +41,8 @@ pub(super) fn findings(table: &Table, gathered: &Gathered) -> Vec<Json> {
 
 /// A line that ends what need not end.
 fn useless(rule: &Rule, set: &Set, drop: &Drop, tally: &Tally) -> Option<Json> {
-    let Dropped { dropped, changed } = *tally
-        .drops
-        .get(&witness::line(&set.name, &drop.template))?;
+    let Dropped { dropped, changed } =
+        *tally.drops.get(&witness::line(&set.name, &drop.template))?;
     let same = dropped.saturating_sub(changed);
     let is_needless = changed == 0 && dropped >= LEAST_DROPPED;
     let is_wide = drop.template.wildcard
@@ -106,9 +105,8 @@ fn longer(rule: &Rule, tally: &Tally) -> Option<Json> {
             "ttl_s": ttl.as_secs_f64(),
         },
         "advice": format!(
-            "answers of `{name}` are dropped by nothing when they expire, and {same} of {expired} were fetched anew the \
-             same, no hit was found stale: a longer `ttl` would do. At least twice, `ttl = \"{twice}s\"`: {soon} of them \
-             would have been hits"
+            "{same} of {expired} answers of `{name}` that expired were fetched anew the same, and no hit was found stale: \
+             a longer `ttl` would do. With at least twice, `ttl = \"{twice}s\"`, {soon} of them would have been hits"
         ),
     }))
 }
@@ -155,10 +153,9 @@ mod tests {
 
     fn dropped(line: &str, dropped: u64, changed: u64) -> Vec<Json> {
         let counts = Dropped { dropped, changed };
-        found(Tally {
-            drops: [(line.to_owned(), counts)].into(),
-            ..Tally::default()
-        })
+        let mut tally = Tally::default();
+        tally.drops.insert(line.to_owned(), counts);
+        found(tally)
     }
 
     #[test]
@@ -181,24 +178,23 @@ mod tests {
 
     #[test]
     fn a_longer_ttl_is_advised_where_it_would_spare_something_and_nothing_was_stale() {
-        let tally = |ttl_ms, expired, changed, soon| Tally {
-            expired: Expired {
+        let tally = |ttl_ms, expired, changed, soon| {
+            let mut tally = Tally::default();
+            tally.expired = Expired {
                 ttl_ms,
                 expired,
                 changed,
                 soon,
-            },
-            ..Tally::default()
+            };
+            tally
         };
         let finding = &found(tally(30_000, 50, 1, 9))[0];
         assert_eq!(finding["kind"], "ttl");
         assert_eq!(finding["evidence"]["hits_more"], 9);
         let advice = finding["advice"].as_str().expect("a text");
         assert!(advice.contains("`ttl = \"60s\"`"), "{advice}");
-        let stale = Tally {
-            stale: 1,
-            ..tally(30_000, 50, 0, 9)
-        };
+        let mut stale = tally(30_000, 50, 0, 9);
+        stale.stale = 1;
         for not_enough in [
             tally(30_000, 49, 0, 9),
             tally(30_000, 50, 2, 9),
