@@ -242,6 +242,13 @@ impl Hit {
         let (rule, trace) = (&self.asked.rule, self.asked.trace().for_all());
         let begun = Instant::now();
         let answer = live.ask(request, Some(rule), trace).await.ok();
+        if answer
+            .as_ref()
+            .is_some_and(|answer| answer.status().is_server_error())
+        {
+            let now = live.ground.clock.now_ms();
+            live.ground.witness.pace().trouble(now);
+        }
         let said = match answer {
             Some(response) if said::says_something(response.status(), entry.status) => {
                 let status = response.status();

@@ -316,10 +316,18 @@ impl Write {
         let limit = self.live.table.proxy.max_keyed_body;
         let is_asked =
             self.any_drop_asks(|source| matches!(source, Source::Body | Source::BodyField(_)));
-        if !is_asked && !self.may_note(&self.parts.headers, &self.body, limit) {
+        // Who asks whether he may send it is told by the origin.
+        let expects = self.parts.headers.contains_key(header::EXPECT);
+        let is_noted = !expects && self.may_note(&self.parts.headers, &self.body, limit);
+        if !is_asked && !is_noted {
             return Ok(None);
         }
-        let (document, body) = match body::read_up_to(std::mem::take(&mut self.body), limit).await {
+        let body = std::mem::take(&mut self.body);
+        let read = match is_asked {
+            true => body::read_up_to(body, limit).await,
+            false => body::read_now(body, limit), // nobody waits for what is only remembered
+        };
+        let (document, body) = match read {
             Read::Whole(bytes) => (plain_json(&self.parts.headers, &bytes), Body::full(bytes)),
             Read::Longer(body) => (None, body),
             Read::Broken(error) => return Err(Failure::client_gone(error)),
@@ -338,7 +346,11 @@ impl Write {
         let (head, body) = response.into_parts();
         let length = body.size_hint().exact();
         let patience = self.live.table.proxy.origin_timeout;
-        let (document, body) = match body::read_in_time(body, MAX_KEYED_ANSWER, patience).await {
+        let read = match is_asked {
+            true => body::read_in_time(body, MAX_KEYED_ANSWER, patience).await,
+            false => body::read_now(body, MAX_KEYED_ANSWER),
+        };
+        let (document, body) = match read {
             Read::Whole(bytes) => (parsed(&bytes, &head.headers), Body::full(bytes)),
             Read::Longer(body) => (None, body),
             Read::Broken(_) => (None, Body::broken(length)),

@@ -84,6 +84,7 @@ impl Witness {
             writes,
             tallies,
             ends,
+            ..
         } = &mut *books;
         cases.attribute(writes, known_ms);
         if *layout == Some(table.layout) {

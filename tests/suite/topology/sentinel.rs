@@ -105,11 +105,13 @@ async fn sentinels_lead_to_the_primary_and_to_the_next_one_when_it_dies_or_steps
     // The first who would be asked is away; the primary steps down.
     watched.sentinels[0].kill();
     let before = watched.primary();
+    traffic.may_be_parted(); // the old one lives, and is a primary until it hears
     eventually("a failover by hand", async || {
         told(&watched.sentinels[1], "SENTINEL FAILOVER main") == "OK"
     })
     .await;
     watched.is_no_longer(before).await;
+    traffic.are_together().await;
     traffic.hits_again().await;
     traffic.writes_again().await;
     traffic.end().await;

@@ -4,7 +4,7 @@
 use super::*;
 use crate::world::ask;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,9 @@ pub struct Told {
     hits: AtomicU64,
     writes: AtomicU64,
     refused: AtomicU64,
+    /// Whether sidecars may be at different servers now, and the reads that were older then.
+    parted: AtomicBool,
+    parted_reads: AtomicU64,
     wrong: Mutex<Vec<String>>,
 }
 
@@ -87,6 +90,25 @@ impl Traffic {
         assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
+    /// From now on sidecars may be parted: some may still be at a server that others have left. The README says for how
+    /// long that is, and that nothing is promised then.
+    pub fn may_be_parted(&self) {
+        self.told.parted.store(true, SeqCst);
+    }
+
+    /// Waits until they are together again; from then on all is promised.
+    pub async fn are_together(&self) {
+        eventually("no old answer for a while", async || {
+            let before = self.told.parted_reads.load(SeqCst);
+            self.hits_again().await;
+            self.writes_again().await;
+            self.hits_again().await;
+            self.told.parted_reads.load(SeqCst) == before
+        })
+        .await;
+        self.told.parted.store(false, SeqCst);
+    }
+
     /// Waits until there are so many hits more.
     pub async fn hits_again(&self) {
         let before = self.told.hits();
@@ -107,6 +129,9 @@ async fn read(door: SocketAddr, number: usize, told: Arc<Told>) {
         let got = ask(door, "GET", &format!("/api/thing/{thing}"), &[], "").await;
         told.reads.fetch_add(1, SeqCst);
         match got.status {
+            200 if got.n() < floor && told.parted.load(SeqCst) => {
+                told.parted_reads.fetch_add(1, SeqCst);
+            }
             200 if got.n() < floor => {
                 let (n, status) = (got.n(), got.cache_status());
                 told.wrong(format!("thing {thing} is {n}, {floor} was told: {status}"));
