@@ -15,3 +15,4 @@ mod leak; // a public route that is not
 mod outage; // Redis killed, hung, absent
 mod proposed; // rules by what was recorded of it
 mod learn; // `sidecache learn` finds all that a short table forgot
+mod audited; // verifying hits finds most of it in passing, and nothing else

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Output;
 
 /// What people write who think of each write's own path.
-const FIVE_LINES: &str = r#"
+pub(super) const FIVE_LINES: &str = r#"
 [[invalidate]]
 name = "doctor-updated"
 on   = ["PATCH /api/v1/doctor/{doctorId}"]
@@ -41,7 +41,7 @@ drop = ["appointments:*", "dashboard:*"]
 "#;
 
 /// The rules whose answers each write of the clinic changes: the table of `backend.md`, as its code has it.
-const MATRIX: &[(&str, &[&str])] = &[
+pub(super) const MATRIX: &[(&str, &[&str])] = &[
     ("POST /api/v1/auth/login", &[]),
     ("POST /api/v1/auth/refresh-token", &[]),
     (
@@ -147,9 +147,9 @@ const SPECIALTIES: &[&str] = &["doctor-list", "specialty-list"];
 const PROFILES: &[&str] = &["my-profile", "my-session"];
 
 /// A pair of a write's route and a rule.
-type Pairs = BTreeSet<(String, String)>;
+pub(super) type Pairs = BTreeSet<(String, String)>;
 
-fn expected() -> Pairs {
+pub(super) fn expected() -> Pairs {
     let pairs = MATRIX.iter().flat_map(|(write, rules)| {
         let pair = |rule: &&str| ((*write).to_owned(), (*rule).to_owned());
         rules.iter().map(pair).collect::<Vec<_>>()
@@ -256,11 +256,11 @@ fn sets() -> &'static str {
 }
 
 /// The shipped `[[cache]]` rules, with these sets.
-fn rules(proposed: &str) -> String {
+pub(super) fn rules(proposed: &str) -> String {
     SHIPPED.replace(sets(), proposed)
 }
 
-async fn sidecache(directory: &Path, arguments: &[&str]) -> Output {
+pub(super) async fn sidecache(directory: &Path, arguments: &[&str]) -> Output {
     let mut command = command();
     let path = std::env::var("PATH").unwrap_or_default();
     command.current_dir(directory).args(arguments);
@@ -321,6 +321,14 @@ fn assert_all_is_measured(told: &Json) {
     for row in rows {
         assert_eq!(row["unmeasured"], json!([]), "{}", row["write"]);
     }
+}
+
+/// What is proposed to whom has the five lines.
+pub(super) async fn proposed(directory: &Path) -> String {
+    let visit = directory.join("visit.jsonl");
+    Visit::record(&Clinic::start().await, &visit).await;
+    let (_, told) = learnt(directory, FIVE_LINES).await;
+    told["toml"].as_str().expect("tables").to_owned()
 }
 
 #[tokio::test]
