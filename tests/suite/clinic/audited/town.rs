@@ -199,10 +199,10 @@ impl<'c> Town<'c> {
     /// Makes a write of this kind, a route of the matrix, by somebody whom it concerns.
     pub async fn write(&mut self, kind: &str, to: SocketAddr) {
         let (method, path) = kind.split_once(' ').expect("a route");
-        let path = path.strip_prefix("/api/v1/").unwrap_or(path);
+        let path = path.trim_start_matches("/api/v1").trim_start_matches('/');
         match path.split('/').next().expect("a word") {
             "auth" => self.session(path, to).await,
-            "appointment" | "prescription" | "review" | "/webhook" => self.visit(path, to).await,
+            "appointment" | "prescription" | "review" | "webhook" => self.visit(path, to).await,
             "doctor-schedule" => self.slots(method, to).await,
             "specialties" => self.specialty(method, to).await,
             _ => match (method, path) {
@@ -252,7 +252,7 @@ impl<'c> Town<'c> {
         let comment = self.fresh("Waited");
         let clinic = self.clinic;
         let call = match path {
-            "/webhook" => {
+            "webhook" => {
                 let visit = self.chosen(|visit| !visit.is_paid);
                 visit.is_paid = true;
                 payment(&visit.id)
