@@ -22,7 +22,7 @@ use traffic::Traffic;
 const SEED: u64 = 20_261_123;
 
 /// In CI: too few for all that is missing, and in seconds.
-const FEW_WRITES: (usize, Duration) = (44, Duration::from_millis(400));
+const FEW_WRITES: (usize, Duration) = (40, Duration::from_millis(400));
 
 /// Where there is time.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -193,11 +193,17 @@ fn word<'j>(finding: &'j Json, field: &str) -> &'j str {
 }
 
 /// What is found of what is missing, and what is found that is not.
-fn judged(found: &[&Json]) -> (Pairs, Pairs) {
+fn judged(findings: &[&Json]) -> (Pairs, Pairs) {
     let pair = |one: &&Json| (word(one, "write").to_owned(), word(one, "rule").to_owned());
-    let (found, missing): (Pairs, Pairs) = (found.iter().map(pair).collect(), missing());
+    let (found, missing): (Pairs, Pairs) = (findings.iter().map(pair).collect(), missing());
     let right: Pairs = found.intersection(&missing).cloned().collect();
     let wrong: Pairs = found.difference(&missing).cloned().collect();
+    for one in findings {
+        let evidence = |field: &str| &one["evidence"][field];
+        let [stale, of] = ["stale", "of"].map(evidence);
+        let (write, rule, drop) = (word(one, "write"), word(one, "rule"), word(one, "drop"));
+        println!("{write} → {rule}: stale in {stale} of {of}; {drop}");
+    }
     let findable = missing.iter().filter(|(_, rule)| rule != NEVER_VERIFIED);
     let unseen: Vec<_> = missing.difference(&found).collect();
     println!(

@@ -2,6 +2,7 @@
 //! makes each kind of write once.
 
 use super::freshness::Pair;
+use super::audited::missing;
 use super::table::{booking, payment, reads, writes};
 use super::world::{Call, Clinic, JWT_SECRET, Running};
 use crate::process::{command, stderr, stdout};
@@ -310,6 +311,13 @@ fn changed(told: &Json) -> Pairs {
     pairs.collect()
 }
 
+fn named_missing(told: &Json) -> Pairs {
+    let all = told["missing"].as_array().expect("what is missing").iter();
+    let text = |one: &Json, field: &str| one[field].as_str().expect("a text").to_owned();
+    all.map(|one| (text(one, "write"), text(one, "rule")))
+        .collect()
+}
+
 fn assert_all_is_measured(told: &Json) {
     let rows = told["writes"].as_array().expect("rows");
     let written: BTreeSet<&str> = rows
@@ -350,6 +358,7 @@ async fn the_whole_matrix_is_measured_and_what_is_proposed_leaves_nothing_missin
         "not seen: {too_few:#?}\nnot there: {too_many:#?}"
     );
     assert_eq!(status, Some(1), "something is missing");
+    assert_eq!(named_missing(&told), missing());
 
     let proposed = told["toml"].as_str().expect("tables");
     std::fs::write(directory.path().join("proposed.toml"), rules(proposed)).expect("a file");
