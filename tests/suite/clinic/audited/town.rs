@@ -120,7 +120,7 @@ impl<'c> Town<'c> {
     async fn another_doctor(&mut self) {
         let at = match self.next_doctor {
             at @ 0..2 => at,
-            at => DOCTORS.start + at * 7 % DOCTORS.len(),
+            at => DOCTORS.start + at * 10 % DOCTORS.len(),
         };
         self.next_doctor += 1;
         let row = self.all_doctors[at].clone();
