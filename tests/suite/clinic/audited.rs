@@ -21,14 +21,24 @@ use traffic::Traffic;
 
 const SEED: u64 = 20_261_123;
 
-/// In CI: too few for all that is missing, and in seconds.
-const FEW_WRITES: (usize, Duration) = (40, Duration::from_millis(400));
-
-/// Where there is time.
+/// Hits that are verified where there is time, a write a second: what operators are told to begin with.
+const SHARE: &str = "0.05";
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What of the missing pairs few writes have to show, whatever the order: each kind is made once or twice.
-const FEW_FIND: f64 = 0.1;
+/// In CI, in seconds: more of fewer hits, and few kinds of writes, each again and again. Two of them are innocent.
+const FEW_SHARE: &str = "0.5";
+const FEW_WRITES: (usize, Duration) = (40, Duration::from_millis(450));
+const FEW_KINDS: &[&str] = &[
+    "PATCH /api/v1/user/{userId}/status",
+    "PATCH /api/v1/user/update-my-profile",
+    "POST /api/v1/doctor-schedule",
+    "POST /api/v1/user/create-patient",
+    "POST /api/v1/auth/login",
+    "PATCH /api/v1/specialties/{specialtyId}",
+];
+
+/// Pairs that so few writes have to show, on however busy a machine.
+const FEW_FOUND: usize = 2;
 
 /// What one process saw last, all know by then: both tell and hear every ten seconds.
 const TOLD: Duration = Duration::from_secs(23);
@@ -92,10 +102,10 @@ impl Ward {
         let (clinic, redis) = (Clinic::start().await, RedisServer::start());
         let shipped = include_str!("../../../rules.toml");
         let (_, written) = shipped.split_once("# ---- Writes").expect("its sections");
-        let changes = [
-            ("leak = 0.01", "leak = 0.01\nverify = 0.05"),
-            (written, &format!("\n{sets}")),
-        ];
+        let share = many().map_or(FEW_SHARE, |_| SHARE);
+        let audit = format!("leak = 0.01\nverify = {share}");
+        let sets = format!("\n{sets}");
+        let changes = [("leak = 0.01", audit.as_str()), (written, sets.as_str())];
         let sidecars = [
             Program::start_with(&clinic, &redis, &changes).await,
             Program::start_with(&clinic, &redis, &changes).await,
@@ -108,18 +118,18 @@ impl Ward {
         }
     }
 
-    /// Has reads and writes pass, and says what came of them.
-    async fn pass(&mut self, (writes, pause): (usize, Duration)) -> Verified {
-        let kinds: Vec<&str> = MATRIX.iter().map(|(write, _)| *write).collect();
+    /// Has reads and writes of some kinds pass, and says what came of them.
+    async fn pass(&mut self, kinds: &[&'static str]) -> Verified {
+        let many = many().unwrap_or(FEW_WRITES);
         let mut town = Town::of(&self.clinic, self.dice.another()).await;
-        let many = (writes, pause);
         let (traffic, took) =
-            Traffic::pass(&mut town, &self.sidecars, &kinds, many, &mut self.dice).await;
+            Traffic::pass(&mut town, &self.sidecars, kinds, many, &mut self.dice).await;
         let verified = self.verified().await;
         println!(
-            "{} reads ({} hits) and {writes} writes in {} s; verified: {verified:?}",
+            "{} reads ({} hits) and {} writes in {} s; verified: {verified:?}",
             traffic.requests.load(Relaxed),
             traffic.hits.load(Relaxed),
+            many.0,
             took.as_secs(),
         );
         verified
@@ -180,6 +190,10 @@ fn many() -> Option<(usize, Duration)> {
     Some((variable("SIDECACHE_AUDIT_WRITES")? as usize, PAUSE))
 }
 
+fn every_kind() -> Vec<&'static str> {
+    MATRIX.iter().map(|(write, _)| *write).collect()
+}
+
 /// The findings that name a write.
 fn named(audit: &Json) -> Vec<&Json> {
     let findings = audit["findings"].as_array().expect("findings").iter();
@@ -193,9 +207,13 @@ fn word<'j>(finding: &'j Json, field: &str) -> &'j str {
 }
 
 /// What is found of what is missing, and what is found that is not.
-fn judged(findings: &[&Json]) -> (Pairs, Pairs) {
+fn judged(findings: &[&Json], kinds: &[&str]) -> (Pairs, Pairs) {
     let pair = |one: &&Json| (word(one, "write").to_owned(), word(one, "rule").to_owned());
     let (found, missing): (Pairs, Pairs) = (findings.iter().map(pair).collect(), missing());
+    let of_kinds = missing
+        .iter()
+        .filter(|(write, _)| kinds.contains(&write.as_str()));
+    let missing: Pairs = of_kinds.cloned().collect();
     let right: Pairs = found.intersection(&missing).cloned().collect();
     let wrong: Pairs = found.difference(&missing).cloned().collect();
     for one in findings {
@@ -270,19 +288,20 @@ async fn assert_it_can_be_used(sets: &str) {
 #[tokio::test]
 async fn what_five_lines_forget_is_named_and_nothing_else_is() {
     let mut ward = Ward::open(FIVE_LINES).await;
-    let verified = ward.pass(many().unwrap_or(FEW_WRITES)).await;
+    let all = every_kind();
+    let kinds = many().map_or(FEW_KINDS, |_| &all);
+    let verified = ward.pass(kinds).await;
     assert!(verified.stale() > 0);
     sleep(TOLD).await; // there is nothing by which it could be seen sooner
     let asked = Instant::now();
     let audit = ward.audit().await;
     println!("inferred in {} ms", asked.elapsed().as_millis());
     let found = named(&audit);
-    let (right, wrong) = judged(&found);
+    let (right, wrong) = judged(&found, kinds);
     found.iter().for_each(|one| assert_it_names_its_rule(one));
     assert_it_can_be_used(&with_advice(&found)).await;
     assert!(wrong.is_empty(), "{audit:#}");
-    let recall = right.len() as f64 / missing().len() as f64;
-    assert!(recall >= FEW_FIND, "{audit:#}");
+    assert!(right.len() >= FEW_FOUND, "{audit:#}");
 }
 
 #[tokio::test]
@@ -295,7 +314,7 @@ async fn nothing_is_stale_under_the_lines_that_were_measured() {
         None => format!("# ----{sets}"),
     };
     let mut ward = Ward::open(&sets).await;
-    let verified = ward.pass(many().unwrap_or(FEW_WRITES)).await;
+    let verified = ward.pass(&every_kind()).await;
     assert!(verified.same() > 0);
     assert_eq!(verified.stale(), 0, "{:#}\n{sets}", ward.audit().await);
 }
