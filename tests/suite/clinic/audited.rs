@@ -151,7 +151,7 @@ impl Ward {
                 let count: u64 = count.parse().expect("a number");
                 *verified.results.entry(result.to_owned()).or_default() += count;
                 if result == "stale" {
-                    verified.stale.insert(rule.to_owned(), count);
+                    *verified.stale.entry(rule.to_owned()).or_default() += count;
                 }
             }
         }
