@@ -1,8 +1,8 @@
 //! `sidecache learn` against the clinic: a table of five lines, from which most is missing, and a recorded visit that
 //! makes each kind of write once.
 
-use super::freshness::Pair;
 use super::audited::missing;
+use super::freshness::Pair;
 use super::table::{booking, payment, reads, writes};
 use super::world::{Call, Clinic, JWT_SECRET, Running};
 use crate::process::{command, stderr, stdout};
