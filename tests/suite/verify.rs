@@ -153,6 +153,10 @@ async fn a_write_that_no_set_names_is_named_by_what_it_made_stale_and_not_a_logi
         one.ask("POST", "/login", JSON, "{}").await;
         until_it_came_to(&two, "/doctor", (list, "same")).await;
         until_it_came_to(&two, &pages[1], (details, "same")).await;
+        // Who tells of a write tells only what stands in keys that it knows itself.
+        for page in &pages[1..] {
+            until_it_came_to(&one, page, (details, "same")).await;
+        }
         review(&one, reviewed).await;
         until_it_came_to(&two, "/doctor", (list, "stale")).await;
         until_it_came_to(&two, &pages[1], (details, "stale")).await;
