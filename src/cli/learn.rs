@@ -1,6 +1,7 @@
 //! `sidecache learn --origin URL --rules FILE --traffic FILE`: which writes change which reads, measured in a test
 //! environment, and the drops that follow.
 
+mod out; // the file of what is proposed
 mod told; // what was measured, for people and for machines
 
 use super::door::{Failed, complain, run};
@@ -14,6 +15,7 @@ use crate::rules::units::{counted, duration};
 use crate::server;
 use crate::traffic::{self, Source, Traffic};
 use hyper::header::HeaderValue;
+use out::Out;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -53,7 +55,7 @@ pub struct Args {
     /// The host whose requests are meant, where the traffic is of several
     #[arg(long, value_name = "NAME")]
     host: Option<String>,
-    /// Writes the proposed tables into this file
+    /// Writes the proposed tables into this new file; one that is there is not overwritten
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Prints what was measured as JSON
@@ -96,6 +98,7 @@ pub fn learn(args: &Args) -> ExitCode {
         let settings = args.settings(&table);
         let live = Arc::new(Live::apart(table)?);
         let mut learning = Learning::new(live.clone(), traffic, settings)?;
+        let out = args.out.clone().map(Out::create).transpose()?;
         let is_whole = measured(&mut learning).await?;
         let matrix = Matrix::of(&learning.measured);
         let proposal = Proposal::of(&live.table, &learning.measured, &matrix);
@@ -107,11 +110,13 @@ pub fn learn(args: &Args) -> ExitCode {
         };
         match args.json {
             true => told.as_json(is_whole),
-            false => told.print(args.out.is_some()),
+            false => told.print(out.is_some()),
         }
-        if let Some(out) = &args.out {
-            let written = std::fs::write(out, told.toml());
-            written.map_err(|error| format!("{} cannot be written: {error}", out.display()))?;
+        if let Some(Err(why)) = out.map(|out| out.write(&told.toml())) {
+            if !args.json {
+                told.propose();
+            }
+            return Err(why);
         }
         match (is_whole, matrix.lacks_something()) {
             (false, _) => Err("interrupted: this is what was measured by then".to_owned()),

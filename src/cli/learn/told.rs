@@ -32,9 +32,14 @@ impl Told<'_> {
         self.missing();
         self.useless();
         if !has_file {
-            say("\nproposed, in the place of all [[invalidate]] tables:\n");
-            say(self.toml().trim_end());
+            self.propose();
         }
+    }
+
+    /// Prints the tables.
+    pub fn propose(&self) {
+        say("\nproposed, in the place of all [[invalidate]] tables:\n");
+        say(self.toml().trim_end());
     }
 
     /// The proposed tables, as a piece of a rules file.

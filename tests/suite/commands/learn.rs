@@ -380,6 +380,33 @@ async fn nothing_is_written_where_it_is_not_said_or_not_known_what() {
 }
 
 #[tokio::test]
+async fn no_file_is_overwritten_and_none_is_left_where_nothing_was_measured() {
+    let origin = shop().await;
+    let directory = recorded(&[
+        read("GET /items/1"),
+        ("POST /ping", json!({}), 200, json!({})),
+    ]);
+    let url = format!("http://{}", origin.address);
+    let run =
+        async |url: &str, out: &str| ended(learn(directory.path(), url, &["--out", out])).await;
+    for there in ["rules.toml", "./traffic"] {
+        let before = std::fs::read(directory.path().join(there)).expect("a file");
+        run(&url, there).await.fails("is not overwritten");
+        let after = std::fs::read(directory.path().join(there)).expect("a file");
+        assert!(before == after, "{there} was written");
+    }
+    run(&url, "nowhere/sets.toml").await.fails("cannot be made");
+    assert!(
+        origin.asked().is_empty(),
+        "refused before anything is asked"
+    );
+    run("http://127.0.0.1:1", "sets.toml")
+        .await
+        .fails("nothing answers");
+    assert!(!directory.path().join("sets.toml").exists());
+}
+
+#[tokio::test]
 async fn of_an_access_log_only_writes_without_a_body_are_made() {
     let origin = shop().await;
     let directory = recorded(&[]);
