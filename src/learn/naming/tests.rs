@@ -48,11 +48,11 @@ fn named(key: &str, writes: &[Write]) -> String {
 #[test]
 fn what_the_write_holds_names_the_key_where_others_are_seen_to_stay_as_they_were() {
     let one = write(
-        &[("{id}", "1"), ("{response.data.id}", "1")],
-        &[(&["d", "1", "a"], true), (&["d", "2", "a"], false)],
+        &[("{id}", "item-1"), ("{response.data.id}", "item-1")],
+        &[(&["d", "item-1", "a"], true), (&["d", "2", "a"], false)],
     );
     assert_eq!(named("d:{id}:{kind}", &[one]), "d:{id}:*");
-    let alone = write(&[("{id}", "1")], &[(&["d", "1", "a"], true)]);
+    let alone = write(&[("{id}", "item-1")], &[(&["d", "item-1", "a"], true)]);
     assert_eq!(
         named("d:{id}:{kind}", &[alone]),
         "d:*",
@@ -63,11 +63,11 @@ fn what_the_write_holds_names_the_key_where_others_are_seen_to_stay_as_they_were
 #[test]
 fn a_key_is_named_whole_where_every_value_is_the_writes() {
     let one = write(
-        &[("{id}", "1"), ("{body.kind}", "a")],
+        &[("{id}", "item-1"), ("{body.kind}", "kind-a")],
         &[
-            (&["d", "1", "a"], true),
-            (&["d", "1", "b"], false),
-            (&["d", "2", "a"], false),
+            (&["d", "item-1", "kind-a"], true),
+            (&["d", "item-1", "kind-b"], false),
+            (&["d", "item-2", "kind-a"], false),
         ],
     );
     assert_eq!(named("d:{id}:{kind}", &[one]), "d:{id}:{body.kind}");
@@ -103,11 +103,11 @@ fn the_part_that_names_all_changed_keys_of_all_writes_is_taken() {
 #[test]
 fn parts_are_filtered_as_the_key_filters() {
     let parts = [
-        ("{claims.role}", "ADMIN"),
-        ("{claims.role | lower}", "admin"),
+        ("{claims.role}", "ADMINS"),
+        ("{claims.role | lower}", "admins"),
     ];
     let reads: [(&[&str], bool); 2] = [
-        (&["d", "admin", "a"], true),
+        (&["d", "admins", "a"], true),
         (&["d", "patient", "a"], false),
     ];
     let one = [write(&parts, &reads)];
@@ -119,5 +119,53 @@ fn parts_are_filtered_as_the_key_filters() {
         named("d:{id}:{kind}", &one),
         "d:*",
         "another spelling is another key"
+    );
+}
+
+#[test]
+fn one_short_value_names_nothing_and_two_do() {
+    let of = |rating: &str, id: &str| {
+        write(
+            &[("{body.a_rating}", rating), ("{body.id}", id)],
+            &[
+                (&["d", "5", "a"], id == "5"),
+                (&["d", "6", "a"], id == "6"),
+                (&["d", "7", "a"], false),
+            ],
+        )
+    };
+    assert_eq!(named("d:{id}:{kind}", &[of("5", "5")]), "d:*");
+    let writes = [of("5", "5"), of("6", "6")];
+    assert_eq!(named("d:{id}:{kind}", &writes), "d:{body.id}:*");
+}
+
+#[test]
+fn what_every_write_holds_names_nothing() {
+    let of = |is_changed: bool| {
+        write(
+            &[("{body.tenant}", "tenant-1")],
+            &[
+                (&["d", "tenant-1", "a"], is_changed),
+                (&["d", "tenant-2", "a"], false),
+            ],
+        )
+    };
+    assert_eq!(named("d:{id}:{kind}", &[of(true), of(true)]), "d:*");
+    assert_eq!(named("d:{id}:{kind}", &[of(true)]), "d:{body.tenant}:*");
+}
+
+#[test]
+fn of_parts_that_hold_the_same_the_one_that_is_called_like_the_key_is_taken() {
+    let taken = |parts: &[&str]| {
+        let parts: Vec<(&str, &str)> = parts.iter().map(|part| (*part, "item-1")).collect();
+        let reads: [(&[&str], bool); 2] =
+            [(&["d", "item-1", "a"], true), (&["d", "2", "a"], false)];
+        named("d:{id}:{kind}", &[write(&parts, &reads)])
+    };
+    assert_eq!(taken(&["{slug}", "{body.doctorId}"]), "d:{body.doctorId}:*");
+    assert_eq!(taken(&["{slug}", "{body.paid}"]), "d:{slug}:*");
+    assert_eq!(
+        taken(&["{claims.id}", "{body.id}", "{response.id}"]),
+        "d:{response.id}:*"
     );
 }

@@ -75,7 +75,7 @@ fn sound(proposal: &Proposal) -> String {
     toml
 }
 
-const CHANGED_ONE: [(usize, &str, bool); 2] = [(THING, "1", true), (THING, "2", false)];
+const CHANGED_ONE: [(usize, &str, bool); 2] = [(THING, "thing-1", true), (THING, "thing-2", false)];
 
 #[test]
 fn a_set_that_is_there_is_extended_and_keeps_all_that_it_says() {
@@ -83,7 +83,7 @@ fn a_set_that_is_there_is_extended_and_keeps_all_that_it_says() {
         "[[invalidate]]\nname = \"changed\"\non = \"PATCH /things/{id}\"\ndrop = [\"things:list:*\"]\n\
          commits = [\"2xx\", \"409\"]\nsoft = true\n",
     );
-    let one = write("PATCH /things/{id}", &[("{id}", "1")], &CHANGED_ONE);
+    let one = write("PATCH /things/{id}", &[("{id}", "thing-1")], &CHANGED_ONE);
     assert_eq!(
         sound(&proposed(&table, vec![one])),
         "[[invalidate]]\nname = \"changed\"\non   = [\"PATCH /things/{id}\"]\ndrop = [\n  \"things:list:*\",\n  \
@@ -97,7 +97,7 @@ fn what_a_path_names_goes_to_a_set_of_its_own_where_others_share_the_set() {
     let table = table(
         "[[invalidate]]\nname = \"changed\"\non = [\"PATCH /things/{id}\", \"POST /things\"]\ndrop = [\"things:list:*\"]\n",
     );
-    let one = write("PATCH /things/{id}", &[("{id}", "1")], &CHANGED_ONE);
+    let one = write("PATCH /things/{id}", &[("{id}", "thing-1")], &CHANGED_ONE);
     let toml = sound(&proposed(&table, vec![one]));
     assert!(
         toml.ends_with(

@@ -279,6 +279,12 @@ async fn what_the_origin_makes_anew_is_carried_into_what_comes_later() {
             200,
             json!({}),
         ),
+        (
+            "PUT /prices",
+            json!({"itemId": 1, "price": 11}),
+            200,
+            json!({}),
+        ),
     ]);
     let told = told(directory.path(), &origin).await;
     assert_eq!(
