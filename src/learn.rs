@@ -72,6 +72,8 @@ pub struct Learning {
     carried: Carried,
     /// Something was written since the reads were asked last.
     is_behind: bool,
+    /// The route of the write that is being made or measured: where that breaks off, the origin may have done it.
+    pub under_way: Option<String>,
     /// What was measured.
     pub measured: Measured,
 }
@@ -168,6 +170,7 @@ impl Learning {
             reads: Reads::new(recorded, settings.keys),
             carried,
             is_behind: false,
+            under_way: None,
             ids,
             live,
             asker,
@@ -235,6 +238,7 @@ impl Learning {
         if is_measured && self.is_behind {
             self.look(position, Sight::Last).await;
         }
+        self.under_way = Some(route.clone());
         let (live, asker, carried) = (&self.live, &self.asker, &mut self.carried);
         let made = writes::make(live, asker, carried, &self.ids, exchange, self.source).await;
         self.is_behind |= !matches!(made, Err(Unmeasured::NoBody));
@@ -253,6 +257,7 @@ impl Learning {
             unmeasured,
             cases,
         });
+        self.under_way = None;
         self.note();
     }
 

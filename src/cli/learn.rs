@@ -119,11 +119,24 @@ pub fn learn(args: &Args) -> ExitCode {
             return Err(why);
         }
         match (is_whole, matrix.lacks_something()) {
-            (false, _) => Err("interrupted: this is what was measured by then".to_owned()),
+            (false, _) => Err(interrupted(learning.under_way.as_deref())),
             (true, true) => Ok(ExitCode::FAILURE),
             (true, false) => Ok(ExitCode::SUCCESS),
         }
     })
+}
+
+/// What is said of a measurement that was broken off, maybe in the midst of a write.
+fn interrupted(under_way: Option<&str>) -> String {
+    const THEN: &str = "interrupted: this is what was measured by then";
+    match under_way {
+        Some(route) => {
+            format!(
+                "{THEN}; `{route}` was under way: the origin may have done it, and nothing is said of it"
+            )
+        }
+        None => THEN.to_owned(),
+    }
 }
 
 /// Whether it came to its end.

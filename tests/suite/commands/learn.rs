@@ -482,7 +482,7 @@ async fn what_was_measured_before_an_interruption_is_told() {
     eventually("it says so", async || {
         said.lock()
             .expect("not poisoned")
-            .contains("interrupted: this is what was measured by then")
+            .contains("measured by then; `POST /ping` was under way: the origin may have done it")
     })
     .await;
 }
