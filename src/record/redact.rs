@@ -5,6 +5,7 @@ use crate::traffic::Exchange;
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::{self, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 
@@ -28,8 +29,28 @@ const SECRET: [&str; 16] = [
     "cvv",
 ];
 
+/// Names whose values are secrets as they stand, and not where they are a part of another: `postcode` is none.
+const SECRET_WHOLE: [&str; 8] = [
+    "code", "pin", "otp", "auth", "xauth", "authcode", "pincode", "sid",
+];
+
+/// Headers that say who somebody is, or where.
+const PERSONAL: [&str; 4] = ["x-user-email", "x-forwarded-for", "forwarded", "x-real-ip"];
+
 /// What a JSON Web Token begins with.
 const TOKEN: &str = "eyJ";
+
+/// Words of a path behind which a token stands, beside those that are named like secrets.
+const BEFORE_TOKENS: [&str; 5] = ["verify", "reset", "confirm", "activate", "invite"];
+
+/// Schemes behind which a credential stands, wherever that is.
+const SCHEMES: [&str; 2] = ["Bearer", "Basic"];
+
+/// Shortest credential behind a scheme that is taken for one within a text.
+const SHORTEST: usize = 8;
+
+/// How deep addresses within addresses are looked into.
+const NESTED: usize = 3;
 
 /// Replaces secrets in one recording.
 pub(super) struct Redactor {
@@ -50,7 +71,7 @@ impl Redactor {
     /// Replaces what is a credential by its place, or a secret by its name. A body in which none can be
     /// found, because it is no JSON and no form, is left out.
     pub(super) fn redact(&mut self, exchange: &mut Exchange) {
-        exchange.target = self.target(&exchange.target);
+        exchange.target = self.text(&exchange.target, NESTED);
         self.headers(&mut exchange.headers);
         let body = self.body(&exchange.headers, &exchange.body);
         if body != Some(exchange.body.clone()) {
@@ -77,10 +98,13 @@ impl Redactor {
             let redacted = match () {
                 () if *name == header::COOKIE => self.cookies(&text),
                 () if *name == header::SET_COOKIE => self.set_cookie(&text),
-                () if [header::REFERER, header::LOCATION].contains(name) => self.target(&text),
-                () if is_credential(name) || text.contains(TOKEN) => self.credential(&text),
-                () => continue,
+                () if PERSONAL.contains(&name.as_str()) => self.word(&text),
+                () if is_credential(name) => self.credential(&text),
+                () => self.text(&text, NESTED),
             };
+            if redacted == text {
+                continue;
+            }
             *value = HeaderValue::try_from(redacted).unwrap_or(HeaderValue::from_static("***"));
         }
     }
@@ -117,23 +141,87 @@ impl Redactor {
         }
     }
 
-    /// `/path?token=***`
-    fn target(&mut self, target: &str) -> String {
-        match target.split_once('?') {
-            Some((path, query)) => format!("{path}?{}", self.pairs(query)),
-            None => target.to_owned(),
+    /// `/path/***?token=***#access_token=***`, `Bearer ***`: tokens anywhere in a text, be it an address or not.
+    fn text(&mut self, text: &str, nested: usize) -> String {
+        let is_between = |letter: char| matches!(letter, '?' | '&' | '#') || letter.is_whitespace();
+        let mut redacted = String::with_capacity(text.len());
+        let mut before = "";
+        for piece in text.split_inclusive(is_between) {
+            let bare = piece.trim_end_matches(is_between);
+            redacted.push_str(&match SCHEMES.contains(&before) && is_opaque(bare) {
+                true => self.word(bare),
+                false => self.piece(bare, nested),
+            });
+            redacted.push_str(&piece[bare.len()..]);
+            before = bare;
         }
+        redacted
+    }
+
+    /// `name=value`, whose value is replaced where the name is that of a secret, or a path.
+    fn piece(&mut self, piece: &str, nested: usize) -> String {
+        let mut at = 0;
+        for part in piece.split(';') {
+            if let Some((name, value)) = part.split_once('=')
+                && !value.is_empty()
+                && is_secret(&decoded(name.rsplit('/').next().unwrap_or(name)))
+            {
+                let value_at = at + name.len() + 1; // to the end: a secret may hold a `;`
+                let (names, secret) = piece.split_at(value_at);
+                return format!("{}{}", self.path(names), self.word(secret));
+            }
+            at += part.len() + 1;
+        }
+        if let Some((name, value)) = piece.split_once('=')
+            && let plain = decoded(value)
+            && plain != value
+            && nested > 0
+            && self.text(&plain, nested - 1) != plain
+        {
+            return format!("{name}={}", self.word(value));
+        }
+        self.path(piece)
+    }
+
+    /// `/reset-password/***`
+    fn path(&mut self, path: &str) -> String {
+        let mut before = "";
+        let segments = path.split('/').map(|segment| {
+            let is_behind = is_secret(before) || BEFORE_TOKENS.contains(&before);
+            before = segment;
+            match is_behind && !is_word(segment) {
+                true => self.word(segment),
+                false => self.runs(segment),
+            }
+        });
+        segments.collect::<Vec<_>>().join("/")
+    }
+
+    /// Replaces what is spelt like a JSON Web Token.
+    fn runs(&mut self, segment: &str) -> String {
+        if !segment.contains(TOKEN) {
+            return segment.to_owned();
+        }
+        let is_apart = |letter: char| !letter.is_ascii_alphanumeric() && !"-_.~+%".contains(letter);
+        let runs = segment.split_inclusive(is_apart).map(|run| {
+            let bare = run.trim_end_matches(is_apart);
+            match bare.contains(TOKEN) {
+                true => self.word(bare) + &run[bare.len()..],
+                false => run.to_owned(),
+            }
+        });
+        runs.collect()
     }
 
     /// `name=value&token=***`
-    fn pairs(&mut self, query: &str) -> String {
+    fn form(&mut self, form: &str) -> String {
         let redacted = |pair: &str| match pair.split_once('=') {
-            Some((name, value)) if is_secret(name) || value.contains(TOKEN) => {
+            Some((name, value)) if is_secret(&decoded(name)) => {
                 format!("{name}={}", self.word(value))
             }
-            _ => pair.to_owned(),
+            _ => self.text(pair, NESTED),
         };
-        let pairs: Vec<String> = query.split('&').map(redacted).collect();
+        let pairs: Vec<String> = form.split('&').map(redacted).collect();
         pairs.join("&")
     }
 
@@ -145,7 +233,7 @@ impl Redactor {
         }
         if kind.contains("form-urlencoded") {
             let text = std::str::from_utf8(body).ok()?;
-            return Some(Bytes::from(self.pairs(text)));
+            return Some(Bytes::from(self.form(text)));
         }
         let mut document: Json = serde_json::from_slice(body).ok()?;
         match self.document(&mut document) {
@@ -154,12 +242,27 @@ impl Redactor {
         }
     }
 
+    /// A text of a document: maybe a document itself.
+    fn string(&mut self, text: &str) -> String {
+        if text.starts_with(['{', '['])
+            && let Ok(mut document) = serde_json::from_str::<Json>(text)
+        {
+            return match self.document(&mut document) {
+                true => document.to_string(),
+                false => text.to_owned(),
+            };
+        }
+        self.text(text, NESTED)
+    }
+
     /// Whether anything was replaced.
     fn document(&mut self, document: &mut Json) -> bool {
         match document {
-            Json::String(text) if text.starts_with(TOKEN) => {
-                *text = self.word(text);
-                true
+            Json::String(text) => {
+                let redacted = self.string(text);
+                let is_other = redacted != *text;
+                *text = redacted;
+                is_other
             }
             Json::Array(items) => {
                 let replaced = items.iter_mut().map(|item| self.document(item));
@@ -196,7 +299,23 @@ fn is_secret(name: &str) -> bool {
         .filter(|letter| !matches!(letter, '-' | '_'))
         .map(|letter| letter.to_ascii_lowercase())
         .collect();
-    SECRET.iter().any(|part| plain.contains(part))
+    SECRET.iter().any(|part| plain.contains(part)) || SECRET_WHOLE.contains(&plain.as_str())
+}
+
+/// Whether a word behind a scheme is a credential, and not the next word of a sentence.
+fn is_opaque(word: &str) -> bool {
+    word.len() >= SHORTEST && !is_word(word)
+}
+
+fn is_word(segment: &str) -> bool {
+    segment
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+}
+
+fn decoded(text: &str) -> String {
+    let text = text.replace('+', " ");
+    percent_decode_str(&text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -250,6 +369,65 @@ mod tests {
             "",
             "left out"
         );
+    }
+
+    #[test]
+    fn tokens_are_found_wherever_they_stand() {
+        let mut redactor = Redactor::new();
+        let mut text = |text: &str| redactor.text(text, NESTED);
+        for leaky in [
+            "https://h/cb#access_token=SECRET&state=1",
+            "https://h/cb?code=SECRET/x+y=",
+            "/verify/eyJSECRET.b.c/next",
+            "/reset-password/SECRET",
+            "/a;token=SECRET;b",
+            "/go?to=https%3A%2F%2Fh%2F%3Ftoken%3DSECRET",
+            "use Bearer eyJSECRET.b.c, please",
+            "Bearer SECRET0123",
+            "see https://h/i.png?w=1&token=SECRET now",
+            "id:eyJSECRET.b.c",
+        ] {
+            let redacted = text(leaky);
+            assert!(!redacted.contains("SECRET"), "{leaky} → {redacted}");
+            assert!(redacted.contains("***"), "{leaky} → {redacted}");
+        }
+        for harmless in [
+            "/api/v1/users/7?page=1&sort=a%20b#top",
+            "/auth/verify/email",
+            "the bearer of news; a Basic subscription? yes = no & so on",
+            "",
+            "/a//b/?",
+        ] {
+            assert_eq!(text(harmless), harmless);
+        }
+        let body = redacted(
+            "application/json",
+            r#"{"code":"C1","pin":1234,"otp":"O1","auth":"A1","author":"Ann","in":"{\"pin\":\"P1\"}","zipcode":"9"}"#,
+        );
+        for secret in ["C1", "1234", "O1", "A1", "P1"] {
+            assert!(!body.contains(secret), "{secret}: {body}");
+        }
+        assert!(
+            body.contains(r#""author":"Ann""#) && body.contains(r#""zipcode":"9""#),
+            "{body}"
+        );
+    }
+
+    #[test]
+    fn who_somebody_is_and_where_is_replaced_in_headers() {
+        let mut one = exchange("text/plain", "");
+        for (name, value) in [
+            ("x-user-email", "ann@clinic.example"),
+            ("x-forwarded-for", "192.0.2.7"),
+            ("location", "/cb#access_token=t1"),
+        ] {
+            one.headers.insert(name, HeaderValue::from_static(value));
+        }
+        Redactor::new().redact(&mut one);
+        let shown = format!("{:?}", one.headers);
+        for secret in ["ann@", "192.0.2.7", "t1"] {
+            assert!(!shown.contains(secret), "{secret}: {shown}");
+        }
     }
 
     #[test]
