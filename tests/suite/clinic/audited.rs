@@ -301,7 +301,11 @@ async fn what_five_lines_forget_is_named_and_nothing_else_is() {
     found.iter().for_each(|one| assert_it_names_its_rule(one));
     assert_it_can_be_used(&with_advice(&found)).await;
     // Where writes are few they may come together by chance, once. Many are judged as many.
-    let allowed = if many().is_some() { right.len() / 20 } else { 1 };
+    let allowed = if many().is_some() {
+        right.len() / 20
+    } else {
+        1
+    };
     assert!(wrong.len() <= allowed, "{audit:#}");
     assert!(right.len() >= FEW_FOUND, "{audit:#}");
 }
