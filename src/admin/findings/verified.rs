@@ -1,6 +1,6 @@
 //! What came of holding hits against the origin, and what follows from it.
 
-use super::lines;
+use super::lines::{self, Names};
 use crate::rules::table::Table;
 use crate::suspects::{Case, OBSERVED, Suspect, confidence, inferred};
 use crate::witness::{self, Gathered, Tally};
@@ -24,10 +24,10 @@ const WITHOUT_SHARE: f64 = 0.1;
 pub(super) fn findings(table: &Table, gathered: &Gathered) -> Vec<Json> {
     let shapes = |rule: &str| witness::shape(table, rule);
     let found = inferred(&gathered.cases, &shapes, OBSERVED);
-    let mut findings: Vec<Json> = found
-        .suspects
-        .iter()
-        .map(|suspect| of_write(table, gathered, suspect, &found.suspects))
+    let mut names = Names::new();
+    let suspects = found.suspects.iter();
+    let mut findings: Vec<Json> = suspects
+        .map(|suspect| of_write(table, gathered, suspect, &found.suspects, &mut names))
         .collect();
     let mut unexplained: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
     for at in &found.unexplained {
@@ -84,7 +84,13 @@ fn rate_of(gathered: &Gathered, rule: &str) -> Map<String, Json> {
     gathered.tallies.get(rule).map(rate).unwrap_or_default()
 }
 
-fn of_write(table: &Table, gathered: &Gathered, suspect: &Suspect, all: &[Suspect]) -> Json {
+fn of_write(
+    table: &Table,
+    gathered: &Gathered,
+    suspect: &Suspect,
+    all: &[Suspect],
+    names: &mut Names,
+) -> Json {
     let of_route = all.iter().filter(|one| one.route == suspect.route);
     let of_route: Vec<&Suspect> = of_route.collect();
     let mut evidence = rate_of(gathered, &suspect.rule);
@@ -99,7 +105,7 @@ fn of_write(table: &Table, gathered: &Gathered, suspect: &Suspect, all: &[Suspec
         "write": suspect.route,
         "drop": suspect.drop,
         "evidence": evidence,
-        "advice": lines::of_route(table, &of_route),
+        "advice": lines::of_route(table, &of_route, names),
     })
 }
 
