@@ -15,6 +15,23 @@ const SHORTEST_HEX: usize = 8;
 /// `v2` are words, and hardly any word is that long.
 const SHORTEST_RANDOM: usize = 16;
 
+/// Shortest run of letters of both cases that is taken for a token, unless it is words in a row.
+const SHORTEST_TOKEN: usize = 16;
+
+/// Shortest word of a name in which words begin with a capital: a token has shorter ones.
+const SHORTEST_HUMP: usize = 3;
+
+/// What stands last behind one of these is a token or a name, unless it is spelt like a word.
+const BEFORE_NAMES: [&str; 7] = [
+    "verify",
+    "reset",
+    "reset-password",
+    "confirm",
+    "token",
+    "users",
+    "user",
+];
+
 /// What a placeholder is called that has no word before it.
 const UNNAMED: &str = "id";
 
@@ -75,12 +92,14 @@ pub fn generalised(method: &Method, path: &str) -> Route {
     let mut text = format!("{method} ");
     let mut params: Vec<(String, String)> = Vec::new();
     let mut word = String::new();
+    let last = path.trim_end_matches('/').split('/').count() - 1;
     for (at, segment) in path.split('/').enumerate() {
         if at > 0 {
             text.push('/');
         }
         let value = percent_decode_str(segment).decode_utf8_lossy();
-        if is_word(segment, &value) {
+        let is_name = at == last && BEFORE_NAMES.contains(&word.as_str()) && !is_plain(&value);
+        if !is_name && is_word(segment, &value) {
             text.push_str(segment);
             segment.clone_into(&mut word);
             continue;
@@ -99,7 +118,7 @@ fn is_word(raw: &str, value: &str) -> bool {
 }
 
 /// Whether it looks like an id: a number, a UUID, hexadecimal digits, what generators of random ids make,
-/// an address of e-mail, or simply too long for a word.
+/// an address of e-mail, a file or another name with dots, or simply too long for a word.
 fn names_a_thing(value: &str) -> bool {
     let bytes = value.as_bytes();
     let count = |is: fn(&u8) -> bool| bytes.iter().filter(|byte| is(byte)).count();
@@ -121,8 +140,41 @@ fn names_a_thing(value: &str) -> bool {
     is_number
         || bytes.len() > LONGEST_WORD
         || is_address()
+        || (value.contains(['.', '~']) && !is_dotted_word(value))
+        || is_token(value)
         || (digits > 0 && is_hex())
         || (digits > 1 && is_random())
+}
+
+/// `reset-password`
+fn is_plain(value: &str) -> bool {
+    value
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+}
+
+/// `v1.2`, `.well-known`
+fn is_dotted_word(value: &str) -> bool {
+    let is_number = |text: &str| {
+        text.starts_with(|letter: char| letter.is_ascii_digit())
+            && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+    };
+    value.strip_prefix('v').is_some_and(is_number) || value.strip_prefix('.').is_some_and(is_plain)
+}
+
+/// Whether it is a run of letters of both cases that is too long for a word and no words in a row either, as
+/// `updateDoctorSchedule` is.
+fn is_token(value: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphabetic() || b"_-".contains(&byte);
+    let is_mixed = value.contains(|letter: char| letter.is_ascii_uppercase())
+        && value.contains(|letter: char| letter.is_ascii_lowercase());
+    if value.len() < SHORTEST_TOKEN || !is_mixed || !value.bytes().all(is_letter) {
+        return false;
+    }
+    let humps = value.split(|letter: char| !letter.is_ascii_lowercase());
+    humps
+        .skip(1) // what stands before the first capital may be short: `myAppointments`
+        .any(|rest| rest.len() + 1 < SHORTEST_HUMP)
 }
 
 /// `doctor-schedule` → `doctorScheduleId`.
@@ -186,6 +238,16 @@ mod tests {
             ("/2fa/7", "/2fa/{id}"),
             ("/doctor-schedule/7", "/doctor-schedule/{doctorScheduleId}"),
             ("/user/me", "/user/me"),
+            ("/user/AnnSmith", "/user/{userId}"),
+            ("/users/ann_smith/", "/users/{usersId}/"),
+            ("/user/ann.smith/pets", "/user/{userId}/pets"),
+            ("/user/myProfile/pets", "/user/myProfile/pets"),
+            ("/auth/verify/kGhTzQ", "/auth/verify/{verifyId}"),
+            ("/auth/reset-password/now", "/auth/reset-password/now"),
+            ("/files/scan~1.pdf", "/files/{filesId}"),
+            ("/invite/aBqRtXkLmZpWvYtQ", "/invite/{inviteId}"),
+            ("/updateDoctorSchedule", "/updateDoctorSchedule"),
+            ("/v1.2/.well-known/x", "/v1.2/.well-known/x"),
             (
                 "/appointment/my-appointment/",
                 "/appointment/my-appointment/",
