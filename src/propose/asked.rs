@@ -36,7 +36,7 @@ pub(super) struct Ask<'t> {
 #[derive(Clone, Copy)]
 pub(super) struct Good {
     pub(super) body: Digest,
-    /// There is nothing in it: an empty list is the same for everybody.
+    /// There is nothing in it: an empty list is the same for everybody, and so is a counter at zero.
     pub(super) is_hollow: bool,
     /// Its top is an object with something under `data`.
     pub(super) has_data: bool,
@@ -200,20 +200,26 @@ impl<'t> Ask<'t> {
 impl Good {
     fn of(body: &[u8]) -> Good {
         let document: Option<Json> = serde_json::from_slice(body).ok();
-        let is_empty = |value: &Json| match value {
-            Json::Null => true,
-            Json::Array(items) => items.is_empty(),
-            Json::Object(members) => members.is_empty(),
-            _ => false,
-        };
         let data = document.as_ref().and_then(|document| document.get("data"));
         let mut digester = Digester::new("answer");
         digester.part(body);
         Good {
             body: digester.finish(),
-            is_hollow: body.is_empty() || data.or(document.as_ref()).is_some_and(is_empty),
+            is_hollow: body.is_empty() || data.or(document.as_ref()).is_some_and(is_hollow),
             has_data: data.is_some_and(|data| !data.is_null()),
         }
+    }
+}
+
+/// Whether it holds nothing but zeros, `false`, `null` and what is empty.
+fn is_hollow(value: &Json) -> bool {
+    match value {
+        Json::Null | Json::Bool(false) => true,
+        Json::Bool(true) => false,
+        Json::Number(number) => number.as_f64() == Some(0.0),
+        Json::String(text) => text.is_empty(),
+        Json::Array(items) => items.iter().all(is_hollow),
+        Json::Object(members) => members.values().all(is_hollow),
     }
 }
 

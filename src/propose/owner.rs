@@ -2,11 +2,15 @@
 
 use super::asked::{Ask, AskedFor};
 use super::person::Person;
+use crate::digest::Digest;
 use crate::rules::check::personal::{PERSONAL, words};
 use std::collections::{BTreeSet, HashMap};
 
 /// Comparisons between people before an answer is held to be everybody's: one is soon the same by chance.
 const SHARED_PAIRS: usize = 3;
+
+/// Different answers among them: one alone may be what somebody's own begins with.
+const SHARED_BODIES: usize = 2;
 
 /// How many of them there are at least for each that differs behind a write: data that is written all the time
 /// would hide that it is somebody's own.
@@ -30,6 +34,8 @@ pub(super) enum Owner {
 #[derive(Default)]
 struct Compared {
     same: usize,
+    /// What was the same.
+    bodies: BTreeSet<Digest>,
     differ: usize,
     /// Not the same, but it may have changed meanwhile.
     doubtful: usize,
@@ -77,8 +83,15 @@ fn judged(asks: &[Ask<'_>], people: &[Person], compared: &Compared) -> Owner {
             compared.doubtful, compared.same
         ));
     }
-    if compared.same >= SHARED_PAIRS {
+    let is_varied = compared.bodies.len() >= SHARED_BODIES;
+    if compared.same >= SHARED_PAIRS && is_varied {
         return Owner::Everybody(compared.same);
+    }
+    if compared.same >= SHARED_PAIRS {
+        return person(format!(
+            "others got the same in {} comparisons, but one and the same answer in all of them: not known",
+            compared.same
+        ));
     }
     person(match people {
         [_] => "only one person asked: whether others get the same is not known".to_owned(),
@@ -113,6 +126,9 @@ fn compare(asks: &[Ask<'_>], all: &AskedFor<'_>) -> Compared {
                 continue;
             }
             _ => {}
+        }
+        if is_same {
+            compared.bodies.insert(is.body);
         }
         compared.same += usize::from(is_same);
         compared.differ += usize::from(!is_same);

@@ -149,21 +149,40 @@ fn what_nobody_asked_for_with_a_credential_is_not_called_public() {
 fn what_people_get_the_same_of_is_public_unless_there_is_nothing_in_it() {
     let people = ["ann", "bob", "cid", "dan"];
     let asks = |body: &'static str| {
-        let all = people.iter().zip(0..);
+        let all = (0..8).map(|n| (people[n as usize % 4], n));
         all.map(move |(who, n)| by(get(at(n), "/list", body), who, "USER"))
             .collect()
     };
-    let text = proposed(asks(r#"{"data":[1]}"#));
+    let paged = |page: &'static str, body: &'static str| {
+        let all = people.iter().zip(0..);
+        all.map(move |(who, n)| by(get(at(n), page, body), who, "USER"))
+    };
+    let first = paged("/list?page=1", r#"{"data":[1]}"#);
+    let both = first.chain(paged("/list?page=2", r#"{"data":[2]}"#));
     has(
-        &text,
+        &proposed(both.collect()),
         &[
             "\npublic = true",
-            "3 of 3 comparisons",
+            "6 of 6 comparisons",
             "store_if = [\"/data\"]",
         ],
     );
-    let text = proposed(asks(r#"{"data":[]}"#));
+    for hollow in [
+        r#"{"data":[]}"#,
+        r#"{"data":{"unread":0}}"#,
+        r#"{"unread":0,"any":false}"#,
+        r#"[{"n":0.0,"of":""}]"#,
+    ] {
+        let text = proposed(asks(hollow));
+        assert!(!text.contains("\npublic"), "{text}");
+        has(&text, &["only 0 comparisons between people"]);
+    }
+    let text = proposed(asks(r#"{"data":[1]}"#));
     assert!(!text.contains("\npublic"), "{text}");
+    has(
+        &text,
+        &["one and the same answer in all of them: not known"],
+    );
 }
 
 #[test]

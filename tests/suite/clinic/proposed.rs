@@ -32,7 +32,8 @@ async fn browse(clinic: &Clinic, to: SocketAddr) {
                 );
                 api(&list).cookie(person).send(to).await;
             }
-            for path in ["specialties", &doctor, "user/me", "auth/me", "meta"] {
+            let few = "specialties?limit=2&sortBy=createdAt&sortOrder=asc";
+            for path in ["specialties", few, &doctor, "user/me", "auth/me", "meta"] {
                 let got = api(path).cookie(person).send(to).await;
                 assert_eq!(got.status, 200, "{path}: {}", got.text());
             }
