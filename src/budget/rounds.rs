@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many requests have to lack a version for each command that a round is to cost: what is asked for rarely can
 /// wait until more can be had for the same.
-const LACKING: f64 = 0.5;
+const LACKING: f64 = 0.8;
 
 /// Of the budget, what rounds may cost: little else is worth as much to a process that is short of commands.
 const SHARE: f64 = 0.7;

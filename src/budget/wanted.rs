@@ -126,7 +126,8 @@ impl Wanted {
     /// What a round is to ask for; none where nothing is wanted.
     pub(super) fn plan(&self) -> Option<Plan> {
         let mut keys: Vec<&Key> = self.0.values().collect();
-        keys.sort_by_key(|key| (Reverse(key.lacked), Reverse(key.asked_ms)));
+        // The nodes last, so that the same is asked for in the same order.
+        keys.sort_by_key(|key| (Reverse(key.lacked), Reverse(key.asked_ms), &key.nodes));
         let flags: BTreeSet<&String> = keys.iter().filter_map(|key| key.flag.as_ref()).collect();
         let (mut nodes, mut known) = (Vec::new(), HashSet::new());
         for key in &keys {
