@@ -28,21 +28,38 @@ pub struct Write {
     /// What a drop could name by it, each as the placeholder that stands for it: `{id}`, `{body.doctorId}`,
     /// `{response.data.id}`, `{claims.email}`.
     pub parts: Vec<(String, Mark)>,
+    /// The nodes that it dropped.
+    pub drops: Vec<Mark>,
 }
 
-/// A kept answer that was held against what the origin says now.
+impl Write {
+    /// Whether it dropped what hangs on these nodes.
+    fn dropped(&self, nodes: &[Mark]) -> bool {
+        self.drops.contains(&EVERYTHING) || nodes.iter().any(|node| self.drops.contains(node))
+    }
+}
+
+/// Stands for all nodes among those that a write dropped.
+pub const EVERYTHING: Mark = 0;
+
+/// An answer that was held against what the origin said before, or says now.
 #[derive(Clone, Debug)]
 pub struct Observation {
     /// The name of its rule.
     pub rule: String,
     /// The segments of its key, without the namespace.
     pub segments: Vec<Mark>,
+    /// The nodes that it hangs on.
+    pub nodes: Vec<Mark>,
     /// When it was held against it, in milliseconds of Unix time.
     pub at_ms: u64,
     /// How long it had been kept by then, or since it was last seen to be fresh, in milliseconds.
     pub age_ms: u64,
     /// Whether the origin says something else.
-    pub is_stale: bool,
+    pub differs: bool,
+    /// Whether it was a hit that was verified: one that differs was stale. Else it was fetched anew, whatever had
+    /// ended the one before it.
+    pub is_hit: bool,
     /// Where, if that is known: of an answer that different writes change at different places more can be said.
     pub places: Vec<String>,
     /// The writes since then.
@@ -52,27 +69,16 @@ pub struct Observation {
 /// Places of a rule's answers that are told apart.
 const MAX_PLACES: usize = 16;
 
-/// How much has to speak for a drop before it is proposed.
-#[derive(Clone, Copy, Debug)]
-pub struct Least {
-    /// Stale answers that it explains and nothing else does.
-    pub cases: u32,
-    /// By how much less likely all that was seen is without it: the logarithm of the ratio.
-    pub gain: f64,
-}
+/// Writes that have to have made answers differ, each of which nothing else explains, before a drop is proposed.
+pub const LEAST_WRITES: u32 = 3;
 
-/// Where writes and reads come as they come: several cases, and 2,000 times less likely without. Some hundred pairs of
-/// routes and rules are looked at, and chance has its turn with each.
-pub const OBSERVED: Least = Least {
-    cases: 3,
-    gain: 7.6,
-};
+/// By how much less likely all that was seen has to be without it, the logarithm of the ratio: 2,000 times. Some hundred
+/// pairs of routes and rules are looked at, and chance has its turn with each.
+const LEAST_GAIN: f64 = 7.6;
 
-/// Where each write was made on purpose and the reads before and after it were compared: once is enough.
-pub const MEASURED: Least = Least {
-    cases: 1,
-    gain: 1.0,
-};
+/// Different values by which a part has to have named what differed. Of one that was always the same, as a role
+/// may be, nobody knows whether it names anything.
+const LEAST_VALUES: usize = 2;
 
 /// A drop that may be missing: of the writes by a route, what of the keys of a rule is named.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +87,19 @@ pub struct Cause {
     pub parts: Vec<String>,
     /// The write's route.
     pub route: String,
+    /// The write did drop the answer. Nothing is missing then, but it may explain that what was fetched next differs.
+    pub is_there: bool,
+}
+
+/// A drop that would have dropped an observed answer, or did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Possible {
+    /// Which.
+    pub cause: Arc<Cause>,
+    /// When the last such write was answered, in milliseconds of Unix time.
+    pub at_ms: u64,
+    /// By which values it names the answer: alike where they are.
+    pub values: u16,
 }
 
 /// An observation, as far as anything is inferred of it: nothing of it is anybody's.
@@ -92,43 +111,95 @@ pub struct Case {
     pub at_ms: u64,
     /// How long the answer had been kept, or since it was last seen to be fresh, in milliseconds.
     pub age_ms: u64,
-    /// Whether it was stale.
-    pub is_stale: bool,
-    /// Where, if that is known.
+    /// Whether the origin said something else.
+    pub differs: bool,
+    /// Whether it was a hit: one that differs was stale.
+    pub is_hit: bool,
+    /// Where it differs, if that is known.
     pub places: Vec<Arc<str>>,
     /// How many there were that were like it.
     pub count: u32,
-    /// Which drops would have dropped it since it was kept, and how many milliseconds before the observation they
-    /// did last.
-    pub causes: Vec<(Arc<Cause>, u64)>,
+    /// The drops that would have dropped it since it was kept, or did.
+    pub causes: Vec<Possible>,
 }
 
 impl Case {
     /// What an observation comes to. `shape` is that of its rule's keys.
     pub fn of(observation: &Observation, shape: &Shape) -> Case {
-        let causes = causes(observation, shape).into_iter();
+        let places = observation.places.iter();
         Case {
             rule: observation.rule.clone(),
             at_ms: observation.at_ms,
             age_ms: observation.age_ms,
-            is_stale: observation.is_stale,
-            places: observation
-                .places
-                .iter()
-                .map(|at| at.as_str().into())
-                .collect(),
+            differs: observation.differs,
+            is_hit: observation.is_hit,
+            places: places.map(|at| at.as_str().into()).collect(),
             count: 1,
-            causes: causes
-                .map(|(cause, since)| (Arc::new(cause), since))
-                .collect(),
+            causes: causes(observation, shape),
         }
     }
 
-    /// Whether it was stale at this place. Of one that was stale nobody knows where, at any.
-    fn is_stale_at(&self, place: Option<&str>) -> bool {
-        let is_there = place.is_none_or(|place| self.places.iter().any(|at| **at == *place));
-        self.is_stale && (is_there || self.places.is_empty())
+    /// Whether it was a hit that was stale.
+    pub fn is_stale(&self) -> bool {
+        self.is_hit && self.differs
     }
+
+    /// Whether it differs at this place. Where is not known of what was fetched anew.
+    fn differs_at(&self, place: Option<&str>) -> bool {
+        let is_there = place.is_none_or(|place| self.places.iter().any(|at| **at == *place));
+        self.differs && is_there
+    }
+
+    /// The last write that could have dropped it, in milliseconds of Unix time; 0 where there was none.
+    fn last_write_ms(&self) -> u64 {
+        let times = self.causes.iter().map(|possible| possible.at_ms);
+        times.max().unwrap_or_default()
+    }
+
+    fn may_be_by(&self, cause: &Arc<Cause>) -> Option<&Possible> {
+        let mut causes = self.causes.iter();
+        causes.find(|possible| possible.cause == *cause)
+    }
+
+    fn has_causes_of(&self, other: &Case) -> bool {
+        let same = |(one, other): (&Possible, &Possible)| {
+            one.cause == other.cause && one.values == other.values
+        };
+        self.causes.len() == other.causes.len() && self.causes.iter().zip(&other.causes).all(same)
+    }
+
+    /// Takes in what says the same once more; `false` where it does not. Answers that one write made differ are one
+    /// piece of evidence, however many people ask for them; that an answer is the same counts each time.
+    pub fn take_in(&mut self, other: &Case) -> bool {
+        let is_like = self.rule == other.rule
+            && self.differs == other.differs
+            && self.is_hit == other.is_hit
+            && age(self) == age(other)
+            && self.has_causes_of(other);
+        let is_of_one_write =
+            !self.causes.is_empty() && self.last_write_ms() == other.last_write_ms();
+        if !is_like || (self.differs && !is_of_one_write) {
+            return false;
+        }
+        if self.differs {
+            let news = other.places.iter().filter(|at| !self.places.contains(at));
+            let news: Vec<Arc<str>> = news.cloned().collect();
+            self.places.extend(news);
+        } else {
+            self.count = self.count.saturating_add(other.count);
+        }
+        self.at_ms = self.at_ms.max(other.at_ms);
+        true
+    }
+}
+
+/// Ages are told apart by their powers of four, in seconds.
+const AGES: usize = 10;
+
+fn age(case: &Case) -> usize {
+    let seconds = case.age_ms / 1000;
+    let power = seconds.checked_ilog(4).map_or(0, |power| power + 1);
+    (power as usize).min(AGES - 1)
 }
 
 /// A line that is missing.
@@ -140,11 +211,15 @@ pub struct Suspect {
     pub rule: String,
     /// What it should drop: `doctors:list:*`, `doctors:details:{response.data.doctorId}`.
     pub drop: String,
-    /// Stale answers with such a write since they were kept.
+    /// Stale hits with such a write since they were kept.
     pub explained: u32,
     /// Fresh ones.
     pub contradicted: u32,
-    /// The longest time from such a write to a stale answer, in milliseconds.
+    /// Answers that were fetched anew after such a write, and differed from what was fetched before it.
+    pub changed: u32,
+    /// That did not.
+    pub unchanged: u32,
+    /// The longest time from such a write to a stale hit, in milliseconds.
     pub within_ms: u64,
 }
 
@@ -153,73 +228,63 @@ pub struct Suspect {
 pub struct Inferred {
     /// By rule, what explains most first.
     pub suspects: Vec<Suspect>,
-    /// Positions of the stale observations that none of them explains: either too little was seen yet, or they
-    /// became stale without a write.
+    /// Positions of the stale hits that none of them explains: either too little was seen yet, or they became stale
+    /// without a write.
     pub unexplained: Vec<usize>,
 }
 
 /// Infers which drops are missing. `shapes` says how the keys of a rule are made; a rule that it does not know
-/// is left out. The time taken is bounded by the observations and the writes that they name.
-pub fn suspects(
-    observations: &[Observation],
-    shapes: &dyn Fn(&str) -> Option<Shape>,
-    least: Least,
-) -> Inferred {
-    let case = |one: &Observation| {
-        let shape = shapes(&one.rule).unwrap_or_default();
-        Case::of(one, &shape)
-    };
-    let cases: Vec<Case> = observations.iter().map(case).collect();
-    inferred(&cases, shapes, least)
-}
-
-/// The same from what observations came to.
-pub fn inferred(cases: &[Case], shapes: &dyn Fn(&str) -> Option<Shape>, least: Least) -> Inferred {
+/// is left out. The time taken is bounded by the cases and the causes that they name.
+pub fn inferred(cases: &[Case], shapes: &dyn Fn(&str) -> Option<Shape>) -> Inferred {
     let mut by_rule: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (at, case) in cases.iter().enumerate() {
         by_rule.entry(&case.rule).or_default().push(at);
     }
     let mut inferred = Inferred::default();
-    for (rule, places) in by_rule {
-        let seen: Vec<&Case> = places.iter().map(|at| &cases[*at]).collect();
+    for (rule, positions) in by_rule {
+        let seen: Vec<&Case> = positions.iter().map(|at| &cases[*at]).collect();
         let Some(shape) = shapes(rule) else {
             continue;
         };
-        let found = blamed(&seen, least);
+        let found = blamed(&seen);
         let is_explained = |case: &Case| {
             let mut causes = case.causes.iter();
-            causes.any(|(cause, _)| found.get(cause).is_some_and(|at| at.concern(case)))
+            causes.any(|possible| {
+                found
+                    .get(&possible.cause)
+                    .is_some_and(|at| at.concern(case))
+            })
         };
-        let stale = places.iter().filter(|at| cases[**at].is_stale);
+        let stale = positions.iter().filter(|at| cases[**at].is_stale());
         let unexplained = stale.filter(|at| !is_explained(&cases[**at]));
         inferred.unexplained.extend(unexplained);
-        let accused = found.iter();
-        let mut accused: Vec<Suspect> = accused
-            .map(|(cause, at)| suspect(rule, &shape, &seen, (cause, at)))
-            .collect();
-        accused.sort_by(|a, b| b.explained.cmp(&a.explained).then(a.drop.cmp(&b.drop)));
-        inferred.suspects.extend(accused);
+        let missing = found.iter().filter(|(cause, _)| !cause.is_there);
+        let suspects = missing.map(|(cause, at)| suspect(rule, &shape, &seen, (cause, at)));
+        // Where nobody was served anything stale nothing is missing.
+        let mut suspects: Vec<Suspect> = suspects.filter(|one| one.explained > 0).collect();
+        suspects.sort_by(|a, b| b.explained.cmp(&a.explained).then(a.drop.cmp(&b.drop)));
+        inferred.suspects.extend(suspects);
     }
     inferred.unexplained.sort_unstable();
     inferred
 }
 
-/// The places of answers that a cause makes stale. `None` is one that is not known.
+/// The places of answers that a cause makes differ. `None` is any.
 #[derive(Default)]
 struct Places(BTreeSet<Option<Arc<str>>>);
 
 impl Places {
-    /// Whether a case was stale at one of them.
+    /// Whether a case differs at one of them.
     fn concern(&self, case: &Case) -> bool {
         let mut places = self.0.iter();
-        places.any(|place| case.is_stale_at(place.as_deref()))
+        places.any(|place| case.differs_at(place.as_deref()))
     }
 }
 
-/// The places at which answers were stale, most often first, and one that is not known, where none is of any.
+/// The places at which answers differ, most often first, and any, where some differ nobody knows where.
 fn places_of(seen: &[&Case]) -> Vec<Option<Arc<str>>> {
     let mut counts: BTreeMap<&Arc<str>, u32> = BTreeMap::new();
-    for case in seen.iter().filter(|case| case.is_stale) {
+    for case in seen.iter().filter(|case| case.differs) {
         for place in &case.places {
             let count = counts.entry(place).or_default();
             *count = count.saturating_add(case.count);
@@ -228,25 +293,44 @@ fn places_of(seen: &[&Case]) -> Vec<Option<Arc<str>>> {
     let mut places: Vec<(&Arc<str>, u32)> = counts.into_iter().collect();
     places.sort_by_key(|(_, count)| std::cmp::Reverse(*count)); // stable: else by their names
     let known = places.into_iter().take(MAX_PLACES);
-    let known: Vec<_> = known.map(|(place, _)| Some(place.clone())).collect();
-    match known.is_empty() {
-        true => vec![None],
-        false => known,
-    }
+    let known = known.map(|(place, _)| Some(place.clone()));
+    let is_anywhere = |case: &&Case| case.differs && case.places.is_empty();
+    let any = seen.iter().any(|case| is_anywhere(case));
+    known.chain(any.then_some(None)).collect()
 }
 
 /// The causes that are needed, and at which places. Where all keys are dropped, none is besides.
-fn blamed(seen: &[&Case], least: Least) -> BTreeMap<Arc<Cause>, Places> {
+fn blamed(seen: &[&Case]) -> BTreeMap<Arc<Cause>, Places> {
     let mut blamed: BTreeMap<Arc<Cause>, Places> = BTreeMap::new();
     for place in places_of(seen) {
-        for cause in Model::new(seen, place.as_deref()).chosen(least) {
+        for cause in Model::new(seen, place.as_deref()).chosen() {
+            let cause = as_far_as_known(cause, seen, place.as_deref());
             blamed.entry(cause).or_default().0.insert(place.clone());
         }
     }
-    let whole = blamed.keys().filter(|cause| cause.parts.is_empty());
+    let whole = blamed.keys();
+    let whole = whole.filter(|cause| cause.parts.is_empty() && !cause.is_there);
     let whole: BTreeSet<String> = whole.map(|cause| cause.route.clone()).collect();
-    blamed.retain(|cause, _| cause.parts.is_empty() || !whole.contains(&cause.route));
+    blamed.retain(|cause, _| {
+        cause.is_there || cause.parts.is_empty() || !whole.contains(&cause.route)
+    });
     blamed
+}
+
+/// A cause without its last parts, as long as they were too seldom others to be known to name anything.
+fn as_far_as_known(cause: Arc<Cause>, seen: &[&Case], place: Option<&str>) -> Arc<Cause> {
+    if cause.parts.is_empty() {
+        return cause;
+    }
+    let differing = seen.iter().filter(|case| case.differs_at(place));
+    let named = differing.filter_map(|case| case.may_be_by(&cause));
+    let values: BTreeSet<u16> = named.map(|possible| possible.values).collect();
+    if values.len() >= LEAST_VALUES {
+        return cause;
+    }
+    let mut wider = (*cause).clone();
+    wider.parts.pop();
+    as_far_as_known(Arc::new(wider), seen, place)
 }
 
 fn suspect(
@@ -261,17 +345,25 @@ fn suspect(
         drop: shape.named(&cause.parts),
         explained: 0,
         contradicted: 0,
+        changed: 0,
+        unchanged: 0,
         within_ms: 0,
     };
     for case in seen {
-        let Some((_, since)) = case.causes.iter().find(|(one, _)| one == cause) else {
+        let Some(possible) = case.may_be_by(cause) else {
             continue;
         };
-        if places.concern(case) {
-            suspect.explained = suspect.explained.saturating_add(case.count);
-            suspect.within_ms = suspect.within_ms.max(*since);
-        } else if !case.is_stale {
-            suspect.contradicted = suspect.contradicted.saturating_add(case.count);
+        let count = match (case.is_hit, case.differs) {
+            (_, true) if !places.concern(case) => continue,
+            (true, true) => &mut suspect.explained,
+            (true, false) => &mut suspect.contradicted,
+            (false, true) => &mut suspect.changed,
+            (false, false) => &mut suspect.unchanged,
+        };
+        *count = count.saturating_add(case.count);
+        if case.is_stale() {
+            let since = case.at_ms.saturating_sub(possible.at_ms);
+            suspect.within_ms = suspect.within_ms.max(since);
         }
     }
     suspect

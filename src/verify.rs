@@ -21,13 +21,11 @@ use crate::headers::Forwarding;
 use crate::key::{self, Pattern};
 use crate::live::Live;
 use crate::look::{Aim, Kept};
-use crate::parts;
 use crate::random;
 use crate::rules::table::{Stage, VERIFIED};
 use crate::store::Bumped;
-use crate::suspects::Shape;
 use crate::vary::Vary;
-use crate::witness::{self, Id, Leave, Outcome, Sighting};
+use crate::witness::{Id, Leave, Marked, Outcome, Sighting};
 use hyper::{Method, header};
 use said::{Said, held};
 use std::sync::Arc;
@@ -156,20 +154,20 @@ impl Hit {
         let again = self.ask().await.ok_or(Outcome::Unclear)?;
         let known = self.live.ground.witness.restless(&self.asked.rule.name);
         let (at, restless) = held(&Said::of(&self.entry), &now, &again, &known)?;
-        Ok(Candidate { at, restless, now })
+        // What drops it from now on comes too late: it was there, and no write was on its way.
+        match self.is_overtaken().await {
+            true => Err(Outcome::Overtaken),
+            false => Ok(Candidate { at, restless, now }),
+        }
     }
 
-    /// A moment later: whether the origin still says something else, and nothing has dropped what is kept, or is about
-    /// to.
+    /// A moment later: whether the origin still says something else.
     async fn look_again(&self, candidate: Candidate, seen_ms: u64) -> Outcome {
         match self.still_differs(candidate).await {
-            Ok((at, restless)) => match self.is_overtaken().await {
-                true => Outcome::Overtaken,
-                false => Outcome::Stale {
-                    at,
-                    restless,
-                    age_ms: seen_ms.saturating_sub(self.entry.kept_at),
-                },
+            Ok((at, restless)) => Outcome::Stale {
+                at,
+                restless,
+                age_ms: seen_ms.saturating_sub(self.entry.kept_at),
             },
             Err(outcome) => outcome,
         }
@@ -271,18 +269,15 @@ impl Hit {
 
     fn sighting(&self, at_ms: u64, stale_at: Option<&Vec<String>>) -> Sighting {
         let (rule, table) = (&self.asked.rule, &self.live.table);
-        let secret = witness::secret(&table.namespace, table.store.seal.as_ref());
-        let segments = self.asked.segments().iter();
+        let key = self.asked.key(&self.vary.names);
         Sighting {
             rule: rule.name.clone(),
-            segments: segments
-                .map(|segment| parts::mark(segment, &secret))
-                .collect(),
-            shape: Arc::new(Shape::of(&rule.key)),
+            key: Marked::of(table, rule, self.asked.segments(), &key.nodes),
             at_ms,
             id: id(&self.entry),
             asked_at_ms: self.entry.kept_at.saturating_sub(self.entry.took.into()),
-            is_stale: stale_at.is_some(),
+            differs: stale_at.is_some(),
+            is_hit: true,
             places: stale_at.cloned().unwrap_or_default(),
         }
     }

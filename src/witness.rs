@@ -17,7 +17,7 @@ mod told; // as it stands in the store
 mod under_way; // writes that are not answered yet
 mod writes; // those that are
 
-pub use cases::Sighting;
+pub use cases::{Marked, Sighting};
 pub use ends::{Dropped, Expired, Fetched, line, short, short_of};
 pub use pace::{Id, Leave};
 pub use tally::{Outcome, Tally};
@@ -26,7 +26,7 @@ pub use under_way::UnderWay;
 use crate::digest::{Digest, Digester, KEY_BYTES};
 use crate::rules::settings::SealSettings;
 use crate::rules::table::{Rule, Table};
-use crate::suspects::{Case, Mark, Shape, Write};
+use crate::suspects::{Case, Shape, Write};
 use cases::Cases;
 use ends::{End, Ended, Ends};
 use fleet::Teller;
@@ -118,36 +118,49 @@ impl Witness {
         }
         books.tallies.note(rule, outcome);
         if let Some(sighting) = sighting {
-            books.segments.add(&sighting.segments);
+            books.segments.add(&sighting.key.segments);
             books.cases.wait(sighting);
         }
     }
 
-    /// An answer was fetched under these rules. `segments` are those of its key; they are made only where it has to be
-    /// found out who dropped the one before it.
+    /// An answer was fetched under these rules. `key` is made only where it is held against one that was fetched before
+    /// it.
     pub fn fetched(
         &self,
         table: &Table,
         rule: &Arc<Rule>,
         now: Fetched,
-        segments: impl FnOnce() -> Vec<Mark>,
+        key: impl FnOnce() -> Marked,
     ) {
         let mut books = self.books();
         if books.layout != Some(table.layout) {
             return;
         }
-        match books.ends.before(now, rule.ttl) {
-            Some(End::Dropped {
-                after_ms,
-                has_changed,
-            }) => {
-                let between = (after_ms, now.asked_at_ms);
-                let ended = Ended::new(rule.clone(), segments(), between, has_changed);
+        let Some(again) = books.ends.before(now, rule.ttl) else {
+            return;
+        };
+        let key = key();
+        match again.end {
+            Some(End::Dropped) => {
+                let between = (again.after_ms, now.asked_at_ms);
+                let segments = key.segments.clone();
+                let ended = Ended::new(rule.clone(), segments, between, again.has_changed);
                 books.ends.wait(ended);
             }
             Some(End::Expired(one)) => books.tallies.note_expired(&rule.name, one),
             None => {}
         }
+        books.segments.add(&key.segments);
+        books.cases.wait(Sighting {
+            rule: rule.name.clone(),
+            key,
+            at_ms: now.kept_at_ms,
+            asked_at_ms: again.after_ms,
+            id: (now.binding, now.kept_at_ms),
+            differs: again.has_changed,
+            is_hit: false,
+            places: Vec::new(),
+        });
     }
 
     /// The places at which answers of a rule are known to differ from one moment to the next.

@@ -157,25 +157,25 @@ impl Write {
             document: document.as_ref(),
             claims: claims.as_ref(),
         };
-        let (answer, named, unknown) = match answer {
+        let (answer, bump, unknown) = match answer {
             Ok(response) => {
                 let status = response.status().as_u16();
                 let (response, answered) = self.read_answer(response).await;
-                let read = (document.as_ref(), answered.as_ref());
-                self.note(Some(response.status()), read, claims.as_ref());
                 let mut named = drops.named(Settled::Answered(status), answered.as_ref());
                 let headers = response.headers();
                 named.automatic.extend(drops.located(status, headers));
                 named.hard.extend(drops.grouped(status, headers));
-                (Ok(response), named, false)
+                let (bump, read) = (named.bump(), (document.as_ref(), answered.as_ref()));
+                self.note(Some(response.status()), read, claims.as_ref(), &bump);
+                (Ok(response), bump, false)
             }
             Err(failure) if failure.may_have_acted => {
-                self.note(None, (document.as_ref(), None), claims.as_ref());
-                (Err(failure), drops.named(Settled::Unknown, None), true)
+                let bump = drops.named(Settled::Unknown, None).bump();
+                self.note(None, (document.as_ref(), None), claims.as_ref(), &bump);
+                (Err(failure), bump, true)
             }
-            Err(failure) => (Err(failure), Named::default(), false),
+            Err(failure) => (Err(failure), Bump::default(), false),
         };
-        let bump = named.bump();
         if bump.is_empty() {
             heed_others(&self.live, &answer).await;
         }
@@ -186,9 +186,9 @@ impl Write {
     /// Carries out a write that nothing kept hangs on, unless its answer says so: there is nothing to
     /// read or to lease for it.
     async fn pass(mut self) -> Result<Response<Body>, Failure> {
-        let answer = match self.live.verifies() {
-            true => Box::pin(self.forward_noting()).await,
-            false => self.forward().await,
+        let (answer, read) = match self.live.verifies() {
+            true => Box::pin(self.forward_reading()).await,
+            false => (self.forward().await, None),
         };
         let mut named = Named::default();
         if let Ok(response) = &answer {
@@ -206,6 +206,11 @@ impl Write {
             named.hard = drops.grouped(status, headers);
         }
         let bump = named.bump();
+        if let Some((document, answered)) = read {
+            let status = answer.as_ref().ok().map(Response::status);
+            let read = (document.as_ref(), answered.as_ref());
+            self.note(status, read, self.claims().as_ref(), &bump);
+        }
         if bump.is_empty() {
             heed_others(&self.live, &answer).await;
         }
@@ -213,30 +218,37 @@ impl Write {
         answer
     }
 
-    /// Forwards a write that no set names, and remembers it: it may be the one that a set should name.
-    async fn forward_noting(&mut self) -> Result<Response<Body>, Failure> {
-        let document = self.read_body().await?;
-        let answer = self.forward().await;
-        let (answer, status, answered) = match answer {
-            Ok(response) => {
-                let status = response.status();
-                let (response, answered) = self.read_answer(response).await;
-                (Ok(response), Some(status), answered)
-            }
-            Err(failure) if failure.may_have_acted => (Err(failure), None, None),
-            failed => return failed,
+    /// Forwards a write that no set names, and reads what of it is to be remembered: it may be the one that a set should
+    /// name. `None` of one that was not carried out.
+    async fn forward_reading(
+        &mut self,
+    ) -> (
+        Result<Response<Body>, Failure>,
+        Option<(Option<Json>, Option<Json>)>,
+    ) {
+        let document = match self.read_body().await {
+            Ok(document) => document,
+            Err(failure) => return (Err(failure), None),
         };
-        let read = (document.as_ref(), answered.as_ref());
-        self.note(status, read, self.claims().as_ref());
-        answer
+        match self.forward().await {
+            Ok(response) => {
+                let (response, answered) = self.read_answer(response).await;
+                (Ok(response), Some((document, answered)))
+            }
+            Err(failure) => {
+                let read = failure.may_have_acted.then_some((document, None));
+                (Err(failure), read)
+            }
+        }
     }
 
-    /// Remembers it, with what of it was read, where hits are verified.
+    /// Remembers it, with what of it was read and what it drops, where hits are verified.
     fn note(
         &self,
         status: Option<StatusCode>,
         (document, answered): (Option<&Json>, Option<&Json>),
         claims: Option<&Claims>,
+        bump: &Bump,
     ) {
         if self.live.verifies() {
             let done = Done {
@@ -245,6 +257,7 @@ impl Write {
                 document,
                 answered,
                 claims,
+                dropped: &[bump.hard.as_slice(), &bump.soft].concat(),
             };
             verify::wrote(&self.live, status, &done);
         }

@@ -5,15 +5,14 @@ use crate::entry::Entry;
 use crate::key::CacheKey;
 use crate::likeness;
 use crate::live::Live;
-use crate::parts;
-use crate::witness::{self, Fetched};
+use crate::witness::{self, Fetched, Marked};
 use std::sync::Arc;
 
 /// Remembers what is kept now, and how what was kept before it ended. In the background: nobody waits for it, and the
 /// end of this process does not either.
 pub(super) fn note(live: &Arc<Live>, asked: &Arc<Asked>, key: &CacheKey, entry: &Arc<Entry>) {
     let (live, asked, entry) = (live.clone(), asked.clone(), entry.clone());
-    let (binding, nodes) = (key.binding, key.nodes.len());
+    let (binding, nodes) = (key.binding, key.nodes.clone());
     tokio::spawn(async move {
         let (witness, rule, table) = (&live.ground.witness, &asked.rule, &live.table);
         let restless = witness.restless(&rule.name);
@@ -22,7 +21,7 @@ pub(super) fn note(live: &Arc<Live>, asked: &Arc<Asked>, key: &CacheKey, entry: 
             return;
         };
         let status = entry.status.as_u16().to_le_bytes();
-        let own = entry.versions.get(..nodes).unwrap_or_default();
+        let own = entry.versions.get(..nodes.len()).unwrap_or_default();
         let now = Fetched {
             binding,
             said: witness::short([&status[..], &body]),
@@ -32,9 +31,7 @@ pub(super) fn note(live: &Arc<Live>, asked: &Arc<Asked>, key: &CacheKey, entry: 
             kept_at_ms: entry.kept_at,
             ttl_ms: entry.ttl,
         };
-        let secret = witness::secret(&table.namespace, table.store.seal.as_ref());
-        let segments = asked.segments().iter();
-        let marks = || segments.map(|one| parts::mark(one, &secret)).collect();
-        witness.fetched(table, rule, now, marks);
+        let marked = || Marked::of(table, rule, asked.segments(), &nodes);
+        witness.fetched(table, rule, now, marked);
     });
 }

@@ -5,7 +5,7 @@
 //! probabilities are fitted (expectation and maximisation), causes are taken one by one as long as what was seen
 //! becomes much likelier, and afterwards those are let go that the others make needless.
 
-use super::{Case, Cause, Least};
+use super::{AGES, Case, Cause, LEAST_GAIN, LEAST_WRITES, age};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -25,19 +25,25 @@ const TAKEN_FOR_FRESH: f64 = 4.0;
 /// Probabilities stay away from 0 and 1 by this.
 const EDGE: f64 = 1e-3;
 
-/// Ages are told apart by their powers of four, in seconds.
-const AGES: usize = 10;
-
 /// Of two that are equally likely within this, the first is taken.
 const TIE: f64 = 0.05;
 
 pub(super) struct Model<'s> {
-    seen: &'s [&'s Case],
+    /// Without those of which it is not known where they differ, if it is of one place.
+    seen: Vec<&'s Case>,
     /// By observation.
-    is_stale: Vec<bool>,
+    differs: Vec<bool>,
     ages: Vec<usize>,
-    /// Those by which some stale answer could be explained, and the positions of what fits them.
-    causes: Vec<(&'s Arc<Cause>, Vec<usize>)>,
+    /// Those by which something that differs could be explained, and what fits them.
+    causes: Vec<(&'s Arc<Cause>, Vec<Fitting>)>,
+}
+
+/// An observation that fits a cause.
+struct Fitting {
+    /// Its position.
+    at: usize,
+    /// When the write was that it fits by, in milliseconds of Unix time.
+    write_ms: u64,
 }
 
 /// Probabilities, and how likely all that was seen is by them.
@@ -45,17 +51,9 @@ pub(super) struct Model<'s> {
 struct Fit {
     by_age: Vec<f64>,
     by_cause: Vec<f64>,
-    /// How many stale answers each cause accounts for.
-    accounts: Vec<f64>,
     /// By observation: how likely it is to be fresh.
     fresh: Vec<f64>,
     likelihood: f64,
-}
-
-fn age(case: &Case) -> usize {
-    let seconds = case.age_ms / 1000;
-    let power = seconds.checked_ilog(4).map_or(0, |power| power + 1);
-    (power as usize).min(AGES - 1)
 }
 
 fn log(probability: f64) -> f64 {
@@ -63,48 +61,53 @@ fn log(probability: f64) -> f64 {
 }
 
 impl<'s> Model<'s> {
-    /// Of what was stale at one place, and of what was not.
-    pub(super) fn new(seen: &'s [&'s Case], place: Option<&str>) -> Model<'s> {
-        let is_stale: Vec<bool> = seen.iter().map(|case| case.is_stale_at(place)).collect();
+    /// Of what differs at one place, or at any, and of what does not.
+    pub(super) fn new(seen: &[&'s Case], place: Option<&str>) -> Model<'s> {
+        let is_unknown = |case: &Case| case.differs && case.places.is_empty();
+        let seen = seen.iter().copied();
+        let seen: Vec<&'s Case> = seen
+            .filter(|case| place.is_none() || !is_unknown(case))
+            .collect();
+        let differs: Vec<bool> = seen.iter().map(|case| case.differs_at(place)).collect();
         let ages = seen.iter().map(|case| age(case)).collect();
-        let causes_of = |case: &&'s Case| case.causes.iter().map(|(cause, _)| cause);
-        let stale = seen
-            .iter()
-            .zip(&is_stale)
-            .filter(|(_, is_stale)| **is_stale);
-        let explaining: BTreeSet<&Arc<Cause>> =
-            stale.flat_map(|(case, _)| causes_of(case)).collect();
-        let mut fits: BTreeMap<&Arc<Cause>, Vec<usize>> = BTreeMap::new();
+        let differing = seen.iter().zip(&differs).filter(|(_, differs)| **differs);
+        let explaining: BTreeSet<&Arc<Cause>> = differing
+            .flat_map(|(case, _)| case.causes.iter().map(|possible| &possible.cause))
+            .collect();
+        let mut fits: BTreeMap<&Arc<Cause>, Vec<Fitting>> = BTreeMap::new();
         for (at, case) in seen.iter().enumerate() {
-            for cause in causes_of(case).filter(|cause| explaining.contains(cause)) {
-                fits.entry(cause).or_default().push(at);
+            let causes = case.causes.iter();
+            for possible in causes.filter(|possible| explaining.contains(&possible.cause)) {
+                let write_ms = possible.at_ms;
+                let fitting = fits.entry(&possible.cause).or_default();
+                fitting.push(Fitting { at, write_ms });
             }
         }
-        let mut causes: Vec<(&Arc<Cause>, Vec<usize>)> = fits.into_iter().collect();
+        let mut causes: Vec<(&Arc<Cause>, Vec<Fitting>)> = fits.into_iter().collect();
         causes.sort_by_key(|(cause, _)| cause.rank()); // stable: by their parts, then routes, besides
         Model {
             seen,
-            is_stale,
+            differs,
             ages,
             causes,
         }
     }
 
     /// The causes that are needed.
-    pub(super) fn chosen(&self, least: Least) -> Vec<Arc<Cause>> {
+    pub(super) fn chosen(&self) -> Vec<Arc<Cause>> {
         let mut chosen = Vec::new();
         let mut fit = self.fit(&chosen);
         while chosen.len() < MAX_CHOSEN {
             let Some((next, with)) = self.best(&chosen, &fit) else {
                 break;
             };
-            if with.likelihood - fit.likelihood < least.gain {
+            if with.likelihood - fit.likelihood < LEAST_GAIN {
                 break;
             }
             chosen.push(next);
             fit = with;
         }
-        let needed = self.let_go(chosen, fit, least).into_iter();
+        let needed = self.let_go(chosen, fit).into_iter();
         needed.map(|at| self.causes[at].0.clone()).collect()
     }
 
@@ -131,9 +134,13 @@ impl<'s> Model<'s> {
     fn rough_gain(&self, cause: usize, fit: &Fit) -> f64 {
         let by = |probability: f64| {
             let fitting = self.causes[cause].1.iter();
-            let gains = fitting.map(|at| match self.seen[*at].is_stale {
-                true => log(1.0 - fit.fresh[*at] * (1.0 - probability)) - log(1.0 - fit.fresh[*at]),
-                false => log(1.0 - probability),
+            let gains = fitting.map(|fitting| {
+                let fresh = fit.fresh[fitting.at];
+                let gain = match self.differs[fitting.at] {
+                    true => log(1.0 - fresh * (1.0 - probability)) - log(1.0 - fresh),
+                    false => log(1.0 - probability),
+                };
+                self.count(fitting.at) * gain
             });
             gains.sum::<f64>()
         };
@@ -142,14 +149,14 @@ impl<'s> Model<'s> {
     }
 
     /// Lets go, one by one, what the others make needless.
-    fn let_go(&self, mut chosen: Vec<usize>, mut fit: Fit, least: Least) -> Vec<usize> {
+    fn let_go(&self, mut chosen: Vec<usize>, mut fit: Fit) -> Vec<usize> {
         loop {
             let without = (0..chosen.len()).map(|place| {
                 let mut others = chosen.clone();
                 others.remove(place);
                 let other = self.fit(&others);
-                let is_rare = fit.accounts[place] + 0.5 < f64::from(least.cases);
-                let gain = match is_rare {
+                let writes = self.writes(chosen[place], fit.by_cause[place], &fit);
+                let gain = match writes + 0.5 < f64::from(LEAST_WRITES) {
                     true => f64::MIN,
                     false => fit.likelihood - other.likelihood,
                 };
@@ -157,10 +164,33 @@ impl<'s> Model<'s> {
             });
             let weakest = without.min_by(|a, b| a.0.total_cmp(&b.0));
             match weakest {
-                Some((gain, others, other)) if gain < least.gain => (chosen, fit) = (others, other),
+                Some((gain, others, other)) if gain < LEAST_GAIN => (chosen, fit) = (others, other),
                 _ => return chosen,
             }
         }
+    }
+
+    /// How many writes a cause accounts for what differs by: what one write did is one, however often it was seen.
+    fn writes(&self, cause: usize, probability: f64, fit: &Fit) -> f64 {
+        let mut shares: BTreeMap<u64, f64> = BTreeMap::new();
+        for fitting in &self.causes[cause].1 {
+            let share = self.share(fitting.at, probability, fit);
+            let most = shares.entry(fitting.write_ms).or_default();
+            *most = most.max(share);
+        }
+        shares.values().sum()
+    }
+
+    /// Of an observation that differs, how much something accounts for that acts with this probability.
+    fn share(&self, at: usize, probability: f64, fit: &Fit) -> f64 {
+        match self.differs[at] {
+            true => (probability / (1.0 - fit.fresh[at]).max(EDGE)).min(1.0),
+            false => 0.0,
+        }
+    }
+
+    fn count(&self, at: usize) -> f64 {
+        f64::from(self.seen[at].count)
     }
 
     /// The probabilities by which what was seen is most likely, with these causes and no others.
@@ -168,7 +198,6 @@ impl<'s> Model<'s> {
         let mut fit = Fit {
             by_age: vec![0.1; AGES],
             by_cause: vec![0.5; chosen.len()],
-            accounts: vec![0.0; chosen.len()],
             fresh: vec![1.0; self.seen.len()],
             likelihood: 0.0,
         };
@@ -186,12 +215,12 @@ impl<'s> Model<'s> {
         }
         for (place, at) in chosen.iter().enumerate() {
             for one in &self.causes[*at].1 {
-                fit.fresh[*one] *= 1.0 - fit.by_cause[place];
+                fit.fresh[one.at] *= 1.0 - fit.by_cause[place];
             }
         }
-        let seen = self.seen.iter().zip(&self.is_stale).zip(&fit.fresh);
-        let likely = seen.map(|((case, is_stale), fresh)| {
-            let likely = match is_stale {
+        let seen = self.seen.iter().zip(&self.differs).zip(&fit.fresh);
+        let likely = seen.map(|((case, differs), fresh)| {
+            let likely = match differs {
                 true => log(1.0 - fresh),
                 false => log(*fresh),
             };
@@ -203,24 +232,21 @@ impl<'s> Model<'s> {
     }
 
     fn step(&self, fit: &mut Fit, chosen: &[usize]) {
-        let count = |at: usize| f64::from(self.seen[at].count);
-        // Of what is stale, how much something accounts for that acts with this probability.
-        let share = |at: usize, probability: f64, fit: &Fit| match self.is_stale[at] {
-            true => count(at) * (probability / (1.0 - fit.fresh[at]).max(EDGE)).min(1.0),
-            false => 0.0,
+        let share = |at: usize, probability: f64, fit: &Fit| {
+            self.count(at) * self.share(at, probability, fit)
         };
         let (mut accounts, mut of) = ([0.0; AGES], [TAKEN_FOR_FRESH; AGES]);
         for (at, age) in self.ages.iter().enumerate() {
             accounts[*age] += share(at, fit.by_age[*age], fit);
-            of[*age] += count(at);
+            of[*age] += self.count(at);
         }
         let fitted = chosen.iter().zip(&fit.by_cause).map(|(at, by_cause)| {
             let fits = &self.causes[*at].1;
-            let accounts: f64 = fits.iter().map(|one| share(*one, *by_cause, fit)).sum();
-            let of: f64 = fits.iter().map(|one| count(*one)).sum();
-            (accounts, (accounts / of).clamp(EDGE, 1.0 - EDGE))
+            let accounts: f64 = fits.iter().map(|one| share(one.at, *by_cause, fit)).sum();
+            let of: f64 = fits.iter().map(|one| self.count(one.at)).sum();
+            (accounts / of).clamp(EDGE, 1.0 - EDGE)
         });
-        (fit.accounts, fit.by_cause) = fitted.unzip();
+        fit.by_cause = fitted.collect();
         for (by_age, (accounts, of)) in fit.by_age.iter_mut().zip(accounts.iter().zip(of)) {
             *by_age = (accounts / of).clamp(EDGE, 1.0 - EDGE);
         }

@@ -1,8 +1,9 @@
 //! What a drop can name: all keys of a rule, or those that hold what a write holds.
 
-use super::{Cause, Mark, Observation, Write};
+use super::{Cause, Mark, Observation, Possible, Write};
 use crate::rules::template::Template;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Values of a key that are named by a write's parts. Keys of more than three are not made by people.
 const MAX_NAMED: usize = 3;
@@ -67,32 +68,48 @@ impl Cause {
     }
 }
 
-/// Every drop that would have dropped an observed answer, and how long before that it did last.
-pub(super) fn causes(seen: &Observation, shape: &Shape) -> Vec<(Cause, u64)> {
+/// Every drop that would have dropped an observed answer, or did, and by which write last. What did drop a hit has no
+/// part in what became of it: it was kept afterwards.
+pub(super) fn causes(seen: &Observation, shape: &Shape) -> Vec<Possible> {
     let values: Vec<usize> = shape.values().take(MAX_NAMED).collect();
-    let mut found: BTreeMap<(&str, Vec<&str>), u64> = BTreeMap::new();
+    let mut found: BTreeMap<(&str, Vec<&str>, bool), u64> = BTreeMap::new();
     let mut latest_first: Vec<&Write> = seen.writes.iter().map(AsRef::as_ref).collect();
     latest_first.sort_by_key(|write| std::cmp::Reverse(write.at_ms));
     for (place, write) in latest_first.into_iter().enumerate() {
+        let is_there = write.dropped(&seen.nodes);
+        if is_there && seen.is_hit {
+            continue;
+        }
         let mut namings = vec![Vec::new()];
-        if place < MAX_HELD {
+        if place < MAX_HELD && !is_there {
             names(write, &seen.segments, &values, &mut namings);
         }
-        let since = seen.at_ms.saturating_sub(write.at_ms);
         for parts in namings {
             if found.len() < MAX_CAUSES {
-                found.entry((&write.route, parts)).or_insert(since);
+                found
+                    .entry((&write.route, parts, is_there))
+                    .or_insert(write.at_ms);
             }
         }
     }
-    let cause = |((route, parts), since): ((&str, Vec<&str>), u64)| {
-        let cause = Cause {
+    let possible = |((route, parts, is_there), at_ms): ((&str, Vec<&str>, bool), u64)| Possible {
+        at_ms,
+        values: said_by(parts.len(), &seen.segments, &values),
+        cause: Arc::new(Cause {
             parts: parts.into_iter().map(str::to_owned).collect(),
             route: route.to_owned(),
-        };
-        (cause, since)
+            is_there,
+        }),
     };
-    found.into_iter().map(cause).collect()
+    found.into_iter().map(possible).collect()
+}
+
+/// What the first values of a key are, in so few bits that two are seldom the same.
+fn said_by(named: usize, segments: &[Mark], values: &[usize]) -> u16 {
+    let named = values.iter().take(named).filter_map(|at| segments.get(*at));
+    let mixed = named.fold(0, |mixed: u64, mark| mixed.rotate_left(5) ^ mark);
+    let [a, b, ..] = mixed.to_le_bytes();
+    u16::from_le_bytes([a, b])
 }
 
 /// All ways in which the parts of a write name the first values of a key, longer and longer.

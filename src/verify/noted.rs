@@ -6,7 +6,7 @@ use crate::inputs::Query;
 use crate::live::Live;
 use crate::parts;
 use crate::route;
-use crate::suspects;
+use crate::suspects::{self, EVERYTHING};
 use crate::witness;
 use hyper::body::Body as _;
 use hyper::http::request::Parts;
@@ -38,7 +38,12 @@ pub struct Done<'w> {
     pub answered: Option<&'w Json>,
     /// Who wrote.
     pub claims: Option<&'w Claims>,
+    /// The nodes that it drops.
+    pub dropped: &'w [String],
 }
+
+/// Nodes of one write that are remembered. One that drops more of them is taken to drop all.
+const MAX_DROPS: usize = 64;
 
 /// A write was answered with this status, or may have been carried out (`None`). What was refused changed nothing, and
 /// an error of the server's so rarely that it would be in the way of those that did.
@@ -58,11 +63,17 @@ pub fn wrote(live: &Live, status: Option<StatusCode>, done: &Done<'_>) {
     );
     let secret = witness::secret(&table.namespace, table.store.seal.as_ref());
     let marked = named.into_iter();
+    let nodes = done.dropped.iter();
+    let drops = match done.dropped.len() {
+        0..=MAX_DROPS => nodes.map(|node| parts::mark(node, &secret)).collect(),
+        _ => vec![EVERYTHING],
+    };
     live.ground.witness.wrote(suspects::Write {
         at_ms: live.ground.clock.now_ms(),
         route: route.text,
         parts: marked
             .map(|(name, value)| (name, parts::mark(&value, &secret)))
             .collect(),
+        drops,
     });
 }

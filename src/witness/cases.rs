@@ -1,44 +1,82 @@
-//! What came of verifying, hit by hit, and the writes before each.
+//! What came of verifying hits and of fetching anew, and the writes before each.
 
 use super::pace::Id;
 use super::writes::Writes;
-use crate::suspects::{Case, Cause, Mark, Observation, Shape};
+use crate::parts;
+use crate::rules::table::{Rule, Table};
+use crate::suspects::{Case, Cause, Mark, Observation, Possible, Shape};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// Cases that are remembered: some hundred of each rule are enough to infer from.
 const MAX_CASES: usize = 4096;
 
-/// Hits that wait for what other processes have to tell of the writes before them.
+/// What waits for what other processes have to tell of the writes before it.
 const MAX_WAITING: usize = 1024;
+
+/// So much of it may be of what was fetched anew: there is more of that than of hits that are verified.
+const MAX_FETCHED: usize = MAX_WAITING / 2;
+
+/// Writes before what was fetched anew, from which on it says little of any of them.
+const MAX_WRITES: usize = 64;
+
+/// Of the latest so many cases, one that says the same is taken in by the other.
+const LOOKED_BACK: usize = 64;
 
 /// Kept answers of which it is remembered when they were fresh.
 const MAX_FRESH: usize = 8192;
 
 /// What a write has changed can be seen before its answer is there; so much before, for most.
-const ANSWERED_WITHIN_MS: u64 = 300;
+pub(super) const ANSWERED_WITHIN_MS: u64 = 300;
 
 /// Different causes of all cases together.
 const MAX_CAUSES: usize = 16_384;
 
-/// A hit that was verified.
+/// What a key is, to whoever only compares.
+#[derive(Clone, Debug)]
+pub struct Marked {
+    /// Its segments.
+    pub segments: Vec<Mark>,
+    /// The nodes that it hangs on.
+    pub nodes: Vec<Mark>,
+    /// How the keys of its rule are made.
+    pub shape: Arc<Shape>,
+}
+
+impl Marked {
+    /// A key of this rule, with its nodes.
+    pub fn of(table: &Table, rule: &Rule, segments: &[String], nodes: &[String]) -> Marked {
+        let secret = super::secret(&table.namespace, table.store.seal.as_ref());
+        let marks = |texts: &[String]| {
+            let marks = texts.iter().map(|text| parts::mark(text, &secret));
+            marks.collect()
+        };
+        Marked {
+            segments: marks(segments),
+            nodes: marks(nodes),
+            shape: Arc::new(Shape::of(&rule.key)),
+        }
+    }
+}
+
+/// A hit that was verified, or an answer that was fetched anew and held against the one before it.
 #[derive(Clone, Debug)]
 pub struct Sighting {
     /// The name of its rule.
     pub rule: String,
-    /// The segments of its key.
-    pub segments: Vec<Mark>,
-    /// How the keys of its rule are made.
-    pub shape: Arc<Shape>,
-    /// When it was verified, in milliseconds of Unix time.
+    /// Its key.
+    pub key: Marked,
+    /// When it was verified or fetched, in milliseconds of Unix time.
     pub at_ms: u64,
-    /// When it was asked for: a write after that may not be in it.
+    /// When what it is held against was asked for: a write after that may not be in it.
     pub asked_at_ms: u64,
     /// What tells what was kept from all else that is.
     pub id: Id,
-    /// Whether it was stale.
-    pub is_stale: bool,
-    /// Where.
+    /// Whether the origin says something else.
+    pub differs: bool,
+    /// Whether it was a hit.
+    pub is_hit: bool,
+    /// Where it differs, if that is known.
     pub places: Vec<String>,
 }
 
@@ -60,13 +98,17 @@ impl Cases {
         if let Some(fresh_at) = self.fresh_at.get(&sighting.id) {
             sighting.asked_at_ms = sighting.asked_at_ms.max(*fresh_at);
         }
-        if !sighting.is_stale {
+        if !sighting.differs && sighting.is_hit {
             if self.fresh_at.len() >= MAX_FRESH {
                 self.fresh_at.clear(); // it costs only that some windows are longer
             }
             self.fresh_at.insert(sighting.id, sighting.at_ms);
         }
-        if self.waiting.len() < MAX_WAITING {
+        let room = match sighting.is_hit {
+            true => MAX_WAITING,
+            false => MAX_FETCHED,
+        };
+        if self.waiting.len() < room {
             self.waiting.push_back(sighting);
         }
     }
@@ -85,33 +127,45 @@ impl Cases {
             if !writes.is_whole_since(sighting.asked_at_ms) {
                 continue; // it may hang on a write that nobody here knows of
             }
-            let until_ms = match sighting.is_stale {
+            let until_ms = match sighting.differs {
                 true => sighting.at_ms.saturating_add(ANSWERED_WITHIN_MS),
                 false => sighting.at_ms,
             };
+            let writes = writes.between(sighting.asked_at_ms, until_ms);
+            if !sighting.is_hit && writes.len() > MAX_WRITES {
+                continue;
+            }
             let observation = Observation {
                 rule: sighting.rule,
-                segments: sighting.segments,
+                segments: sighting.key.segments,
+                nodes: sighting.key.nodes,
                 at_ms: sighting.at_ms,
                 age_ms: sighting.at_ms.saturating_sub(sighting.asked_at_ms),
-                is_stale: sighting.is_stale,
+                differs: sighting.differs,
+                is_hit: sighting.is_hit,
                 places: sighting.places,
-                writes: writes.between(sighting.asked_at_ms, until_ms),
+                writes,
             };
-            self.add(Case::of(&observation, &sighting.shape));
+            self.add(Case::of(&observation, &sighting.key.shape));
         }
     }
 
     fn add(&mut self, mut case: Case) {
         self.is_news = true;
-        case.causes
-            .retain_mut(|(cause, _)| match self.causes.get(cause) {
-                Some(known) => {
-                    *cause = known.clone();
-                    true
+        let mut latest = self.done.iter_mut().rev().take(LOOKED_BACK);
+        if latest.any(|known| known.take_in(&case)) {
+            return;
+        }
+        case.causes.retain_mut(|Possible { cause, .. }| {
+            match self.causes.get(cause) {
+                Some(known) => *cause = known.clone(),
+                None if self.causes.len() < MAX_CAUSES => {
+                    self.causes.insert(cause.clone());
                 }
-                None => self.causes.len() < MAX_CAUSES && self.causes.insert(cause.clone()),
-            });
+                None => return false,
+            }
+            true
+        });
         if self.done.len() >= MAX_CASES {
             self.done.pop_front();
             // Those of nobody but the table of them.

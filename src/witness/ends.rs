@@ -127,8 +127,17 @@ pub(super) struct Ended {
 
 /// How an answer ended.
 pub(super) enum End {
-    Dropped { after_ms: u64, has_changed: bool },
+    Dropped,
     Expired(Expired),
+}
+
+/// An answer that was fetched, held against the one that was fetched before it.
+pub(super) struct Again {
+    /// When that one was asked for, in milliseconds of Unix time.
+    pub(super) after_ms: u64,
+    pub(super) has_changed: bool,
+    /// How that one ended, if it can be told.
+    pub(super) end: Option<End>,
 }
 
 #[derive(Default)]
@@ -139,9 +148,9 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// How what was kept before this ended, if that is known and both can be compared. An answer that was dropped and
-    /// would have expired by now is nobody's: no drop ended it.
-    pub(super) fn before(&mut self, now: Fetched, ttl: Ttl) -> Option<End> {
+    /// What became of what was kept before this, if that is known and both can be compared. An answer that was dropped
+    /// and would have expired by now is nobody's: no drop ended it.
+    pub(super) fn before(&mut self, now: Fetched, ttl: Ttl) -> Option<Again> {
         let known = self.kept.get(&now.binding);
         let before = known.or_else(|| self.older.get(&now.binding)).copied();
         if before.is_some_and(|before| before.kept_at_ms >= now.kept_at_ms) {
@@ -155,11 +164,8 @@ impl Ends {
         let has_changed = before.said != now.said;
         let age_ms = now.asked_at_ms.saturating_sub(before.kept_at_ms);
         let is_expired = age_ms >= before.ttl_ms;
-        match (before.versions == now.versions, is_expired, ttl) {
-            (false, false, _) => Some(End::Dropped {
-                after_ms: before.asked_at_ms,
-                has_changed,
-            }),
+        let end = match (before.versions == now.versions, is_expired, ttl) {
+            (false, false, _) => Some(End::Dropped),
             (true, true, Ttl::Fixed(ttl)) => {
                 let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
                 Some(End::Expired(Expired {
@@ -170,7 +176,12 @@ impl Ends {
                 }))
             }
             _ => None,
-        }
+        };
+        Some(Again {
+            after_ms: before.asked_at_ms,
+            has_changed,
+            end,
+        })
     }
 
     /// One that was dropped waits until it is known which writes did it.

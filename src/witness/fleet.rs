@@ -194,7 +194,7 @@ impl Witness {
             let value = field.value.as_ref().filter(|_| field.name != teller.field);
             let found = value.and_then(|value| Found::read(value));
             if let Some(found) = found.filter(|found| found.layout == layout) {
-                gathered.add(&found);
+                gathered.add(found);
             }
         }
         let books = self.books();
@@ -209,11 +209,11 @@ impl Witness {
 }
 
 impl Gathered {
-    fn add(&mut self, found: &Found) {
+    fn add(&mut self, found: Found) {
         for (rule, tally) in &found.tallies {
             self.tallies.entry(rule.clone()).or_default().add(tally);
         }
-        self.cases.extend(found.cases());
+        self.cases.extend(found.cases);
     }
 }
 

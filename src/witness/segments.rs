@@ -31,6 +31,7 @@ impl Segments {
                     .filter(|(_, mark)| self.0.contains(mark))
                     .cloned()
                     .collect(),
+                drops: write.drops.clone(),
             })
         };
         let writes = writes.into_iter();
@@ -53,10 +54,12 @@ mod tests {
             at_ms: 5,
             route: "POST /review".to_owned(),
             parts: parts.map(|(name, mark)| (name.to_owned(), mark)).to_vec(),
+            drops: vec![8],
         };
         let told = segments.without_others(vec![(9, Arc::new(write))]);
         assert_eq!(told[0].0, 9);
         assert_eq!(told[0].1.parts, [("{body.doctorId}".to_owned(), 2)]);
+        assert_eq!(told[0].1.drops, [8]);
     }
 
     #[test]

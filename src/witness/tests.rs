@@ -6,7 +6,7 @@ use crate::metrics::Metrics;
 use crate::rules::check::compile;
 use crate::secret::Secret;
 use crate::store::{Opening, Root, Store};
-use crate::suspects::{Cause, Mark};
+use crate::suspects::{Cause, Mark, Possible};
 use std::path::Path;
 use std::time::Duration;
 
@@ -60,18 +60,20 @@ fn write(at_ms: u64, route: &str, parts: &[(&str, Mark)]) -> Write {
         at_ms,
         route: route.to_owned(),
         parts: parts.collect(),
+        drops: vec![at_ms],
     }
 }
 
-fn sighting(id: u64, (asked_at_ms, at_ms): (u64, u64), is_stale: bool) -> Sighting {
+fn sighting(id: u64, (asked_at_ms, at_ms): (u64, u64), differs: bool) -> Sighting {
+    let (table, segments) = (table(RULES), ["list", "page=1"].map(str::to_owned));
     Sighting {
         rule: "list".to_owned(),
-        segments: vec![1, 2],
-        shape: Arc::new(Shape::of(&table(RULES).rules[0].key)),
+        key: Marked::of(&table, &table.rules[0], &segments, &segments),
         at_ms,
         asked_at_ms,
         id: (Digest([0; 16]), id),
-        is_stale,
+        differs,
+        is_hit: true,
         places: vec!["/data".to_owned()],
     }
 }
@@ -120,33 +122,48 @@ fn what_no_sidecar_told_is_no_writes_of_any() {
 
 #[test]
 fn cases_are_heard_as_they_were_told() {
-    let cause = |route: &str, parts: &[&str]| {
-        let parts = parts.iter().map(|part| (*part).to_owned()).collect();
-        let route = route.to_owned();
-        Arc::new(Cause { parts, route })
+    let possible = |at_ms, route: &str, parts: &[&str], is_there| Possible {
+        cause: Arc::new(Cause {
+            parts: parts.iter().map(|part| (*part).to_owned()).collect(),
+            route: route.to_owned(),
+            is_there,
+        }),
+        at_ms,
+        values: parts.len() as u16 * 511,
     };
-    let case = |at_ms, places: &[&str], causes: &[(Arc<Cause>, u64)]| Case {
+    let case = |at_ms, places: &[&str], causes: &[Possible]| Case {
         rule: "list".to_owned(),
         at_ms,
         age_ms: 70,
-        is_stale: !places.is_empty(),
+        differs: !places.is_empty(),
+        is_hit: at_ms != 998,
         places: places.iter().map(|place| (*place).into()).collect(),
-        count: 2,
+        count: 200,
         causes: causes.to_vec(),
     };
-    let (login, named) = (
-        cause("POST /login", &[]),
-        cause("POST /a", &["{id}", "{body.b}"]),
-    );
+    let login = |at_ms| possible(at_ms, "POST /login", &[], false);
+    let named = possible(990, "POST /a", &["{id}", "{body.b}"], false);
     let cases = [
-        case(9, &["/a", "/b"], &[(named, 5), (login.clone(), 900)]),
-        case(8, &[], &[(login, 3)]),
+        case(999, &["/a", "/b"], &[named, login(99)]),
+        case(
+            998,
+            &[],
+            &[login(999), possible(1, "POST /login", &[], true)],
+        ),
     ];
     let mut tallies = Tallies::default();
     tallies.note("list", &stale());
-    let found = Found::of(7, &Digest([3; 16]), tallies.all(), cases.iter());
-    let heard = Found::read(&found.bytes()).expect("as it was told");
-    assert_eq!(heard.cases(), cases);
+    let found = Found::of(1_000, &Digest([3; 16]), tallies.all(), cases.iter());
+    let value = found.bytes();
+    let heard = Found::read(&value).expect("as it was told");
+    assert_eq!(heard.cases, cases);
+    for at in 0..value.len() {
+        let mut damaged = value.to_vec();
+        damaged[at] ^= 0x55;
+        let _ = Found::read(&damaged); // it ends, whatever it says
+        let cut = Found::read(&value[..at]);
+        assert!(cut.is_none_or(|found| found.cases.len() < 2), "{at}");
+    }
     assert_eq!(heard.tallies, *tallies.all());
     assert_eq!(heard.layout, Digest([3; 16]).to_string());
 }
@@ -155,21 +172,30 @@ fn cases_are_heard_as_they_were_told() {
 fn the_newest_of_many_cases_are_told() {
     let mut cases = Vec::new();
     for at_ms in (0..5_000).rev() {
-        let (parts, route) = (vec!["{id}".to_owned()], format!("POST /{}", at_ms % 40));
+        let cause = Cause {
+            parts: vec!["{id}".to_owned()],
+            route: format!("POST /{}", at_ms % 40),
+            is_there: false,
+        };
         cases.push(Case {
             rule: "list".to_owned(),
             at_ms,
             age_ms: 1_000,
-            is_stale: false,
+            differs: false,
+            is_hit: true,
             places: Vec::new(),
             count: 1,
-            causes: vec![(Arc::new(Cause { parts, route }), 5)],
+            causes: vec![Possible {
+                cause: Arc::new(cause),
+                at_ms,
+                values: 3,
+            }],
         });
     }
-    let found = Found::of(7, &Digest([3; 16]), &BTreeMap::new(), cases.iter());
+    let found = Found::of(5_000, &Digest([3; 16]), &BTreeMap::new(), cases.iter());
     assert!(found.bytes().len() <= 32 << 10, "{}", found.bytes().len());
-    let told = found.cases();
-    assert!(told.len() > 500 && told[..] == cases[..told.len()]);
+    let told = Found::read(&found.bytes()).expect("as it was told").cases;
+    assert!(told.len() > 2_000 && told[..] == cases[..told.len()]);
 }
 
 #[test]
@@ -212,7 +238,7 @@ async fn a_window_begins_where_the_answer_was_seen_fresh_last() {
     witness.saw(table, "list", &stale(), Some(sighting(2, (5, 40), true)));
     let gathered = witness.gather(&store, table, 50).await;
     let routes = |case: &Case| {
-        let routes = case.causes.iter().map(|(cause, _)| cause.route.clone());
+        let routes = case.causes.iter().map(|one| one.cause.route.clone());
         routes.collect::<Vec<_>>()
     };
     let all: Vec<Vec<String>> = gathered.cases.iter().map(routes).collect();

@@ -1,22 +1,35 @@
 //! What one field says, as it stands in the store.
 //!
-//! Writes are many, and told in few bytes: a head in JSON, which holds the routes and the names of parts, then each
-//! write, the latest first.
+//! Writes and cases are many, and told in few bytes: a head in JSON, which holds what is the same in many of them, then
+//! each, the latest first.
 //!
 //! ```text
 //! format   1 byte
 //! head     4 bytes   length, then so many bytes of JSON
+//!
 //! write    8 bytes   when, milliseconds of Unix time
 //!          8 bytes   its number
 //!          2 bytes   route
 //!          1 byte    how many parts, and for each:
 //!                    2 bytes name, 8 bytes mark
+//!          1 byte    how many nodes it dropped, and for each: 8 bytes mark
+//!
+//! case     number    rule
+//!          number    1 where it differs, and 2 where it was a hit
+//!          number    how many were like it
+//!          number    when, milliseconds before the head
+//!          number    age, milliseconds
+//!          number    how many places, and for each its number
+//!          number    how many causes, and for each:
+//!                    number, milliseconds from the write to 300 after the case; where it has parts, 2 bytes values
 //! ```
-//! All numbers little-endian.
+//! Bytes are little-endian, a number has seven bits in each byte, the lowest first, and the eighth bit in all but the
+//! last.
 
+use super::cases::ANSWERED_WITHIN_MS;
 use super::tally::Tally;
 use crate::digest::Digest;
-use crate::suspects::{Case, Cause, Write};
+use crate::suspects::{Case, Cause, EVERYTHING, Possible, Write};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -31,8 +44,8 @@ const MAX_HEAD: usize = 12 << 10;
 /// Bytes that the tallies of a process may take.
 const MAX_TALLIES: usize = 10 << 10;
 
-/// The first byte of writes.
-const FORMAT: u8 = 1;
+/// The first byte.
+const FORMAT: u8 = 2;
 
 /// Numbers a set of texts as they come.
 #[derive(Default)]
@@ -81,7 +94,11 @@ pub(super) fn of_writes(now_ms: u64, writes: &[(u64, Arc<Write>)]) -> Bytes {
             Some((name, mark))
         });
         let parts: Vec<(u16, &u64)> = parts.collect();
-        let length = 19 + 10 * parts.len();
+        let drops: &[u64] = match u8::try_from(write.drops.len()) {
+            Ok(_) => &write.drops,
+            Err(_) => &[EVERYTHING],
+        };
+        let length = 20 + 10 * parts.len() + 8 * drops.len();
         if MAX_HEAD + rows.len() + length > MAX_BYTES {
             break;
         }
@@ -93,27 +110,39 @@ pub(super) fn of_writes(now_ms: u64, writes: &[(u64, Arc<Write>)]) -> Bytes {
             rows.extend(name.to_le_bytes());
             rows.extend(mark.to_le_bytes());
         }
+        rows.push(drops.len() as u8); // no more are
+        drops
+            .iter()
+            .for_each(|mark| rows.extend(mark.to_le_bytes()));
     }
     let head = Head {
         at: now_ms,
         routes: routes.all,
         names: names.all,
     };
-    let head = serde_json::to_vec(&head).expect("texts and a number are JSON");
+    with_head(&head, &rows)
+}
+
+fn with_head(head: &impl Serialize, rows: &[u8]) -> Bytes {
+    let head = serde_json::to_vec(head).expect("texts and numbers are JSON");
     let length = (head.len() as u32).to_le_bytes(); // it has its bound
-    Bytes::from([&[FORMAT][..], &length, &head, &rows].concat())
+    Bytes::from([&[FORMAT][..], &length, &head, rows].concat())
+}
+
+/// What stands in a field: a head, and what comes after it.
+fn headed<'v, H: Deserialize<'v>>(value: &'v [u8]) -> Option<(H, Rows<'v>)> {
+    let (format, rest) = value.split_first()?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let (head, rows) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    let head = serde_json::from_slice(head).ok();
+    Some((head.filter(|_| *format == FORMAT)?, Rows(rows)))
 }
 
 /// When a field was told, and the writes that it tells, each with its number; `None` where a sidecar would not have
 /// told it.
 pub(super) fn writes(value: &[u8]) -> Option<(u64, Vec<(u64, Write)>)> {
-    let (format, rest) = value.split_first()?;
-    let (length, rest) = rest.split_first_chunk::<4>()?;
-    let (head, rows) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    let head: Head = serde_json::from_slice(head)
-        .ok()
-        .filter(|_| *format == FORMAT)?;
-    let (mut rows, mut writes) = (Rows(rows), Vec::new());
+    let (head, mut rows): (Head, Rows) = headed(value)?;
+    let mut writes = Vec::new();
     while !rows.0.is_empty() {
         let (at_ms, number) = (rows.long()?, rows.long()?);
         let route = head.routes.get(rows.short()?)?.clone();
@@ -122,10 +151,13 @@ pub(super) fn writes(value: &[u8]) -> Option<(u64, Vec<(u64, Write)>)> {
             let name = head.names.get(rows.short()?)?.clone();
             parts.push((name, rows.long()?));
         }
+        let dropped = rows.byte()?;
+        let drops = (0..dropped).map(|_| rows.long()).collect::<Option<_>>()?;
         let write = Write {
             at_ms,
             route,
             parts,
+            drops,
         };
         writes.push((number, write));
     }
@@ -153,10 +185,34 @@ impl Rows<'_> {
     fn long(&mut self) -> Option<u64> {
         self.take().map(u64::from_le_bytes)
     }
+
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for place in (0..u64::BITS).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << place;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn position(&mut self) -> Option<usize> {
+        self.number()?.try_into().ok()
+    }
+}
+
+fn push(row: &mut Vec<u8>, mut number: u64) {
+    while number > 0x7f {
+        row.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    row.push(number as u8);
 }
 
 /// What came of verifying, as a process tells it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Found {
     /// When it was told.
@@ -167,10 +223,22 @@ pub(super) struct Found {
     rules: Vec<String>,
     /// Route, then parts.
     causes: Vec<Vec<String>>,
+    /// Positions of those causes that did drop what they could have.
+    there: Vec<usize>,
     places: Vec<String>,
-    /// Rule, when, age, stale or not, how many, how many places; then the places; then, in turn, a cause and how long
-    /// before.
-    cases: Vec<Vec<u64>>,
+    #[serde(skip)]
+    pub(super) cases: Vec<Case>,
+    /// The cases as they are told.
+    #[serde(skip)]
+    rows: Vec<u8>,
+}
+
+/// Which numbers the texts of a [`Found`] have.
+#[derive(Default)]
+struct Known<'c> {
+    rules: HashMap<&'c str, u64>,
+    places: HashMap<&'c str, u64>,
+    causes: HashMap<&'c Cause, u64>,
 }
 
 impl Found {
@@ -194,95 +262,134 @@ impl Found {
                 found.tallies.insert(rule.clone(), tally.clone());
             }
         }
-        let mut known: HashMap<Arc<Cause>, usize> = HashMap::new();
+        let mut known = Known::default();
         for case in latest_first {
             let (row, more) = found.row(case, &mut known);
-            let bytes = length(&row) + 1 + more;
-            if bytes > room {
+            if row.len() + more > room {
                 break;
             }
-            room -= bytes;
-            found.cases.push(row);
+            room -= row.len() + more;
+            found.rows.extend(row);
         }
         found
     }
 
     /// A case, and how many bytes it takes besides.
-    fn row(&mut self, case: &Case, known: &mut HashMap<Arc<Cause>, usize>) -> (Vec<u64>, usize) {
-        let mut more = 0;
-        let rule = self.rules.iter().position(|rule| *rule == case.rule);
-        let rule = rule.unwrap_or_else(|| {
-            more += case.rule.len() + 3;
-            self.rules.push(case.rule.clone());
-            self.rules.len() - 1
-        });
-        let (stale, count) = (u64::from(case.is_stale), u64::from(case.count));
-        let places = case.places.len() as u64;
-        let mut row = vec![rule as u64, case.at_ms, case.age_ms, stale, count, places];
+    fn row<'c>(&mut self, case: &'c Case, known: &mut Known<'c>) -> (Vec<u8>, usize) {
+        let (mut row, mut more) = (Vec::new(), 0);
+        let mut text =
+            |all: &mut Vec<String>, numbers: &mut HashMap<&'c str, u64>, text: &'c str| {
+                *numbers.entry(text).or_insert_with(|| {
+                    more += text.len() + r#""","#.len();
+                    all.push(text.to_owned());
+                    all.len() as u64 - 1
+                })
+            };
+        push(
+            &mut row,
+            text(&mut self.rules, &mut known.rules, &case.rule),
+        );
+        push(
+            &mut row,
+            u64::from(case.differs) | u64::from(case.is_hit) << 1,
+        );
+        push(&mut row, case.count.into());
+        push(&mut row, self.at.saturating_sub(case.at_ms));
+        push(&mut row, case.age_ms);
+        push(&mut row, case.places.len() as u64);
         for place in &case.places {
-            let known = self.places.iter().position(|known| **known == **place);
-            let number = known.unwrap_or_else(|| {
-                more += place.len() + 3;
-                self.places.push(place.to_string());
-                self.places.len() - 1
-            });
-            row.push(number as u64);
+            push(&mut row, text(&mut self.places, &mut known.places, place));
         }
-        for (cause, since) in &case.causes {
-            let number = known.get(cause).copied().unwrap_or_else(|| {
+        push(&mut row, case.causes.len() as u64);
+        for possible in &case.causes {
+            let cause = &*possible.cause;
+            let number = *known.causes.entry(cause).or_insert_with(|| {
                 let route = std::iter::once(cause.route.clone());
                 let texts: Vec<String> = route.chain(cause.parts.iter().cloned()).collect();
                 more += length(&texts) + 1;
+                if cause.is_there {
+                    more += "1234,".len();
+                    self.there.push(self.causes.len());
+                }
                 self.causes.push(texts);
-                known.insert(cause.clone(), self.causes.len() - 1);
-                self.causes.len() - 1
+                self.causes.len() as u64 - 1
             });
-            row.extend([number as u64, *since]);
+            push(&mut row, number);
+            let until = case.at_ms.saturating_add(ANSWERED_WITHIN_MS);
+            push(&mut row, until.saturating_sub(possible.at_ms));
+            if !cause.parts.is_empty() {
+                row.extend(possible.values.to_le_bytes());
+            }
         }
         (row, more)
     }
 
     /// As it stands in a field.
     pub(super) fn bytes(&self) -> Bytes {
-        Bytes::from(serde_json::to_vec(self).expect("numbers and texts are JSON"))
+        with_head(self, &self.rows)
     }
 
     /// What a field says; nothing where a sidecar would not have said that.
     pub(super) fn read(value: &[u8]) -> Option<Found> {
-        serde_json::from_slice(value).ok()
+        let (mut found, mut rows): (Found, Rows) = headed(value)?;
+        let causes = found.causes.iter().enumerate().map(|(at, texts)| {
+            let (route, parts) = texts.split_first()?;
+            Some(Arc::new(Cause {
+                parts: parts.to_vec(),
+                route: route.clone(),
+                is_there: found.there.contains(&at),
+            }))
+        });
+        let causes: Vec<Arc<Cause>> = causes.collect::<Option<_>>()?;
+        let places = found.places.iter().map(|place| place.as_str().into());
+        let places: Vec<Arc<str>> = places.collect();
+        let mut cases = Vec::new();
+        while !rows.0.is_empty() {
+            cases.push(found.case(&mut rows, &places, &causes)?);
+        }
+        found.cases = cases;
+        Some(found)
     }
 
-    /// The cases; those that make no sense are left out.
-    pub(super) fn cases(&self) -> Vec<Case> {
-        let cause = |texts: &Vec<String>| {
-            let (route, parts) = texts.split_first()?;
-            let (route, parts) = (route.clone(), parts.to_vec());
-            Some(Arc::new(Cause { parts, route }))
+    fn case(
+        &self,
+        rows: &mut Rows<'_>,
+        places: &[Arc<str>],
+        causes: &[Arc<Cause>],
+    ) -> Option<Case> {
+        let rule = self.rules.get(rows.position()?)?.clone();
+        let flags = rows.number()?;
+        let count = rows.number()?.try_into().ok()?;
+        let at_ms = self.at.checked_sub(rows.number()?)?;
+        let age_ms = rows.number()?;
+        let mut case = Case {
+            rule,
+            at_ms,
+            age_ms,
+            differs: flags & 1 == 1,
+            is_hit: flags & 2 == 2,
+            places: Vec::new(),
+            count,
+            causes: Vec::new(),
         };
-        let causes: Vec<Option<Arc<Cause>>> = self.causes.iter().map(cause).collect();
-        let case = |row: &Vec<u64>| {
-            let ([rule, at_ms, age_ms, stale, count, places], told) =
-                row.split_first_chunk::<6>()?;
-            let (places, told) = told.split_at_checked(usize::try_from(*places).ok()?)?;
-            let place = |number: &u64| {
-                let place = self.places.get(usize::try_from(*number).ok()?)?;
-                Some(place.as_str().into())
+        for _ in 0..rows.number()? {
+            case.places.push(places.get(rows.position()?)?.clone());
+        }
+        for _ in 0..rows.number()? {
+            let cause = causes.get(rows.position()?)?.clone();
+            let until = at_ms.saturating_add(ANSWERED_WITHIN_MS);
+            let at_ms = until.checked_sub(rows.number()?)?;
+            let values = match cause.parts.is_empty() {
+                true => 0,
+                false => u16::from_le_bytes(rows.take()?),
             };
-            let by = told.chunks_exact(2).map(|pair| {
-                let cause = causes.get(usize::try_from(pair[0]).ok()?)?;
-                Some((cause.clone()?, pair[1]))
+            case.causes.push(Possible {
+                cause,
+                at_ms,
+                values,
             });
-            Some(Case {
-                rule: self.rules.get(usize::try_from(*rule).ok()?)?.clone(),
-                at_ms: *at_ms,
-                age_ms: *age_ms,
-                is_stale: *stale == 1,
-                places: places.iter().map(place).collect::<Option<_>>()?,
-                count: u32::try_from(*count).ok()?,
-                causes: by.collect::<Option<_>>()?,
-            })
-        };
-        self.cases.iter().filter_map(case).collect()
+        }
+        Some(case)
     }
 }
 

@@ -104,6 +104,7 @@ mod tests {
             at_ms,
             route: route.to_owned(),
             parts: Vec::new(),
+            drops: Vec::new(),
         }
     }
 

@@ -132,6 +132,8 @@ mod tests {
             drop: drop.to_owned(),
             explained,
             contradicted: 0,
+            changed: 0,
+            unchanged: 0,
             within_ms: 0,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::lines::{self, Names};
 use crate::rules::table::Table;
-use crate::suspects::{Case, OBSERVED, Suspect, confidence, inferred};
+use crate::suspects::{Case, Suspect, confidence, inferred};
 use crate::witness::{self, Gathered, Tally};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
@@ -20,10 +20,14 @@ const RESTLESS: &str = "restless";
 /// and then one is seen before its write is answered. Where there were writes, one of them may still turn out to be it.
 const WITHOUT_SHARE: f64 = 0.1;
 
+/// Stale answers without a write from which on they are no accident.
+const LEAST_WITHOUT: usize = 3;
+
 /// What is found, rule by rule.
 pub(super) fn findings(table: &Table, gathered: &Gathered) -> Vec<Json> {
     let shapes = |rule: &str| witness::shape(table, rule);
-    let found = inferred(&gathered.cases, &shapes, OBSERVED);
+    let cases = without_restless(gathered);
+    let found = inferred(&cases, &shapes);
     let mut names = Names::new();
     let suspects = found.suspects.iter();
     let mut findings: Vec<Json> = suspects
@@ -31,7 +35,7 @@ pub(super) fn findings(table: &Table, gathered: &Gathered) -> Vec<Json> {
         .collect();
     let mut unexplained: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
     for at in &found.unexplained {
-        let case = &gathered.cases[*at];
+        let case = &cases[*at];
         unexplained.entry(&case.rule).or_default().push(case);
     }
     let without = unexplained.iter();
@@ -45,6 +49,23 @@ pub(super) fn findings(table: &Table, gathered: &Gathered) -> Vec<Json> {
     let tallies = gathered.tallies.iter();
     findings.extend(tallies.filter_map(|(rule, tally)| restless(rule, tally)));
     findings
+}
+
+/// The cases without those that differed only where answers are known by now never to be the same: that was found out
+/// later.
+fn without_restless(gathered: &Gathered) -> Vec<Case> {
+    let tallies = gathered.tallies.iter();
+    let known: BTreeMap<&str, Vec<String>> = tallies
+        .map(|(rule, tally)| (rule.as_str(), tally.known_restless()))
+        .collect();
+    let is_restless = |case: &Case| {
+        let known = known.get(case.rule.as_str());
+        let is_known =
+            |place: &str| known.is_some_and(|known| known.iter().any(|one| *one == *place));
+        case.differs && !case.places.is_empty() && case.places.iter().all(|at| is_known(at))
+    };
+    let cases = gathered.cases.iter();
+    cases.filter(|case| !is_restless(case)).cloned().collect()
 }
 
 /// All that verifying hits came to, whether or not anything follows from it.
@@ -99,6 +120,8 @@ fn of_write(
     evidence.insert("of".to_owned(), of.into());
     evidence.insert("fresh_all_the_same".to_owned(), suspect.contradicted.into());
     evidence.insert("within_ms".to_owned(), suspect.within_ms.into());
+    evidence.insert("fetched_changed".to_owned(), suspect.changed.into());
+    evidence.insert("fetched_the_same".to_owned(), suspect.unchanged.into());
     json!({
         "kind": STALE,
         "rule": suspect.rule,
@@ -120,7 +143,7 @@ fn without_write(
     let without = unexplained.iter().filter(|case| case.causes.is_empty());
     let cases: Vec<&Case> = without.copied().collect();
     let share = cases.len() as f64 / tally.stale.max(1) as f64;
-    if cases.len() < OBSERVED.cases as usize || share < WITHOUT_SHARE {
+    if cases.len() < LEAST_WITHOUT || share < WITHOUT_SHARE {
         return None;
     }
     let ages = || cases.iter().map(|case| case.age_ms / 1000);

@@ -1,17 +1,26 @@
 use super::*;
-use crate::suspects::Cause;
+use crate::suspects::{Cause, Possible};
 use std::sync::Arc;
 
 fn case(is_stale: bool, age_s: u64, routes: &[&str]) -> Case {
     let cause = |route: &&str| {
-        let (parts, route) = (Vec::new(), (*route).to_owned());
-        (Arc::new(Cause { parts, route }), 700)
+        let cause = Cause {
+            parts: Vec::new(),
+            route: (*route).to_owned(),
+            is_there: false,
+        };
+        Possible {
+            cause: Arc::new(cause),
+            at_ms: 0,
+            values: 0,
+        }
     };
     Case {
         rule: "list".to_owned(),
         at_ms: 1,
         age_ms: age_s * 1000,
-        is_stale,
+        differs: is_stale,
+        is_hit: true,
         places: Vec::new(),
         count: 1,
         causes: routes.iter().map(cause).collect(),
@@ -19,7 +28,7 @@ fn case(is_stale: bool, age_s: u64, routes: &[&str]) -> Case {
 }
 
 fn gathered(cases: Vec<Case>) -> Gathered {
-    let stale = cases.iter().filter(|case| case.is_stale).count() as u64;
+    let stale = cases.iter().filter(|case| case.is_stale()).count() as u64;
     let mut tally = Tally::default();
     (tally.stale, tally.fresh) = (stale, cases.len() as u64 - stale);
     Gathered {
