@@ -14,6 +14,9 @@ const MAX_NAME: usize = 40;
 /// Digits from which on a member's name is taken for data: a number, a date, a piece of an id.
 const DIGITS_OF_DATA: usize = 4;
 
+/// The place of what is no part of a body.
+pub const STATUS: &str = "status";
+
 /// Members that tell the items of a list apart, the most telling first.
 const IDENTITIES: [&str; 7] = ["id", "_id", "uuid", "key", "slug", "code", "email"];
 

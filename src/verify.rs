@@ -1,11 +1,11 @@
 //! Does the origin still say what a hit said?
 //!
 //! Now and then, after a hit, the origin is asked again in the background what a fill would ask. Where it says
-//! something else, it is asked once more at once, which shows what of the answer never is the same; and again a
-//! moment later, by when a write that was on its way has dropped what is kept. What is kept even so, and what the
-//! origin does not say any more, is **stale**: no write that made it so dropped it. It is dropped then, with all that
-//! hangs on the same node. That is what the missing line would have done, and never more often than what is kept
-//! turns out to be stale.
+//! something else, it is asked once more at once, on a new connection, which shows what of the answer never is the
+//! same; and twice again a moment later, which shows what is a clock. What is kept all the while that no write is on
+//! its way that would drop it, and what the origin does not say any more, is **stale**: no write that made it so dropped
+//! it. It is dropped then, with all that hangs on the same node. That is what the missing line would have done, and
+//! never more often than what is kept turns out to be stale.
 
 mod noted; // the writes that are seen
 mod said; // what the origin says, held against what is kept
@@ -21,6 +21,7 @@ use crate::headers::Forwarding;
 use crate::key::{self, Pattern};
 use crate::live::Live;
 use crate::look::{Aim, Kept};
+use crate::origin::Afresh;
 use crate::random;
 use crate::rules::table::{Stage, VERIFIED};
 use crate::store::Bumped;
@@ -35,8 +36,7 @@ use tokio::time::{Instant, sleep};
 /// The kind of finding, as metrics call it.
 pub const VERIFY: &str = "verify";
 
-/// How long it is waited before what seems stale is looked at again: writes have had their drops by then, or are known
-/// to be under way.
+/// How long it is waited before what seems stale is looked at again: a clock that shows seconds has moved on by then.
 const SETTLES: Duration = Duration::from_secs(1);
 
 /// An origin that takes longer than this, and so many times as long as when it was asked for what is kept, is spared.
@@ -111,6 +111,15 @@ struct Hit {
     vary: Arc<Vary>,
 }
 
+/// How the origin is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// On a connection that is open, if there is one.
+    Open,
+    /// On a new one: what differs by the server behind a balancer shows so.
+    Afresh,
+}
+
 /// What seems to be stale.
 struct Candidate {
     at: Vec<String>,
@@ -146,12 +155,12 @@ impl Hit {
 
     /// Asks once, and where the answer is another one than what is kept, once more.
     async fn first_sight(&self, seen_ms: &mut u64) -> Result<Candidate, Outcome> {
-        let now = self.ask().await.ok_or(Outcome::Unclear)?;
+        let now = self.ask(Way::Open).await.ok_or(Outcome::Unclear)?;
         *seen_ms = self.live.ground.clock.now_ms();
         if now.is(&self.entry) {
             return Err(Outcome::Same);
         }
-        let again = self.ask().await.ok_or(Outcome::Unclear)?;
+        let again = self.ask(Way::Afresh).await.ok_or(Outcome::Unclear)?;
         let known = self.live.ground.witness.restless(&self.asked.rule.name);
         let (at, restless) = held(&Said::of(&self.entry), &now, &again, &known)?;
         // What drops it from now on comes too late: it was there, and no write was on its way.
@@ -185,8 +194,8 @@ impl Hit {
         if witness.pace().is_troubled(self.live.ground.clock.now_ms()) {
             return Err(Outcome::Unclear);
         }
-        let third = self.ask().await.ok_or(Outcome::Unclear)?;
-        let fourth = self.ask().await.ok_or(Outcome::Unclear)?;
+        let third = self.ask(Way::Open).await.ok_or(Outcome::Unclear)?;
+        let fourth = self.ask(Way::Afresh).await.ok_or(Outcome::Unclear)?;
         let rule = &self.asked.rule.name;
         let known = [witness.restless(rule), candidate.restless.clone()].concat();
         let kept = Said::of(&self.entry);
@@ -232,10 +241,13 @@ impl Hit {
         !found.kept.as_ref().is_some_and(same)
     }
 
-    async fn ask(&self) -> Option<Said> {
+    async fn ask(&self, way: Way) -> Option<Said> {
         let (live, entry) = (&self.live, &self.entry);
         let (mut request, _) = self.asked.fill(&self.vary.names, None);
         debug_assert_eq!(*request.method(), Method::GET);
+        if way == Way::Afresh {
+            request.extensions_mut().insert(Afresh);
+        }
         self.forwarding.onto_fill(request.headers_mut());
         let (rule, trace) = (&self.asked.rule, self.asked.trace().for_all());
         let begun = Instant::now();

@@ -18,17 +18,18 @@ mod under_way; // writes that are not answered yet
 mod writes; // those that are
 
 pub use cases::{Marked, Sighting};
-pub use ends::{Dropped, Expired, Fetched, line, short, short_of};
+pub use ends::{Answer, Dropped, Expired, Fetched, line, short, short_of};
 pub use pace::{Id, Leave};
 pub use tally::{Outcome, Tally};
 pub use under_way::UnderWay;
 
 use crate::digest::{Digest, Digester, KEY_BYTES};
+use crate::likeness::{self, Likeness, STATUS};
 use crate::rules::settings::SealSettings;
 use crate::rules::table::{Rule, Table};
 use crate::suspects::{Case, Shape, Write};
 use cases::Cases;
-use ends::{End, Ended, Ends};
+use ends::{Again, End, Ended, Ends};
 use fleet::Teller;
 use pace::Pace;
 use segments::Segments;
@@ -127,19 +128,18 @@ impl Witness {
     /// it.
     pub fn fetched(
         &self,
-        table: &Table,
-        rule: &Arc<Rule>,
-        now: Fetched,
+        (table, rule): (&Table, &Arc<Rule>),
+        (now, answer): (Fetched, &Answer),
         key: impl FnOnce() -> Marked,
     ) {
+        let Some((again, places)) = self.fetched_again((table, rule), (now, answer)) else {
+            return;
+        };
+        let key = key();
         let mut books = self.books();
         if books.layout != Some(table.layout) {
             return;
         }
-        let Some(again) = books.ends.before(now, rule.ttl) else {
-            return;
-        };
-        let key = key();
         match again.end {
             Some(End::Dropped) => {
                 let between = (again.after_ms, now.asked_at_ms);
@@ -159,8 +159,27 @@ impl Witness {
             id: (now.binding, now.kept_at_ms),
             differs: again.has_changed,
             is_hit: false,
-            places: Vec::new(),
+            places,
         });
+    }
+
+    /// What was fetched before, and where this differs from it, if that is known. It is held against it while nobody
+    /// waits for the books.
+    fn fetched_again(
+        &self,
+        (table, rule): (&Table, &Arc<Rule>),
+        (now, answer): (Fetched, &Answer),
+    ) -> Option<(Again, Vec<String>)> {
+        let mut books = self.books();
+        if books.layout != Some(table.layout) {
+            return None;
+        }
+        let again = books.ends.before(now, answer, rule.ttl)?;
+        let known = books.tallies.restless(&rule.name);
+        drop(books);
+        let before = again.before.as_ref();
+        let places = before.map(|before| differing(before, answer, &known));
+        Some((again, places.unwrap_or_default()))
     }
 
     /// The places at which answers of a rule are known to differ from one moment to the next.
@@ -177,6 +196,20 @@ impl Witness {
     /// Whether a stale answer of this rule is to be said in the log now.
     pub fn may_say(&self, rule: &str, now_ms: u64) -> bool {
         self.books().tallies.may_say(rule, now_ms)
+    }
+}
+
+/// Where an answer differs from the one before it.
+fn differing(before: &Answer, now: &Answer, known: &[String]) -> Vec<String> {
+    if before.status != now.status {
+        return vec![STATUS.to_owned()];
+    }
+    match likeness::differences(&before.body, &now.body, &now.body) {
+        Likeness::Differs { mut at, .. } => {
+            at.retain(|place| !known.contains(place));
+            at
+        }
+        Likeness::Same | Likeness::Restless(_) => Vec::new(),
     }
 }
 

@@ -1,11 +1,11 @@
-//! What is kept, held against what was kept before it: where hits are verified, of each answer a digest is remembered.
+//! What is kept, held against what was kept before it: where hits are verified, answers are remembered for that.
 
 use crate::asked::Asked;
 use crate::entry::Entry;
 use crate::key::CacheKey;
 use crate::likeness;
 use crate::live::Live;
-use crate::witness::{self, Fetched, Marked};
+use crate::witness::{self, Answer, Fetched, Marked};
 use std::sync::Arc;
 
 /// Remembers what is kept now, and how what was kept before it ended. In the background: nobody waits for it, and the
@@ -32,6 +32,10 @@ pub(super) fn note(live: &Arc<Live>, asked: &Arc<Asked>, key: &CacheKey, entry: 
             ttl_ms: entry.ttl,
         };
         let marked = || Marked::of(table, rule, asked.segments(), &nodes);
-        witness.fetched(table, rule, now, marked);
+        let answer = Answer {
+            status: entry.status,
+            body: entry.body.clone(),
+        };
+        witness.fetched((table, rule), (now, &answer), marked);
     });
 }

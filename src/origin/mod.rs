@@ -39,6 +39,10 @@ use tokio_rustls::rustls::RootCertStore;
 #[derive(Clone, Copy, Debug)]
 pub struct UntilClose;
 
+/// On a request: asked on a new connection, which behind a balancer may lead to another server.
+#[derive(Clone, Copy, Debug)]
+pub struct Afresh;
+
 /// How long the client waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -202,7 +206,8 @@ impl Origin {
         if !request.body().is_untouched() {
             request.headers_mut().remove(header::EXPECT); // its client sends, or has nothing to send
         }
-        match self.0.pool.take() {
+        let afresh = request.extensions_mut().remove::<Afresh>();
+        match afresh.map_or_else(|| self.0.pool.take(), |_| None) {
             Some(reused) => {
                 let again = Again::of(&request);
                 Asking::Reusing(Exchange::begin(reused, request), again)

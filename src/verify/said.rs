@@ -1,7 +1,7 @@
 //! What the origin says, held against what is kept.
 
 use crate::entry::Entry;
-use crate::likeness::{self, Likeness};
+use crate::likeness::{self, Likeness, STATUS};
 use crate::witness::Outcome;
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -9,9 +9,6 @@ use hyper::StatusCode;
 /// Answers that tell how the caller or the origin is, not what is kept: a token that has ended meanwhile, time-outs,
 /// limits. So do all errors of the server's.
 const OF_THE_MOMENT: [u16; 5] = [401, 403, 407, 408, 429];
-
-/// The place of what is no part of a body.
-const STATUS: &str = "status";
 
 /// Statuses of what is no more.
 const GONE: [u16; 2] = [404, 410];

@@ -1,8 +1,8 @@
 //! How kept answers ended, and whether what was fetched next said the same: drops that never changed anything, and
 //! answers that could have been kept for longer.
 //!
-//! Of an answer only digests are remembered, by the process that fetched it: what is fetched next through another one
-//! is not held against it.
+//! An answer is remembered by the process that fetched it: what is fetched next through another one is not held against
+//! it. Of large ones, and where there are many, only digests are.
 
 use super::writes::Writes;
 use crate::digest::{Digest, Digester};
@@ -10,12 +10,21 @@ use crate::entry::Version;
 use crate::rules::table::{Drop, Rule, Set, Table, Ttl};
 use crate::rules::template::{Segment, Template};
 use crate::suspects::{Mark, Write};
+use bytes::Bytes;
+use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 /// Answers that are remembered, in two generations of so many: when the younger is full, the older is forgotten.
 const MAX_KEPT: usize = 8192;
+
+/// Bytes of whole answers that are remembered in each generation, and of one of them: lists of some hundred rows.
+const MAX_BYTES: usize = 4 << 20;
+const MAX_ONE: usize = 128 << 10;
+
+/// Answers that differ and are held against each other in a second, to see where: it takes a millisecond each.
+const COMPARED_A_SECOND: u32 = 20;
 
 /// Ends that wait until it is known which writes were before them. One too many is left out.
 const MAX_WAITING: usize = 1024;
@@ -136,31 +145,54 @@ pub(super) struct Again {
     /// When that one was asked for, in milliseconds of Unix time.
     pub(super) after_ms: u64,
     pub(super) has_changed: bool,
+    /// What it said, where it differs, that is remembered, and there is time to hold both against each other.
+    pub(super) before: Option<Answer>,
     /// How that one ended, if it can be told.
     pub(super) end: Option<End>,
 }
 
+/// What an answer said.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// An answer as it is remembered.
+#[derive(Clone)]
+struct Remembered {
+    fetched: Fetched,
+    answer: Option<Answer>,
+}
+
 #[derive(Default)]
 pub(super) struct Ends {
-    kept: HashMap<Digest, Fetched>,
-    older: HashMap<Digest, Fetched>,
+    kept: HashMap<Digest, Remembered>,
+    older: HashMap<Digest, Remembered>,
+    /// Of the answers in `kept`.
+    bytes: usize,
+    /// A second of Unix time, and how many answers were held against each other in it.
+    compared: (u64, u32),
     waiting: VecDeque<Ended>,
 }
 
 impl Ends {
     /// What became of what was kept before this, if that is known and both can be compared. An answer that was dropped
     /// and would have expired by now is nobody's: no drop ended it.
-    pub(super) fn before(&mut self, now: Fetched, ttl: Ttl) -> Option<Again> {
+    pub(super) fn before(&mut self, now: Fetched, answer: &Answer, ttl: Ttl) -> Option<Again> {
         let known = self.kept.get(&now.binding);
-        let before = known.or_else(|| self.older.get(&now.binding)).copied();
-        if before.is_some_and(|before| before.kept_at_ms >= now.kept_at_ms) {
+        let before = known.or_else(|| self.older.get(&now.binding)).cloned();
+        let kept_at_ms = before.as_ref().map(|before| before.fetched.kept_at_ms);
+        if kept_at_ms.is_some_and(|kept_at_ms| kept_at_ms >= now.kept_at_ms) {
             return None; // it was overtaken by what is known
         }
-        if self.kept.len() >= MAX_KEPT {
-            self.older = std::mem::take(&mut self.kept);
-        }
-        self.kept.insert(now.binding, now);
-        let before = before.filter(|before| before.restless == now.restless)?;
+        self.remember(now, answer);
+        let Remembered {
+            fetched: before,
+            answer,
+        } = before.filter(|before| before.fetched.restless == now.restless)?;
         let has_changed = before.said != now.said;
         let age_ms = now.asked_at_ms.saturating_sub(before.kept_at_ms);
         let is_expired = age_ms >= before.ttl_ms;
@@ -180,8 +212,36 @@ impl Ends {
         Some(Again {
             after_ms: before.asked_at_ms,
             has_changed,
+            before: answer.filter(|_| has_changed && self.may_compare(now.kept_at_ms)),
             end,
         })
+    }
+
+    fn may_compare(&mut self, now_ms: u64) -> bool {
+        let second = now_ms / 1000;
+        let count = match self.compared {
+            (last, count) if last == second => count,
+            _ => 0,
+        };
+        self.compared = (second, count + 1);
+        count < COMPARED_A_SECOND
+    }
+
+    fn remember(&mut self, now: Fetched, answer: &Answer) {
+        if self.kept.len() >= MAX_KEPT || self.bytes >= MAX_BYTES {
+            self.older = std::mem::take(&mut self.kept);
+            self.bytes = 0;
+        }
+        let length = answer.body.len();
+        let answer = (length <= MAX_ONE).then(|| answer.clone());
+        self.bytes += answer.as_ref().map_or(0, |_| length);
+        let fetched = Remembered {
+            fetched: now,
+            answer,
+        };
+        let replaced = self.kept.insert(now.binding, fetched);
+        let replaced = replaced.and_then(|replaced| replaced.answer);
+        self.bytes -= replaced.map_or(0, |answer| answer.body.len());
     }
 
     /// One that was dropped waits until it is known which writes did it.

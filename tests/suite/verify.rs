@@ -5,7 +5,7 @@ use crate::world::{Asked, Got, Origin, Reply, Sidecar, head};
 use serde_json::{Value as Json, json};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use tokio::sync::Semaphore;
+use tokio::sync::{Barrier, Semaphore};
 
 const RULES: &str = r#"
 [[cache]]
@@ -32,6 +32,14 @@ query = []
 ttl = "5m"
 public = true
 
+[[cache]]
+name = "pod"
+match = "GET /pod"
+key = "pod:all"
+query = []
+ttl = "5m"
+public = true
+
 [[invalidate]]
 name = "doctor-changed"
 on = "PATCH /doctor/{id}"
@@ -40,7 +48,8 @@ drop = ["doctors:details:{id}", "doctors:list:*"]
 
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 
-/// Two doctors with reviews. A PATCH is carried out at once and answered when there is leave to.
+/// Two doctors with reviews. A PATCH is carried out at once and answered when there is leave to. Which pod answers is a
+/// matter of the connection, and `/both` is answered when it is asked for by two.
 struct Clinic {
     origin: Origin,
     leave: Arc<Semaphore>,
@@ -50,9 +59,9 @@ impl Clinic {
     async fn start() -> Clinic {
         let reviews = Arc::new(Mutex::new([0_u64; 2]));
         let (asked, leave) = (Arc::new(AtomicU64::new(0)), Arc::new(Semaphore::new(0)));
-        let waiting = leave.clone();
+        let (waiting, both) = (leave.clone(), Arc::new(Barrier::new(2)));
         let origin = Origin::start(move |request: Asked| {
-            let (reviews, waiting) = (reviews.clone(), waiting.clone());
+            let (reviews, waiting, both) = (reviews.clone(), waiting.clone(), both.clone());
             let n = asked.fetch_add(1, SeqCst);
             async move {
                 let reviewed = |doctor: usize| {
@@ -77,6 +86,11 @@ impl Clinic {
                     }
                     ("GET", "/doctor/0") => json(item(0)),
                     ("GET", "/doctor/1") => json(item(1)),
+                    ("GET", "/pod") => json(json!({ "pod": request.connection % 2 })),
+                    ("GET", "/both") => {
+                        both.wait().await;
+                        json(json!({}))
+                    }
                     ("GET", "/board") => json(json!({ "at": n, "title": "a board" })),
                     ("GET", _) => json(json!({ "data": [item(0), item(1)] })),
                     _ => json(json!({ "token": n })),
@@ -215,6 +229,28 @@ async fn what_never_says_the_same_twice_is_told_apart_from_what_is_stale() {
     assert_eq!(restless["evidence"]["at"], json!(["/at"]), "{found:#}");
     assert_eq!(came_to(&sidecar, "board", "stale").await, 0);
     assert_eq!(sidecar.get("/board").await.outcome(), "hit", "it stays");
+}
+
+#[tokio::test]
+async fn what_differs_by_the_connection_is_not_stale() {
+    let (clinic, redis) = (Clinic::start().await, RedisServer::start());
+    let sidecar = sidecar(&clinic, &redis, "1.0").await;
+    sidecar.get("/pod").await;
+    for _ in 0..3 {
+        let before = came_to(&sidecar, "pod", "restless").await;
+        eventually("the pods are seen to differ", async || {
+            // Two connections are open then, in any order.
+            tokio::join!(sidecar.get("/both"), sidecar.get("/both"));
+            sidecar.get("/pod").await;
+            assert_eq!(came_to(&sidecar, "pod", "stale").await, 0);
+            came_to(&sidecar, "pod", "restless").await > before
+        })
+        .await;
+    }
+    let found = audit(&sidecar).await;
+    let restless = finding(&found, "restless", "pod").expect("it is said");
+    assert_eq!(restless["evidence"]["at"], json!(["/pod"]), "{found:#}");
+    assert!(finding(&found, "stale-without-write", "pod").is_none());
 }
 
 #[tokio::test]

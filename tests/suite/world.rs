@@ -27,6 +27,8 @@ pub use crate::redis::eventually;
 /// A request as the origin saw it.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// Which connection it came by: the first is 0.
+    pub connection: u64,
     pub method: Method,
     pub target: String,
     pub headers: HeaderMap,
@@ -117,9 +119,14 @@ impl Origin {
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
         let remembered = asked.clone();
         let acceptor = tokio::spawn(async move {
-            loop {
+            for connection in 0.. {
                 let (stream, _) = listener.accept().await.expect("a connection");
-                tokio::spawn(Origin::serve(stream, handler.clone(), remembered.clone()));
+                let remembered = remembered.clone();
+                tokio::spawn(Origin::serve(
+                    (stream, connection),
+                    handler.clone(),
+                    remembered,
+                ));
             }
         });
         Origin {
@@ -144,8 +151,11 @@ impl Origin {
         .await
     }
 
-    async fn serve<H, F>(stream: TcpStream, handler: H, remembered: Arc<Mutex<Vec<Asked>>>)
-    where
+    async fn serve<H, F>(
+        (stream, connection): (TcpStream, u64),
+        handler: H,
+        remembered: Arc<Mutex<Vec<Asked>>>,
+    ) where
         H: Fn(Asked) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Reply> + Send + 'static,
     {
@@ -159,6 +169,7 @@ impl Origin {
                     .map(|whole| whole.to_bytes())
                     .unwrap_or_default();
                 let asked = Asked {
+                    connection,
                     method: parts.method,
                     target: parts.uri.to_string(),
                     headers: parts.headers,

@@ -42,6 +42,13 @@ fn fetched(said: u64, versions: u64, at_ms: u64) -> Fetched {
     }
 }
 
+fn answer(length: usize) -> Answer {
+    Answer {
+        status: StatusCode::OK,
+        body: vec![b'x'; length].into(),
+    }
+}
+
 fn table() -> Table {
     let checked = compile(RULES.as_bytes(), &|_| None, Path::new("."));
     checked.table.expect("rules that can be used")
@@ -86,10 +93,10 @@ fn how_an_answer_ended_is_told_by_its_versions_and_its_age() {
     let next = |now: Fetched| {
         let mut ends = Ends::default();
         assert!(
-            ends.before(fetched(1, 1, 100), TTL).is_none(),
+            ends.before(fetched(1, 1, 100), &answer(3), TTL).is_none(),
             "the first of all"
         );
-        ends.before(now, TTL)
+        ends.before(now, &answer(3), TTL)
     };
     for (now, has_changed) in [
         (fetched(1, 2, 900), false),
@@ -182,7 +189,37 @@ fn no_more_answers_are_remembered_than_there_is_room_for() {
     for key in 0..3 * MAX_KEPT as u128 {
         let mut one = fetched(1, 1, 100);
         one.binding = Digest(key.to_le_bytes());
-        assert!(ends.before(one, TTL).is_none());
+        assert!(ends.before(one, &answer(0), TTL).is_none());
     }
     assert_eq!((ends.kept.len(), ends.older.len()), (MAX_KEPT, MAX_KEPT));
+}
+
+#[test]
+fn answers_are_remembered_as_far_as_there_is_room_and_others_by_what_tells_them_apart() {
+    let mut ends = Ends::default();
+    let mut fetch = |key: u128, said, length: usize, at_ms| {
+        let mut one = fetched(said, said, at_ms);
+        one.binding = Digest(key.to_le_bytes());
+        let again = ends.before(one, &answer(length), TTL);
+        let bytes = |all: &HashMap<Digest, Remembered>| {
+            let answers = all.values().filter_map(|one| one.answer.as_ref());
+            answers.map(|answer| answer.body.len()).sum::<usize>()
+        };
+        assert_eq!(ends.bytes, bytes(&ends.kept));
+        assert!(ends.bytes <= MAX_BYTES + MAX_ONE && bytes(&ends.older) <= MAX_BYTES + MAX_ONE);
+        again
+    };
+    let long = |again: Option<Again>| Some(again?.before?.body.len());
+    assert_eq!(long(fetch(1, 1, 7, 0)), None);
+    assert_eq!(long(fetch(1, 1, 7, 1_000)), None, "it says the same");
+    assert_eq!(long(fetch(1, 2, 8, 2_000)), Some(7));
+    assert_eq!(long(fetch(1, 3, MAX_ONE + 1, 3_000)), Some(8));
+    let large = fetch(1, 4, 7, 4_000).expect("it was fetched before");
+    assert!(large.has_changed && large.before.is_none());
+    for key in 2..200 {
+        fetch(key, 1, MAX_ONE, 5_000);
+    }
+    assert!(fetch(1, 5, 7, 6_000).is_none(), "it is forgotten by now");
+    let in_time = (150..200).filter(|key| long(fetch(*key, 2, 1, 7_000)).is_some());
+    assert_eq!(in_time.count(), COMPARED_A_SECOND as usize);
 }
