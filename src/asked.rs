@@ -19,9 +19,11 @@ use crate::limits;
 use crate::live::Live;
 use crate::outcome::Detail;
 use crate::part::Single;
+use crate::parts::OF_THE_TOKEN;
 use crate::rules::table::{Forward, Matched, Rule, Ttl};
 use crate::targets::Target;
 use crate::trace::{Span, Trace, Work};
+use crate::witness;
 use bytes::Bytes;
 use errand::{Errand, keys_the_way, read_method};
 use fit::{fit_body, fit_host, fit_query, refuse_what_no_key_can_carry};
@@ -277,6 +279,19 @@ impl Asked {
             Ttl::Origin => !self.is_personal,
             Ttl::Fixed(_) => self.rule.public || self.is_of_a_role,
         }
+    }
+
+    /// Who asks, as far as the token says it, to be compared: the same for each of his tokens. `None` where nobody
+    /// is known to ask.
+    pub fn person(&self) -> Option<u64> {
+        let claims = self.who.claims.as_ref()?;
+        let named = claims.names().filter(|name| !OF_THE_TOKEN.contains(name));
+        let said = named.flat_map(|name| {
+            let text = claims.text(name).unwrap_or_default();
+            [name.as_bytes().to_vec(), text.into_bytes()]
+        });
+        let said: Vec<Vec<u8>> = said.collect();
+        Some(witness::short(said.iter().map(Vec::as_slice)))
     }
 
     /// Whether the origin is asked on conditions of this client's, if nothing is kept that it could be

@@ -38,7 +38,8 @@ const TOLD_AGAIN: Duration = Duration::from_secs(1);
 pub struct Evidence {
     /// Milliseconds of Unix time.
     pub at: u64,
-    /// Status of the answer with a credential, and of the one without.
+    /// Status of the answer with a credential, and of the one without; of a rule whose answers people share, of what one
+    /// was told and of what another was.
     pub status: (u16, u16),
     /// Their lengths in bytes.
     pub length: (usize, usize),
@@ -104,7 +105,7 @@ pub fn consider(
     vary: &[HeaderName],
 ) {
     // To ask twice by POST may cost what asking once does: a model's answers are billed.
-    if !asked.is_get() || !live.is_audited(&asked.rule) {
+    if !asked.is_get() || !asked.rule.public || !live.is_audited(&asked.rule) {
         return;
     }
     let draw = random::bytes().map_or(u32::MAX, u32::from_ne_bytes); // without randomness none is
@@ -254,7 +255,7 @@ impl Order {
 
 /// Has the whole fleet pass the rule's requests, and forgets what it keeps. The flag comes first: a fetch
 /// that begins after the drop has seen it.
-async fn quarantine(live: &Live, rule: &Rule, evidence: &Evidence) {
+pub async fn quarantine(live: &Live, rule: &Rule, evidence: &Evidence) {
     let order = Order {
         ground: live.ground.clone(),
         rule: rule.name.clone(),
@@ -270,11 +271,20 @@ async fn quarantine(live: &Live, rule: &Rule, evidence: &Evidence) {
         length = ?evidence.length,
         fleet_told,
         forgotten = bumped != Bumped::Owed,
-        "answers of this public rule differ by who asks: it is in quarantine and passes everything; \
-         take `public = true` away and key it by its owner, then POST /api/release"
+        "answers of this rule differ by who asks: it is in quarantine and passes everything; {}, then POST \
+         /api/release",
+        remedy(rule)
     );
     if !fleet_told {
         tokio::spawn(order.insist()); // beside the tasks that the end of this process waits for
+    }
+}
+
+/// What to do about a rule whose answers differ by who asks.
+pub fn remedy(rule: &Rule) -> &'static str {
+    match rule.public {
+        true => "take `public = true` away and key it by its owner",
+        false => "key it by its owner: people of one role are not told the same",
     }
 }
 

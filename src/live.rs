@@ -17,6 +17,7 @@ use crate::origin::{Failure, FailureKind, Origin};
 use crate::quarantine::Quarantine;
 use crate::rules::settings::{IdentitySettings, StoreUrl, VerifyKey};
 use crate::rules::table::{Coalesce, Rule, Table, Ttl};
+use crate::rules::template::Source;
 use crate::stats::Stats;
 use crate::store::{Opening, Root, Store};
 use crate::targets::{Target, Targets};
@@ -80,6 +81,8 @@ pub struct Live {
     pub targets: Targets,
     /// By rule: the headers that its answers were seen to vary by.
     pub vary: Vec<LearntVary>,
+    /// By rule: whether people share its answers who are not anybody.
+    of_a_role: Vec<bool>,
     /// By rule: what is counted of it.
     pub counted: Vec<Arc<RuleMetrics>>,
     /// By limit: what is counted of it.
@@ -112,6 +115,10 @@ impl Live {
             .iter()
             .map(|rule| LearntVary::new(&rule.vary, rule.ttl == Ttl::Origin))
             .collect();
+        let role = table.identity.as_ref();
+        let role = role.map_or("role", |settings| settings.role.as_str());
+        let of_a_role = table.rules.iter().map(|rule| is_of_a_role(rule, role));
+        let of_a_role = of_a_role.collect();
         let rules = table.rules.iter();
         let counted = rules.map(|rule| ground.metrics.rule(&rule.name)).collect();
         let limits = table.limits.iter();
@@ -123,6 +130,7 @@ impl Live {
             origin,
             verifier,
             vary,
+            of_a_role,
             counted,
             limited,
             fills: Arc::default(),
@@ -179,9 +187,18 @@ impl Live {
         is_get.then(|| self.targets.recall(path_and_query))?
     }
 
-    /// Whether answers of a rule are held against what those get who say who they are.
+    /// Whether answers of a rule are held against what others get, and it passes everything where they differ: those of
+    /// a public one with a credential and without, those that a role shares where hits are verified.
     pub fn is_audited(&self, rule: &Rule) -> bool {
-        self.table.audit.leak > 0.0 && rule.public
+        match rule.public {
+            true => self.table.audit.leak > 0.0,
+            false => self.verifies() && self.is_of_a_role(rule),
+        }
+    }
+
+    /// Whether several people share what a rule keeps because they have the same role, or the like.
+    pub fn is_of_a_role(&self, rule: &Rule) -> bool {
+        self.of_a_role[rule.index]
     }
 
     /// Whether hits are held against the origin, and writes are remembered for it.
@@ -280,6 +297,13 @@ impl Live {
             answer.map(end_to_end)
         }
     }
+}
+
+/// Whether the key of a rule that asks who somebody is leaves open which of several people it is.
+fn is_of_a_role(rule: &Rule, role: &str) -> bool {
+    let mut asked = rule.key.placeholders();
+    let asks_who = asked.any(|one| matches!(one.source, Source::Claim(_)));
+    !rule.public && (asks_who || !rule.roles.is_empty()) && !rule.key.tells_people_apart(role)
 }
 
 /// An answer without what is of one connection, but for the protocol.

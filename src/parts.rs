@@ -19,7 +19,7 @@ const MAX_DEPTH: usize = 4;
 const MAX_VALUE: usize = 128;
 
 /// Claims that say when a token was made, or which one it is, and of nothing else.
-const OF_THE_TOKEN: [&str; 4] = ["iat", "exp", "nbf", "jti"];
+pub const OF_THE_TOKEN: [&str; 4] = ["iat", "exp", "nbf", "jti"];
 
 /// All parts of a write, each as its placeholder (`{doctorId}`, `{query.id}`, `{body.a.b}`,
 /// `{response.data.id}`, `{claims.email}`) and its value as it stands in a key that is made of it. Those that

@@ -76,6 +76,9 @@ pub const LEAST_WRITES: u32 = 3;
 /// pairs of routes and rules are looked at, and chance has its turn with each.
 const LEAST_GAIN: f64 = 7.6;
 
+/// Hits that have to have been stale by it, before it is proposed: one may be by accident.
+const LEAST_STALE: u32 = 2;
+
 /// Different values by which a part has to have named what differed. Of one that was always the same, as a role
 /// may be, nobody knows whether it names anything.
 const LEAST_VALUES: usize = 2;
@@ -261,7 +264,9 @@ pub fn inferred(cases: &[Case], shapes: &dyn Fn(&str) -> Option<Shape>) -> Infer
         let missing = found.iter().filter(|(cause, _)| !cause.is_there);
         let suspects = missing.map(|(cause, at)| suspect(rule, &shape, &seen, (cause, at)));
         // Where nobody was served anything stale nothing is missing.
-        let mut suspects: Vec<Suspect> = suspects.filter(|one| one.explained > 0).collect();
+        let mut suspects: Vec<Suspect> = suspects
+            .filter(|one| one.explained >= LEAST_STALE)
+            .collect();
         suspects.sort_by(|a, b| b.explained.cmp(&a.explained).then(a.drop.cmp(&b.drop)));
         inferred.suspects.extend(suspects);
     }

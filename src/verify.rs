@@ -13,6 +13,7 @@ mod said; // what the origin says, held against what is kept
 pub use noted::{Done, may_read, wrote};
 
 use crate::asked::Asked;
+use crate::audit::{self, Evidence, LEAK};
 use crate::body::{self, Read};
 use crate::budget::Level;
 use crate::entry::Entry;
@@ -27,7 +28,7 @@ use crate::rules::table::{Stage, VERIFIED};
 use crate::store::Bumped;
 use crate::vary::Vary;
 use crate::witness::{Id, Leave, Marked, Outcome, Sighting};
-use hyper::{Method, header};
+use hyper::{Method, StatusCode, header};
 use said::{Said, held};
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,9 +132,11 @@ impl Hit {
     async fn verify(self, leave: Leave) {
         let asked_ms = self.live.ground.clock.now_ms();
         let mut seen_ms = asked_ms;
+        let mut told = (self.entry.status, self.entry.body.len());
         let outcome = match self.first_sight(&mut seen_ms).await {
             Ok(candidate) => {
                 drop(leave);
+                told = (candidate.now.status, candidate.now.body.len());
                 self.look_again(candidate, seen_ms).await
             }
             Err(outcome) => outcome,
@@ -148,8 +151,46 @@ impl Hit {
         ground
             .witness
             .saw(&self.live.table, &rule.name, &outcome, sighting);
+        self.hold_against_others(&outcome, told, seen_ms).await;
         if let Outcome::Stale { at, age_ms, .. } = &outcome {
             self.drop_stale(at, *age_ms).await;
+        }
+    }
+
+    /// What one is told who shares a role with others, of what status and length it may be, held against what is kept
+    /// for them.
+    async fn hold_against_others(
+        &self,
+        outcome: &Outcome,
+        (status, length): (StatusCode, usize),
+        seen_ms: u64,
+    ) {
+        let differs = match outcome {
+            Outcome::Same | Outcome::Restless(_) => false,
+            Outcome::Stale { .. } => true,
+            Outcome::Overtaken | Outcome::Unclear => return,
+        };
+        let (live, entry, rule) = (&self.live, &self.entry, &self.asked.rule);
+        let Some(person) = self.asked.person().filter(|_| live.is_of_a_role(rule)) else {
+            return;
+        };
+        let ground = &live.ground;
+        let told = (person, seen_ms.saturating_sub(entry.kept_at));
+        let Some(has_owners) = ground
+            .witness
+            .told_other(&rule.name, id(entry), told, differs)
+        else {
+            return;
+        };
+        let word = if differs { "differs" } else { "same" };
+        ground.metrics.audited(&rule.name, LEAK, word);
+        if has_owners {
+            let evidence = Evidence {
+                at: ground.clock.now_ms(),
+                status: (entry.status.as_u16(), status.as_u16()),
+                length: (entry.body.len(), length),
+            };
+            audit::quarantine(live, rule, &evidence).await;
         }
     }
 
@@ -204,6 +245,9 @@ impl Hit {
             Ok((moved, _)) => moved,
             Err(_) => Vec::new(),
         };
+        if self.live.is_of_a_role(&self.asked.rule) {
+            witness.told_again(rule, !moved.is_empty());
+        }
         at.retain(|place| candidate.at.contains(place));
         let at = witness.without_clocks(rule, at, &moved);
         restless.extend(candidate.restless);

@@ -12,6 +12,7 @@ mod ends; // how kept answers ended
 mod fleet; // what processes tell each other
 mod segments; // what stands in keys
 mod pace; // how often the origin is asked again
+mod persons; // whether what people share is the same for each
 mod tally; // what is counted by rule
 mod told; // as it stands in the store
 mod under_way; // writes that are not answered yet
@@ -32,6 +33,7 @@ use cases::Cases;
 use ends::{Again, End, Ended, Ends};
 use fleet::Teller;
 use pace::Pace;
+use persons::Persons;
 use segments::Segments;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,6 +65,7 @@ struct Books {
     cases: Cases,
     tallies: Tallies,
     ends: Ends,
+    persons: Persons,
 }
 
 /// What a fleet witnessed under the rules in force.
@@ -87,7 +90,7 @@ impl Witness {
         if books.layout != Some(table.layout) {
             books.layout = Some(table.layout);
             (books.cases, books.tallies) = (Cases::default(), Tallies::default());
-            books.ends = Ends::default();
+            (books.ends, books.persons) = (Ends::default(), Persons::default());
         }
     }
 
@@ -180,6 +183,27 @@ impl Witness {
         let before = again.before.as_ref();
         let places = before.map(|before| differing(before, answer, &known));
         Some((again, places.unwrap_or_default()))
+    }
+
+    /// What the origin told one and the same was something else a second later, or the same.
+    pub fn told_again(&self, rule: &str, differs: bool) {
+        self.books().persons.own(rule, differs);
+    }
+
+    /// The origin told `person` something else than what is kept since so many milliseconds, or the same. Says whether it
+    /// follows that answers of this rule have owners: `None` where it says nothing, because it was fetched for the same,
+    /// or longer ago than data needs to change.
+    pub fn told_other(
+        &self,
+        rule: &str,
+        kept: Id,
+        (person, age_ms): (u64, u64),
+        differs: bool,
+    ) -> Option<bool> {
+        let mut books = self.books();
+        let fetched_for = books.ends.fetched_for(kept)?;
+        let is_other = fetched_for != person && age_ms <= persons::YOUNG_MS;
+        is_other.then(|| books.persons.others(rule, differs))
     }
 
     /// The places at which answers of a rule are known to differ from one moment to the next.

@@ -66,9 +66,9 @@ pub(super) async fn all(live: &Arc<Live>) -> Answer {
 
 fn shown(rule: &Rule, evidence: &Evidence) -> Json {
     let advice = format!(
-        "answers of `{0}` differ by who asks: take `public = true` away and key it by its owner, \
-         then POST /api/release {{\"rule\": \"{0}\"}}",
-        rule.name
+        "answers of `{0}` differ by who asks: {1}, then POST /api/release {{\"rule\": \"{0}\"}}",
+        rule.name,
+        audit::remedy(rule),
     );
     json!({
         "kind": LEAK,

@@ -30,6 +30,7 @@ pub(super) fn note(live: &Arc<Live>, asked: &Arc<Asked>, key: &CacheKey, entry: 
             asked_at_ms: entry.kept_at.saturating_sub(entry.took.into()),
             kept_at_ms: entry.kept_at,
             ttl_ms: entry.ttl,
+            by: live.is_of_a_role(rule).then(|| asked.person()).flatten(),
         };
         let marked = || Marked::of(table, rule, asked.segments(), &nodes);
         let answer = Answer {

@@ -190,15 +190,13 @@ fn what_changes_when_it_is_fetched_anew_speaks_against_a_write_of_which_somethin
         .map(|n| seen("list", &[1, 2, n], false, &[]))
         .collect();
     all.extend((0..8).map(|n| fetched(n, "POST /review", &[], true)));
-    assert_eq!(found(&all), [], "nobody was served anything stale");
-    all.push(seen(
-        "list",
-        &[1, 2, 3],
-        true,
-        &[&write(time(20), "POST /review", &[])],
-    ));
+    for n in 20..22 {
+        assert_eq!(found(&all), [], "nothing was stale, or once");
+        let review = write(time(n), "POST /review", &[]);
+        all.push(seen("list", &[1, 2, 3], true, &[&review]));
+    }
     let suspects = inferred_of(&all).suspects;
-    assert_eq!((suspects[0].explained, suspects[0].changed), (1, 8));
+    assert_eq!((suspects[0].explained, suspects[0].changed), (2, 8));
 }
 
 #[test]

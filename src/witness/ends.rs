@@ -4,6 +4,7 @@
 //! An answer is remembered by the process that fetched it: what is fetched next through another one is not held against
 //! it. Of large ones, and where there are many, only digests are.
 
+use super::pace::Id;
 use super::writes::Writes;
 use crate::digest::{Digest, Digester};
 use crate::entry::Version;
@@ -46,6 +47,8 @@ pub struct Fetched {
     pub kept_at_ms: u64,
     /// How long it is fresh, in milliseconds.
     pub ttl_ms: u64,
+    /// Whom it was fetched for, where several people share it.
+    pub by: Option<u64>,
 }
 
 /// The first 64 bits of the digest of these parts: enough not to take two answers of one key for the same by chance.
@@ -215,6 +218,13 @@ impl Ends {
             before: answer.filter(|_| has_changed && self.may_compare(now.kept_at_ms)),
             end,
         })
+    }
+
+    /// Whom an answer was fetched for, if that is known and matters.
+    pub(super) fn fetched_for(&self, (binding, kept_at_ms): Id) -> Option<u64> {
+        let known = self.kept.get(&binding).or_else(|| self.older.get(&binding));
+        let fetched = &known?.fetched;
+        fetched.by.filter(|_| fetched.kept_at_ms == kept_at_ms)
     }
 
     fn may_compare(&mut self, now_ms: u64) -> bool {

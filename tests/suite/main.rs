@@ -22,6 +22,7 @@ mod limit; // how often who may ask
 mod billed;
 mod budget; // what providers bill
 mod outage; // Redis goes away under whole sidecars
+mod persons; // what a role shares and is not the same for each
 mod provider; // Redis as it is rented: allowances, limits, closed connections
 mod local_ttl; // hits that ask Redis nothing
 mod journal; // what is owed survives the death of its sidecar

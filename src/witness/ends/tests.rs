@@ -39,6 +39,7 @@ fn fetched(said: u64, versions: u64, at_ms: u64) -> Fetched {
         asked_at_ms: at_ms,
         kept_at_ms: at_ms + 5,
         ttl_ms: 30_000,
+        by: None,
     }
 }
 
