@@ -90,7 +90,14 @@ fn seen(finding: &Json) -> String {
     let number = |name: &str| finding["evidence"][name].as_u64().unwrap_or(0);
     let seconds = number("within_ms") as f64 / 1000.0;
     let (stale, of) = (number("stale"), number("of"));
-    format!("stale in {stale} of {of} cases, up to {seconds:.1} s after it")
+    let seen = format!("stale in {stale} of {of} cases, up to {seconds:.1} s after it");
+    match (number("fetched_changed"), number("fetched_the_same")) {
+        (0, _) => seen,
+        (changed, same) => {
+            let fetched = changed + same;
+            format!("{seen}; of {fetched} fetched anew after it, {changed} had changed")
+        }
+    }
 }
 
 fn say_verified(told: &Json) {

@@ -20,6 +20,10 @@ const RESTLESS_SHARE: f64 = 0.2;
 const LEAST_MOVED: u32 = 3;
 const CLOCK_SHARE: f64 = 0.9;
 
+/// Bounds between which the ages of stale answers are counted, in seconds. What is older than a day is in the last.
+const AGES_S: [u64; 7] = [1, 10, 60, 600, 3_600, 86_400, OLDER_S];
+const OLDER_S: u64 = 100 * 86_400;
+
 /// How often a rule's stale answers are said in the log, at most.
 const SAID_EVERY_MS: u64 = 60_000;
 
@@ -75,6 +79,8 @@ pub struct Tally {
     pub oldest_ms: u64,
     /// See `oldest_ms`.
     pub youngest_ms: Option<u64>,
+    /// How many of them were no older than this, in seconds, and older than the one before it.
+    pub ages: BTreeMap<u64, u64>,
     /// Where stale answers differed, and how often. JSON pointers, as [`crate::likeness`] writes them.
     pub differing: BTreeMap<String, u32>,
     /// Where answers differ whenever they are asked for, and how often that was seen.
@@ -108,6 +114,13 @@ impl Tally {
         let youngest = [self.youngest_ms, other.youngest_ms];
         self.youngest_ms = youngest.into_iter().flatten().min();
         self.pairs = self.pairs.saturating_add(other.pairs);
+        for (bound, count) in other
+            .ages
+            .iter()
+            .filter(|(bound, _)| AGES_S.contains(bound))
+        {
+            sum(self.ages.entry(*bound).or_default(), *count);
+        }
         for (place, count) in &other.differing {
             count_at(&mut self.differing, place, *count);
         }
@@ -149,6 +162,8 @@ impl Tally {
                 self.oldest_ms = self.oldest_ms.max(*age_ms);
                 let youngest = self.youngest_ms.map_or(*age_ms, |age| age.min(*age_ms));
                 self.youngest_ms = Some(youngest);
+                let bound = AGES_S.iter().find(|bound| *age_ms <= **bound * 1000);
+                *self.ages.entry(*bound.unwrap_or(&OLDER_S)).or_default() += 1;
                 at.iter()
                     .for_each(|at| count_at(&mut self.differing, at, 1));
                 self.restless_in(restless);

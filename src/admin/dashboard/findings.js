@@ -69,7 +69,10 @@ function item(findings) {
   return make("li", {}, ...parts);
 }
 
-const seen = ({ stale, of, within_ms: within }) => `stale in ${count(stale)} of ${plural(of, "case", "cases")}, seen up to ${milliseconds(within)} after it`;
+function seen({ stale, of, within_ms: within, fetched_changed: changed, fetched_the_same: same }) {
+  const anew = changed > 0 ? `; of ${count(changed + same)} fetched anew after it, ${count(changed)} had changed` : "";
+  return `stale in ${count(stale)} of ${plural(of, "case", "cases")}, seen up to ${milliseconds(within)} after it${anew}`;
+}
 
 // Lines of a rules file, to be copied.
 function ruleLines(text) {

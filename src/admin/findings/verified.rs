@@ -77,6 +77,7 @@ pub(super) fn by_rule(gathered: &Gathered) -> Json {
             shown.insert("fresh".to_owned(), tally.fresh.into());
             shown.insert("restless".to_owned(), tally.restless.into());
             shown.insert("stale".to_owned(), tally.stale.into());
+            shown.insert("ages_s".to_owned(), json!(tally.ages));
             shown.insert("differing".to_owned(), json!(tally.differing));
             shown.insert("restless_at".to_owned(), json!(tally.known_restless()));
             (rule.clone(), Json::Object(shown))
