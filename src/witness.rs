@@ -10,7 +10,9 @@
 mod cases; // what came of verifying, and the writes before it
 mod ends; // how kept answers ended
 mod fleet; // what processes tell each other
+mod latest; // of what came of it, the latest
 mod segments; // what stands in keys
+mod silent; // fields of who is no more
 mod pace; // how often the origin is asked again
 mod persons; // whether what people share is the same for each
 mod tally; // what is counted by rule
@@ -77,6 +79,8 @@ pub struct Gathered {
     pub cases: Vec<Case>,
     /// The fleet could not be heard, or not all of it.
     pub is_alone: bool,
+    /// Processes that told more than is read at a time.
+    pub not_heard: usize,
 }
 
 impl Witness {
@@ -121,6 +125,8 @@ impl Witness {
             return;
         }
         books.tallies.note(rule, outcome);
+        // Of what was kept by a clock that was set back since nobody can tell which writes were before it.
+        let sighting = sighting.filter(|sighting| sighting.asked_at_ms <= sighting.at_ms);
         if let Some(sighting) = sighting {
             books.segments.add(&sighting.key.segments);
             books.cases.wait(sighting);

@@ -1,21 +1,22 @@
 //! What audits found: `GET /api/audit`, and `POST /api/release {"rule": "doctor-list"}`.
 
 mod ended; // drops that change nothing, and answers that end too soon
+mod inferred; // what follows from what was witnessed
 mod lines; // what to write into the rules file
 mod unused; // rules that spare nothing
 mod verified; // what came of holding hits against the origin
 
 use super::{Answer, Denied};
 use crate::audit::{self, Evidence, LEAK};
-use crate::live::{Ground, Live};
+use crate::live::Live;
 use crate::reply;
 use crate::rules::table::Rule;
 use crate::store::Down;
 use hyper::StatusCode;
+pub(super) use inferred::Inferred;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
-use tokio::task::spawn_blocking;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,9 +24,9 @@ struct Release {
     rule: String,
 }
 
-/// Every rule that is in quarantine, and why, and what came of verifying hits: one command, and where hits are verified
-/// one or two scripts.
-pub(super) async fn all(live: &Arc<Live>) -> Answer {
+/// Every rule that is in quarantine, and why, and what came of verifying hits: one command, and what [`Inferred`] costs
+/// where hits are verified. Quarantines are asked for each time: one that was ended is seen to be.
+pub(super) async fn all(live: &Arc<Live>, inferred: &Inferred) -> Answer {
     let rules = live.table.rules.iter().map(Arc::as_ref);
     let audited: Vec<&Rule> = rules.filter(|rule| live.is_audited(rule)).collect();
     let held = audit::held(live, &audited).await;
@@ -35,32 +36,10 @@ pub(super) async fn all(live: &Arc<Live>) -> Answer {
         .map(|(rule, evidence)| shown(rule, evidence))
         .collect();
     findings.extend(unused::findings(live));
-    if !live.verifies() {
-        let answer = json!({ "findings": findings });
-        return Ok(reply::json(StatusCode::OK, &answer));
+    let mut answer = json!({ "findings": findings });
+    if live.verifies() {
+        inferred.under(live).await.onto(&mut answer);
     }
-    let Ground {
-        witness,
-        store,
-        clock,
-        ..
-    } = &live.ground;
-    let gathered = witness.gather(store, &live.table, clock.now_ms()).await;
-    let shown = (verified::by_rule(&gathered), gathered.is_alone);
-    // To infer takes a while, in which others are to be answered.
-    let rules = live.clone();
-    let inferred = spawn_blocking(move || {
-        let mut findings = verified::findings(&rules.table, &gathered);
-        findings.extend(ended::findings(&rules.table, &gathered));
-        findings
-    });
-    let inferred = inferred.await;
-    findings.extend(inferred.unwrap_or_default());
-    let answer = json!({
-        "findings": findings,
-        "verified": shown.0,
-        "only_this_process": shown.1,
-    });
     Ok(reply::json(StatusCode::OK, &answer))
 }
 
@@ -101,3 +80,6 @@ fn not_now(so: &str) -> Denied {
     let why = format!("the store, where quarantines stand, cannot be asked now{so}");
     Denied::new(StatusCode::SERVICE_UNAVAILABLE, why)
 }
+
+#[cfg(test)]
+mod tests;

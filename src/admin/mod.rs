@@ -76,6 +76,7 @@ pub struct Door {
     closing: CancellationToken,
     reload: Arc<Reload>,
     told: stats::Told,
+    inferred: findings::Inferred,
 }
 
 /// Why a caller is turned away.
@@ -138,6 +139,7 @@ impl Door {
             closing,
             reload: Arc::new(reload),
             told: stats::Told::default(),
+            inferred: findings::Inferred::default(),
         }
     }
 
@@ -196,7 +198,7 @@ impl Door {
             "/api/stats" => Ok(self.told.answer(&live).await),
             "/api/reload" => self.reload(body).await,
             "/api/inspect" => inspect::inspect(&live, self.porter.wants_token(), body).await,
-            "/api/audit" => findings::all(&live).await,
+            "/api/audit" => findings::all(&live, &self.inferred).await,
             _ => Ok(compiled::shown(&live.table)),
         };
         if CHANGING.contains(&path) {

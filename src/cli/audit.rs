@@ -135,6 +135,11 @@ fn say_verified(told: &Json) {
     if told["only_this_process"] == true {
         say("of this process alone: the fleet could not be heard");
     }
+    if let Some(others) = told["processes_not_heard"].as_u64() {
+        say(&format!(
+            "without what {others} other processes told: the fleet has more to tell than is read at a time"
+        ));
+    }
 }
 
 /// What it was seen by, and what would end it.

@@ -29,13 +29,14 @@ pub enum Command {
     Evalsha,
     Eval,
     Hset,
+    Hkeys,
     Info,
     Incrby,
 }
 
 impl Command {
     /// All, each at the place of its number.
-    const ALL: [Command; 14] = [
+    const ALL: [Command; 15] = [
         Command::Ping,
         Command::Time,
         Command::Get,
@@ -48,6 +49,7 @@ impl Command {
         Command::Evalsha,
         Command::Eval,
         Command::Hset,
+        Command::Hkeys,
         Command::Info,
         Command::Incrby,
     ];
@@ -59,8 +61,8 @@ impl Command {
 
     /// Whether it is sent whatever a budget says. Of scripts each knows for itself.
     fn is_due(self) -> bool {
-        use Command::{Hset, Incrby, Publish, Subscribe, Unlink};
-        matches!(self, Unlink | Publish | Subscribe | Hset | Incrby)
+        use Command::{Hkeys, Hset, Incrby, Publish, Subscribe, Unlink};
+        matches!(self, Unlink | Publish | Subscribe | Hset | Hkeys | Incrby)
     }
 
     fn word(self) -> &'static str {
@@ -77,6 +79,7 @@ impl Command {
             Command::Evalsha => "evalsha",
             Command::Eval => "eval",
             Command::Hset => "hset",
+            Command::Hkeys => "hkeys",
             Command::Info => "info",
             Command::Incrby => "incrby",
         }

@@ -12,7 +12,7 @@ use super::day::{DAY_MS, Day};
 use super::{Tallies, shown};
 use crate::key;
 use crate::metrics::{Tally, Times, UNRULED};
-use crate::store::{Down, Field, Store};
+use crate::store::{Down, Field, Store, latest_first};
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 pub(super) use teller::{News, Own, Teller};
@@ -27,6 +27,9 @@ const HEARTBEAT_MS: u64 = 3 * 60 * 1000;
 /// A process that told something within this time, and not that it ends, counts as running: one word of it may
 /// get lost.
 const RUNNING_MS: u64 = 2 * HEARTBEAT_MS + 60_000;
+
+/// Bytes of fields that are read where somebody asks: those of a thousand processes with a dozen rules each.
+const HEARD_BYTES: usize = 4 << 20;
 
 fn requests(tally: &Tally) -> u64 {
     let times = tally.requests.iter().chain([&tally.origin]);
@@ -57,9 +60,14 @@ pub(super) async fn heard(
     own: &Own,
     (now, every): (u64, Duration),
 ) -> Result<(Fleet, bool), Down> {
-    let fields = store.fields(&key::stats(namespace), &own.field).await?;
-    let is_there = fields.all.iter().any(|field| field.name == own.field);
-    match fields.is_whole {
+    let name = key::stats(namespace);
+    let mut names = store.field_names(&name).await?;
+    let all = names.len();
+    names.retain(|field| *field != own.field);
+    let is_there = names.len() < all;
+    latest_first(&mut names);
+    let fields = store.fields(&name, names, HEARD_BYTES).await?;
+    match fields.is_whole() {
         true => Ok((
             Fleet::of_others(&fields.all, &own.field, (now, every)),
             is_there,

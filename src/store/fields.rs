@@ -2,7 +2,9 @@
 
 use super::fault::{Down, Fault, Kind};
 use super::{Place, Store};
+use crate::digest::{Digest, Digester};
 use bytes::Bytes;
+use std::cmp::Reverse;
 use std::time::Duration;
 
 /// How long fields stand of which none is written.
@@ -32,14 +34,34 @@ impl Store {
         }
     }
 
-    /// All fields, `own` without what it holds. One script for each 64 KiB, at most 32 of them.
+    /// The names of all fields, in no order. Those that are no texts are nobody's of ours. One command.
     ///
     /// # Errors
     /// The store cannot be asked.
-    pub async fn fields(&self, name: &str, own: &str) -> Result<Fields, Down> {
+    pub async fn field_names(&self, name: &str) -> Result<Vec<String>, Down> {
+        match &self.0.place {
+            Place::Memory(_) => Ok(Vec::new()),
+            Place::Redis(shared) => shared.field_names(&self.0.names.one(name)).await,
+        }
+    }
+
+    /// What the first of the fields that are wanted hold, of as many as have room in about so many bytes. One script
+    /// for each 64 KiB, none for no fields. On a slow line it ends after a second.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    pub async fn fields(
+        &self,
+        name: &str,
+        wanted: Vec<String>,
+        room: usize,
+    ) -> Result<Fields, Down> {
         match &self.0.place {
             Place::Memory(_) => Ok(Fields::default()),
-            Place::Redis(shared) => shared.fields(&self.0.names.one(name), own).await,
+            Place::Redis(shared) => {
+                let name = self.0.names.one(name);
+                shared.fields(&name, wanted, room).await
+            }
         }
     }
 
@@ -125,13 +147,53 @@ impl Unsaid {
     }
 }
 
-/// The fields of one name.
+/// Fields of one name.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
-    /// In the order of their names.
+    /// In the order in which they were asked for; without those that are no more.
     pub all: Vec<Field>,
-    /// Whether there were no more of them than are read.
-    pub is_whole: bool,
+    /// The names for which there was no room, in the same order.
+    pub left: Vec<String>,
+}
+
+impl Fields {
+    /// Whether all that were asked for are there.
+    pub fn is_whole(&self) -> bool {
+        self.left.is_empty()
+    }
+}
+
+/// What a process calls its field: no two are alike, and it shows since when the process tells, in milliseconds of Unix
+/// time. Nothing where there is no randomness.
+pub fn own_field(now_ms: u64) -> Option<String> {
+    let drawn: [u8; 8] = crate::random::bytes()?;
+    Some(format!("{now_ms}-{:016x}", u64::from_le_bytes(drawn)))
+}
+
+/// Since when the process tells whose field has this name, in milliseconds of Unix time by its own clock. `None` for
+/// those that are no process's.
+pub fn told_since(field: &str) -> Option<u64> {
+    field.split_once('-')?.0.parse().ok()
+}
+
+/// Those that are no process's, such as sums, then those of the processes that began last, which are the likeliest to
+/// run.
+pub fn latest_first(names: &mut [String]) {
+    names.sort_by_cached_key(|name| {
+        let since = told_since(name).unwrap_or(u64::MAX);
+        (Reverse(since), name.clone())
+    });
+}
+
+/// The same, beginning with any process: of those who read only some, each reads others.
+pub fn any_first(names: &mut [String]) {
+    latest_first(names);
+    let sums = names.partition_point(|name| told_since(name).is_none());
+    let processes = &mut names[sums..];
+    if !processes.is_empty() {
+        let lot = crate::random::bytes().map_or(0, usize::from_le_bytes);
+        processes.rotate_left(lot % processes.len());
+    }
 }
 
 /// A field as it was read.
@@ -143,6 +205,14 @@ pub struct Field {
     pub(super) raw: Bytes,
     /// What it says; `None` where that was not read, or is sealed with a key that is not known here.
     pub value: Option<Bytes>,
+}
+
+impl Field {
+    /// What tells what it holds from all else that it might; `None` where that was not read.
+    pub fn held(&self) -> Option<Digest> {
+        let is_read = !self.raw.is_empty();
+        is_read.then(|| Digester::new("field").part(&self.raw).finish())
+    }
 }
 
 /// What a store says of its own memory, in bytes.

@@ -40,7 +40,9 @@ pub use believed::Shown;
 pub use bump::Bump;
 pub use examine::{Examined, Standing};
 pub use fault::{Down, Kind, OpenError};
-pub use fields::{Field, Fields, StoreMemory, Unsaid};
+pub use fields::{
+    Field, Fields, StoreMemory, Unsaid, any_first, latest_first, own_field, told_since,
+};
 pub use locks::{Lock, Locked, Taken, Wanted};
 pub use owed::MAX_OWED;
 #[cfg(test)]

@@ -257,50 +257,40 @@ end
 return {0, calls}"
 ));
 
-/// Some fields of a hash with what they hold, in the order of their names: as many as have room in one reply,
-/// behind which whoever asks for answers does not wait long. First `1` if there are more, else `0`. What one
-/// field holds that is longer than any of ours is left empty, and so is that of whoever asks.
+/// What some fields of a hash hold: of as many, in the order in which they are named, as have room in one reply,
+/// behind which whoever asks for answers does not wait long; of the first in any case. What is longer than any of
+/// ours is left empty, and what is not there is nil.
 ///
-/// `KEYS`: the hash; `ARGV`: the field of whoever asks, the name after which to begin, bytes of a reply, bytes
-/// of a field.
+/// `KEYS`: the hash; `ARGV`: bytes of a reply, bytes of a field, then the names.
 pub static FIELDS: Script = Script::new(counted!(
     "\
-local all, held, names = call('HGETALL', KEYS[1]), {}, {}
-for i = 1, #all, 2 do
-  names[#names + 1] = all[i]
-  held[all[i]] = all[i + 1]
-end
-table.sort(names)
-local told, room = {'0'}, tonumber(ARGV[3])
-for _, name in ipairs(names) do
-  if name > ARGV[2] then
-    local value = held[name]
-    if name == ARGV[1] or #value > tonumber(ARGV[4]) then value = '' end
-    room = room - #name - #value
-    if room < 0 and #told > 1 then
-      told[1] = '1'
-      break
-    end
-    told[#told + 1] = name
-    told[#told + 1] = value
-  end
+local held = call('HMGET', KEYS[1], unpack(ARGV, 3))
+local told, room = {}, tonumber(ARGV[1])
+for at, value in ipairs(held) do
+  if value and #value > tonumber(ARGV[2]) then value = '' end
+  if value then room = room - #value end
+  if room < 0 and at > 1 then break end
+  told[at] = value
 end
 return {told, calls}"
 ));
 
 /// Writes a field of a hash and takes others away, whose sum it is, unless one of them is not as it was
-/// read: see [`super::Store::fold_fields`].
+/// read: see [`super::Store::fold_fields`]. Of a hash without others it makes one call less.
 ///
 /// `KEYS`: the hash; `ARGV`: its lifetime in ms, the field, what it held (empty: nothing), what it is to hold,
 /// then each other with what it held (empty: whatever).
 pub static FOLD: Script = Script::new(counted!(
     "\
-if (call('HGET', KEYS[1], ARGV[2]) or '') ~= ARGV[3] then return {0, calls} end
+local names = {ARGV[2]}
+for i = 5, #ARGV, 2 do names[#names + 1] = ARGV[i] end
+local held = call('HMGET', KEYS[1], unpack(names))
+if (held[1] or '') ~= ARGV[3] then return {0, calls} end
 for i = 5, #ARGV, 2 do
-  if ARGV[i + 1] ~= '' and call('HGET', KEYS[1], ARGV[i]) ~= ARGV[i + 1] then return {0, calls} end
+  if ARGV[i + 1] ~= '' and held[(i - 1) / 2] ~= ARGV[i + 1] then return {0, calls} end
 end
 call('HSET', KEYS[1], ARGV[2], ARGV[4])
-for i = 5, #ARGV, 2 do call('HDEL', KEYS[1], ARGV[i]) end
+if #names > 1 then call('HDEL', KEYS[1], unpack(names, 2)) end
 call('PEXPIRE', KEYS[1], ARGV[1])
 return {1, calls}"
 ));

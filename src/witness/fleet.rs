@@ -1,20 +1,43 @@
 //! What the processes of a fleet tell each other: which writes each saw, and what came of its verifying. Each keeps
 //! a field of two hashes in the store, written at the pace of the statistics and only where there is news.
+//!
+//! However many they are, a step costs each the same: of what others told it hears so many bytes, and goes on from
+//! there with its next step. What waits for it waits until all have been heard who were there when it began to hear
+//! them, and is dropped where a process no longer told all of what was before (see [`super::writes`]).
 
 use super::cases::Cases;
+use super::latest::Latest;
+use super::silent::Silent;
 use super::tally::Tallies;
 use super::told::{self, Found};
-use super::{Gathered, Witness};
+use super::{Books, Gathered, Witness};
 use crate::budget;
 use crate::digest::Digest;
 use crate::key;
 use crate::rules::table::Table;
 use crate::stats;
-use crate::store::{Down, Field, Store};
+use crate::store::{Down, Field, Store, any_first, latest_first, own_field, told_since};
 use bytes::Bytes;
+use std::time::Duration;
+use tokio::task::spawn_blocking;
 
 /// By how much longer than its pace a process may take to tell something.
 const MARGIN_MS: u64 = 2_000;
+
+/// Bytes of what others told of writes that are heard in a step. All of a thousand processes together then have the
+/// store send 50 MB a second at most, and hear all of each other within two minutes where each tells 6 KiB.
+const HEARD_BYTES: usize = 512 << 10;
+
+/// Bytes of what came of others' verifying that are read where somebody asks: some thousand cases, from which no more
+/// follows than from all.
+const GATHERED_BYTES: usize = 4 << 20;
+
+/// Bytes that are read to tidy up.
+const TIDIED_BYTES: usize = 1 << 20;
+
+/// A write is told until it is so much older than any answer that is kept: by then all others have heard it. So what a
+/// field takes hangs on how much is written, not on how long its process has run.
+const TOLD_FOR: Duration = Duration::from_secs(10 * 60);
 
 /// A field that nobody has written for so long is taken away: its process is no more, or has nothing to say. What came
 /// of verifying is of use for a day; writes, only to who waits for them.
@@ -27,6 +50,10 @@ const TIDY_EVERY_MS: u64 = 60 * 60 * 1000;
 /// What was told by those who are silent is folded into this field, which says nothing. No process has such a name.
 const GONE: &str = "gone";
 
+/// A clock that is set back by more than this makes a time to come of what is remembered by its times. By less, what is
+/// due is late by as much.
+const SET_BACK_MS: u64 = 60_000;
+
 /// Tells the fleet of one process, and hears the others.
 #[derive(Default)]
 pub(super) struct Teller {
@@ -34,51 +61,93 @@ pub(super) struct Teller {
     field: String,
     /// How many writes there were when they were told.
     told_writes: u64,
+    /// When it was called last, whether or not it was time for anything.
+    called_at: u64,
     stepped_at: u64,
     tidied_at: u64,
+    round: Option<Round>,
+    silent: Silent,
+}
+
+/// One hearing of all others, which may take several steps.
+struct Round {
+    /// All of the writes up to this moment are known when it has ended, in milliseconds of Unix time.
+    known_ms: u64,
+    /// Those who have not been heard yet.
+    left: Vec<String>,
 }
 
 impl Teller {
     fn field(&mut self, now_ms: u64) -> Result<String, Down> {
         if self.field.is_empty() {
-            let drawn: [u8; 8] = crate::random::bytes().ok_or(Down)?;
-            self.field = format!("{now_ms}-{:016x}", u64::from_le_bytes(drawn));
+            self.field = own_field(now_ms).ok_or(Down)?;
         }
         Ok(self.field.clone())
+    }
+
+    /// Whether the clock was set back since it was called last, so far that it matters.
+    fn is_set_back(&mut self, now_ms: u64) -> bool {
+        let before = std::mem::replace(&mut self.called_at, now_ms);
+        before > now_ms.saturating_add(SET_BACK_MS)
+    }
+
+    /// Of these fields, those of other processes.
+    fn others(&self, mut names: Vec<String>) -> Vec<String> {
+        names.retain(|name| *name != self.field && told_since(name).is_some());
+        names
     }
 }
 
 impl Witness {
     /// Tells the fleet what is news, hears what others told if anything waits for it, and attributes what waited long
-    /// enough: at most one command for each kind of news, and one script to hear. To be called every
-    /// [`STEP`](stats::STEP). Nothing where nothing is verified.
+    /// enough: at most one command for each kind of news, and to hear one and a script for each 64 KiB, at most
+    /// [`HEARD_BYTES`]. To be called every [`STEP`](stats::STEP). Nothing where nothing is verified.
     pub async fn step(&self, store: &Store, table: &Table, now_ms: u64) {
         if table.audit.verify == 0.0 {
             return;
         }
+        let mut teller = self.0.teller.lock().await;
+        if teller.is_set_back(now_ms) {
+            self.begin_anew();
+            *teller = Teller {
+                called_at: now_ms,
+                ..Teller::default()
+            };
+        }
         if !store.is_shared() {
             return self.attribute(table, now_ms);
         }
-        let mut teller = self.0.teller.lock().await;
-        let next = teller.stepped_at.saturating_add(pace_ms(table));
-        let is_early = next > now_ms.saturating_add(MARGIN_MS);
+        let since = now_ms.saturating_sub(teller.stepped_at);
+        let is_early = since.saturating_add(MARGIN_MS) < pace_ms(table);
         if is_early || !store.up() {
             return;
         }
         teller.stepped_at = now_ms;
         // What is not told now is at the next step.
         let _ = self.tell_writes(&mut teller, store, table, now_ms).await;
-        self.hear_if_due(&teller, store, table, now_ms).await;
+        let _ = self.hear_if_due(&mut teller, store, table, now_ms).await;
         let _ = self.tell_cases(&mut teller, store, table, now_ms).await;
         if teller.tidied_at.saturating_add(TIDY_EVERY_MS) <= now_ms {
             teller.tidied_at = now_ms;
-            let _ = tidy(store, table, &teller, now_ms).await;
+            let _ = tidy(store, table, &mut teller, now_ms).await;
         }
+    }
+
+    /// Forgets what hangs on the times at which it was. What was told stays in the fleet's hashes, as another
+    /// process's: this one goes on in another field.
+    fn begin_anew(&self) {
+        let mut books = self.books();
+        *books = Books {
+            layout: books.layout,
+            segments: std::mem::take(&mut books.segments),
+            ..Books::default()
+        };
+        tracing::warn!("the clock was set back: what was witnessed by its times is forgotten");
     }
 
     fn attribute(&self, table: &Table, known_ms: u64) {
         let mut books = self.books();
-        let super::Books {
+        let Books {
             layout,
             cases,
             writes,
@@ -107,7 +176,10 @@ impl Witness {
         if count == teller.told_writes {
             return Ok(());
         }
-        let own = self.books().segments.without_others(own);
+        let told_for = table.longest_ttl().saturating_add(TOLD_FOR).as_millis();
+        let since_ms = now_ms.saturating_sub(u64::try_from(told_for).unwrap_or(u64::MAX));
+        let lately = own.into_iter().filter(|(_, write)| write.at_ms >= since_ms);
+        let own = self.books().segments.without_others(lately.collect());
         let value = told::of_writes(now_ms, &own);
         put(teller, store, &key::writes(&table.namespace), value, now_ms).await?;
         teller.told_writes = count;
@@ -136,84 +208,123 @@ impl Witness {
         }
     }
 
-    /// Attributes what waited until others had told what they saw: one script, if anything did.
-    async fn hear_if_due(&self, teller: &Teller, store: &Store, table: &Table, now_ms: u64) {
-        let known_ms = now_ms.saturating_sub(pace_ms(table) + MARGIN_MS);
-        let first = self.books().cases.first_waiting();
-        if first.is_some_and(|first| first <= known_ms)
-            && self.hear(teller, store, table, now_ms).await.is_ok()
-        {
-            self.attribute(table, known_ms);
-        }
-    }
-
-    async fn hear(
+    /// Goes on hearing the others, or begins to where something waits for it, and attributes what waited when all have
+    /// been heard.
+    async fn hear_if_due(
         &self,
-        teller: &Teller,
+        teller: &mut Teller,
         store: &Store,
         table: &Table,
         now_ms: u64,
     ) -> Result<(), Down> {
+        let known_ms = now_ms.saturating_sub(pace_ms(table).saturating_add(MARGIN_MS));
+        let first = self.books().cases.first_waiting();
         let name = key::writes(&table.namespace);
-        let fields = store.fields(&name, &teller.field).await?;
-        if !fields.is_whole {
-            return Err(Down); // who knows what the others saw
-        }
-        let mut books = self.books();
-        for field in fields.all.iter().filter(|field| field.name != teller.field) {
-            let told = field.value.as_ref().and_then(|value| told::writes(value));
-            if let Some((_, writes)) = told {
-                books.writes.hear(&field.name, writes, now_ms);
+        let Round { known_ms, left } = match teller.round.take() {
+            Some(round) => round,
+            None if first.is_some_and(|first| first <= known_ms) => {
+                let mut left = teller.others(store.field_names(&name).await?);
+                latest_first(&mut left);
+                Round { known_ms, left }
+            }
+            None => return Ok(()),
+        };
+        let fields = store.fields(&name, left, HEARD_BYTES).await?;
+        self.hear(&fields.all, now_ms);
+        match fields.is_whole() {
+            true => self.attribute(table, known_ms),
+            false => {
+                let left = fields.left;
+                teller.round = Some(Round { known_ms, left });
             }
         }
         Ok(())
     }
 
-    /// What the fleet witnessed under these rules: what others told, and all that this process knows. One script, and
-    /// one more where something waits for what others saw.
+    fn hear(&self, fields: &[Field], now_ms: u64) {
+        for field in fields {
+            let told = field.value.as_ref().and_then(|value| told::writes(value));
+            if let Some((_, writes)) = told {
+                self.books().writes.hear(&field.name, writes, now_ms);
+            }
+        }
+    }
+
+    /// What the fleet witnessed under these rules: what others told, the latest of them first and as far as
+    /// [`GATHERED_BYTES`] go, and all that this process knows. One command and a script for each 64 KiB, and what a step
+    /// costs where something waits for what others saw.
     pub async fn gather(&self, store: &Store, table: &Table, now_ms: u64) -> Gathered {
         if !store.is_shared() {
             self.attribute(table, now_ms);
         }
-        let teller = self.0.teller.lock().await;
-        let fields = match store.is_shared() && store.up() {
+        let mut teller = self.0.teller.lock().await;
+        let (mut gathered, mut latest) = match store.is_shared() {
             true => {
-                self.hear_if_due(&teller, store, table, now_ms).await;
-                let name = key::verified(&table.namespace);
-                store.fields(&name, &teller.field).await.ok()
+                let heard = self.others(&mut teller, store, table, now_ms).await;
+                heard.unwrap_or_else(|Down| (Gathered::of_nobody(), Latest::default()))
             }
-            false => None,
+            false => Default::default(),
         };
-        let is_alone = store.is_shared() && !fields.as_ref().is_some_and(|all| all.is_whole);
-        let mut gathered = Gathered {
-            is_alone,
-            ..Gathered::default()
-        };
-        let layout = table.layout.to_string();
-        for field in fields.iter().flat_map(|fields| &fields.all) {
-            let value = field.value.as_ref().filter(|_| field.name != teller.field);
-            let found = value.and_then(|value| Found::read(value));
-            if let Some(found) = found.filter(|found| found.layout == layout) {
-                gathered.add(found);
-            }
-        }
         let books = self.books();
         if books.layout == Some(table.layout) {
             for (rule, tally) in books.tallies.all() {
                 gathered.tallies.entry(rule.clone()).or_default().add(tally);
             }
-            gathered.cases.extend(books.cases.all().cloned());
+            books.cases.all().cloned().for_each(|case| latest.add(case));
         }
+        drop(books);
+        gathered.cases = latest.all();
         gathered
+    }
+
+    /// What others told.
+    async fn others(
+        &self,
+        teller: &mut Teller,
+        store: &Store,
+        table: &Table,
+        now_ms: u64,
+    ) -> Result<(Gathered, Latest), Down> {
+        if !store.up() {
+            return Err(Down);
+        }
+        // Where that cannot be, what waits goes on waiting.
+        let _ = self.hear_if_due(teller, store, table, now_ms).await;
+        let name = key::verified(&table.namespace);
+        let mut others = teller.others(store.field_names(&name).await?);
+        latest_first(&mut others);
+        let fields = store.fields(&name, others, GATHERED_BYTES).await?;
+        let layout = table.layout.to_string();
+        // To read thousands of cases takes a while, in which others are to be answered.
+        let read = spawn_blocking(move || {
+            let (mut gathered, mut latest) = (Gathered::default(), Latest::default());
+            gathered.not_heard = fields.left.len();
+            gathered.is_alone = !fields.is_whole();
+            for field in &fields.all {
+                let found = field.value.as_ref().and_then(|value| Found::read(value));
+                if let Some(found) = found.filter(|found| found.layout == layout) {
+                    gathered.add(&found);
+                    found.cases.into_iter().for_each(|case| latest.add(case));
+                }
+            }
+            (gathered, latest)
+        });
+        read.await.map_err(|_| Down)
     }
 }
 
 impl Gathered {
-    fn add(&mut self, found: Found) {
+    fn of_nobody() -> Gathered {
+        Gathered {
+            is_alone: true,
+            ..Gathered::default()
+        }
+    }
+
+    fn add(&mut self, found: &Found) {
         for (rule, tally) in &found.tallies {
             self.tallies.entry(rule.clone()).or_default().add(tally);
         }
-        self.cases.extend(found.cases);
     }
 }
 
@@ -243,27 +354,24 @@ async fn put(
 }
 
 /// Takes away what silent processes told long ago.
-async fn tidy(store: &Store, table: &Table, teller: &Teller, now_ms: u64) -> Result<(), Down> {
-    let told_at = |field: &Field| {
-        let value = field.value.as_ref()?;
-        let of_writes = told::writes(value).map(|(at, _)| at);
-        of_writes.or_else(|| Found::read(value).map(|found| found.at))
-    };
+async fn tidy(store: &Store, table: &Table, teller: &mut Teller, now_ms: u64) -> Result<(), Down> {
     for (name, silent_ms) in [
         (key::writes(&table.namespace), SILENT_WRITES_MS),
         (key::verified(&table.namespace), SILENT_MS),
     ] {
-        let fields = store.fields(&name, &teller.field).await?;
-        let is_old =
-            |field: &&Field| told_at(field).is_some_and(|at| at.saturating_add(silent_ms) < now_ms);
-        let others = fields.all.iter().filter(|field| field.name != teller.field);
-        let old = others.filter(|field| field.name == GONE || is_old(field));
-        let old: Vec<Field> = old.cloned().collect();
-        if old.iter().any(|field| field.name != GONE) {
-            let nothing = Bytes::from_static(b"{}");
-            store.fold_fields(&name, GONE, nothing, &old).await?;
-        } else {
-            store.renew_fields(&name).await?;
+        let mut names = store.field_names(&name).await?;
+        names.retain(|field| *field != teller.field);
+        any_first(&mut names); // what this one has no room for another reads, or the next time
+        let fields = store.fields(&name, names, TIDIED_BYTES).await?.all;
+        let (gone, others): (Vec<Field>, Vec<Field>) =
+            fields.into_iter().partition(|field| field.name == GONE);
+        let old = teller.silent.among(&name, others, silent_ms, now_ms);
+        match old.is_empty() {
+            true => store.renew_fields(&name).await?,
+            false => {
+                let (nothing, read) = (Bytes::from_static(b"{}"), [gone, old].concat());
+                store.fold_fields(&name, GONE, nothing, &read).await?;
+            }
         }
     }
     Ok(())

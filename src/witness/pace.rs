@@ -105,12 +105,17 @@ impl Pace {
         self.troubled_at.store(now_ms, Relaxed);
     }
 
-    /// Whether it was a moment ago.
+    /// Whether it was a moment ago. A moment that is yet to come was before the clock was set back: nobody knows how long
+    /// ago, and an origin that is still in trouble shows it with the next answer.
     pub fn is_troubled(&self, now_ms: u64) -> bool {
         let at = self.troubled_at.load(Relaxed);
-        at > 0 && now_ms.saturating_sub(at) < SPARED_MS
+        at > 0
+            && now_ms
+                .checked_sub(at)
+                .is_some_and(|since| since < SPARED_MS)
     }
 
+    /// Whether there is room for one more in this second; one that comes again, by a clock that was set back, is another.
     /// Two threads that see a second begin at once let one more through.
     fn within_second(&self, second: u64) -> bool {
         if self.second.swap(second, Relaxed) != second {
@@ -153,5 +158,20 @@ mod tests {
         pace.trouble(50_000);
         assert!(pace.verify(50_001).is_none() && pace.verify(50_000 + SPARED_MS - 1).is_none());
         assert!(pace.verify(50_000 + SPARED_MS).is_some());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_by_hours_silences_nobody() {
+        let (pace, now) = (Pace::default(), 90_000_000);
+        pace.trouble(now);
+        (0..2 * A_SECOND).for_each(|_| drop(pace.verify(now + SPARED_MS)));
+        assert!(
+            pace.verify(now + SPARED_MS).is_none(),
+            "enough in this second"
+        );
+        let before = now - 3 * 60 * 60 * 1000;
+        assert!(pace.verify(before).is_some());
+        pace.trouble(before);
+        assert!(pace.verify(before + 1).is_none());
     }
 }

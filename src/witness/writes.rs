@@ -11,7 +11,7 @@ const MAX_OWN: usize = 1024;
 const MAX_KNOWN: usize = 4096;
 
 /// Processes of which it is remembered how much was heard.
-const MAX_HEARD: usize = 256;
+const MAX_HEARD: usize = 2048;
 
 #[derive(Default)]
 pub(super) struct Writes {

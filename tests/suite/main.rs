@@ -14,6 +14,7 @@ mod identity; // whose answer it is, by keys that an issuer publishes
 mod writes; // what a write forgets, and what raced it
 mod writes_leased; // writes that cannot be finished, or told
 mod ended; // drops that change nothing, and answers that end too soon
+mod witnessed; // what a large fleet tells itself of what it witnessed
 mod verify; // hits that the origin does not say any more
 mod leak; // public answers that turn out to have owners
 mod sealed; // what Redis may not read nor make

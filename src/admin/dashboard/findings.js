@@ -86,7 +86,7 @@ function ruleLines(text) {
 }
 
 // How many of the hits that were held against the origin were stale, rule by rule.
-function showVerified({ verified, only_this_process: isAlone }) {
+function showVerified({ verified, only_this_process: isAlone, processes_not_heard: notHeard }) {
   const rules = Object.entries(verified ?? {}).sort(([, one], [, other]) => other.stale - one.stale);
   byId("verified-panel").hidden = rules.length === 0;
   const rows = rules.map(([name, { stale, fresh, rate, rate_low: low, rate_high: high, oldest_age_s: oldest }]) => make("tr", {},
@@ -96,7 +96,8 @@ function showVerified({ verified, only_this_process: isAlone }) {
     make("td", { className: "num", textContent: `${percent(rate)} (${percent(low)} to ${percent(high)})` }),
     make("td", { className: "num", textContent: stale > 0 ? seconds(oldest) : NONE })));
   byId("verified").replaceChildren(...rows);
-  say(byId("verified-note"), isAlone ? "Of this process alone: the fleet could not be heard." : "");
+  const part = notHeard > 0 ? `Without what ${count(notHeard)} other processes told: the fleet has more to tell than is read at a time.` : "";
+  say(byId("verified-note"), isAlone ? "Of this process alone: the fleet could not be heard." : part);
 }
 
 async function release(button, rule) {

@@ -5,7 +5,7 @@ use super::super::{Tallies, day::Day};
 use super::told::{Counts, Sum, Told};
 use super::{HEARTBEAT_MS, SILENT_MS, counted, tidy};
 use crate::key;
-use crate::store::{Down, Store};
+use crate::store::{Down, Store, own_field};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,8 +122,7 @@ impl Teller {
     /// What its field is to say: a new one after a long silence, as the old one may have been folded.
     pub(super) fn draft(&mut self, news: &News<'_>) -> Option<Bytes> {
         if self.own.field.is_empty() || self.was_silent(news.now) {
-            let drawn: [u8; 8] = crate::random::bytes()?;
-            let field = format!("{}-{:016x}", news.now, u64::from_le_bytes(drawn));
+            let field = own_field(news.now)?;
             let base = self.told.clone();
             (self.own, self.is_written) = (Own { field, base }, false);
         }

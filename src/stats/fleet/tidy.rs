@@ -3,13 +3,16 @@
 use super::super::day::DAY_MS;
 use super::SILENT_MS;
 use super::told::{Counts, Sum, Told};
-use crate::store::{Down, Field, Store};
+use crate::store::{Down, Field, Store, any_first};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
 /// The fields of what was folded; no process has such a name. Where the first cannot be read, because it is sealed
 /// with another key or of another release, it is left to those who can, and the next one is begun.
 const PASTS: [&str; 3] = ["past", "past-2", "past-3"];
+
+/// Bytes of fields that are read to tidy up: those of some hundred processes.
+const TIDIED_BYTES: usize = 1 << 20;
 
 /// A field that could not be read for so long is taken away. Its process, if there is one, writes it anew.
 const UNREADABLE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
@@ -24,7 +27,10 @@ pub(super) fn is_past(field: &Field) -> bool {
 
 /// Does it, and has all stand for another while.
 pub(super) async fn tidy(store: &Store, name: &str, own: &str, now: u64) -> Result<(), Down> {
-    let fields = store.fields(name, own).await?;
+    let mut others = store.field_names(name).await?;
+    others.retain(|field| field != own);
+    any_first(&mut others); // what this one has no room for another reads, or the next time
+    let fields = store.fields(name, others, TIDIED_BYTES).await?;
     match folded(&fields.all, own, now) {
         Some((into, value, read)) => store.fold_fields(name, into, value, &read).await,
         None => store.renew_fields(name).await,

@@ -73,7 +73,9 @@ async fn mute() -> Store {
 async fn statistics_that_do_not_come_never_take_the_store_out_of_use() {
     let store = mute().await;
     for _ in 0..3 {
-        assert!(store.fields("ns:!stats", "own").await.is_err());
+        assert!(store.field_names("ns:!stats").await.is_err());
+        let some = vec!["1-a".to_owned()];
+        assert!(store.fields("ns:!stats", some, 1000).await.is_err());
         let put = store.put_field("ns:!stats", "own", Bytes::new()).await;
         assert_eq!(put, Err(Down));
         assert_eq!(store.memory().await, Err(Unsaid::Down));
@@ -116,4 +118,23 @@ fn the_memory_is_read_from_what_redis_says_of_itself() {
     );
     assert_eq!(StoreMemory::of_info("maxmemory:5").max, Some(5));
     assert_eq!(StoreMemory::of_info("ERR"), StoreMemory::default());
+}
+
+#[test]
+fn sums_come_first_and_then_who_began_last() {
+    let names = ["5-b", "past", "70-a", "5-a", "past-2"].map(str::to_owned);
+    let mut latest = names.to_vec();
+    latest_first(&mut latest);
+    assert_eq!(latest, ["past", "past-2", "70-a", "5-a", "5-b"]);
+    let mut firsts = std::collections::BTreeSet::new();
+    for _ in 0..200 {
+        let mut any = names.to_vec();
+        any_first(&mut any);
+        assert_eq!(any[..2], ["past", "past-2"]);
+        firsts.insert(any[2].clone());
+        any.sort();
+        latest.sort();
+        assert_eq!(any, latest, "nobody is left out");
+    }
+    assert_eq!(firsts.len(), 3, "in time, each comes first");
 }

@@ -2,7 +2,7 @@
 
 use super::{Connection, milliseconds, number};
 use crate::metrics::Command;
-use crate::store::fault::Fault;
+use crate::store::fault::{Fault, Kind};
 use crate::store::scripts;
 use bytes::Bytes;
 use std::time::Duration;
@@ -12,14 +12,16 @@ use tokio::time::Instant;
 /// reason to do without statistics, and nobody's answer waits for them.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What is asked for in many replies is not asked on for after so long. The last of them has the rest of the time.
+const READS_FOR: Duration = Duration::from_secs(1);
+
 /// Bytes of one reply. Looks wait behind it on the same connection: at 10 Mbit/s for 50 ms.
 const PAGE: usize = 64 << 10;
 
-/// Replies that are asked for. At 10 Mbit/s more would not come within [`PATIENCE`].
-const MAX_PAGES: usize = 32;
-
-/// A field with what it holds.
-pub type Pair = (Bytes, Bytes);
+/// Fields that are asked for at first, and then at least and at most. Redis reads all of them, and sends those that
+/// there is room for: twice as many as there was room for the last time are no waste.
+const FIRST_AT_ONCE: usize = 32;
+const AT_ONCE: (usize, usize) = (4, 128);
 
 impl Connection {
     fn patience() -> Instant {
@@ -33,35 +35,41 @@ impl Connection {
         Ok(new > 0)
     }
 
-    /// See [`crate::store::Store::fields`]: the fields, and whether there are no more.
-    pub async fn fields(
+    /// `HKEYS`.
+    pub async fn field_names(&self, key: &str) -> Result<Vec<Bytes>, Fault> {
+        let names = self.client.hkeys(key);
+        self.call(Command::Hkeys, Self::patience(), names).await
+    }
+
+    /// What the first of these fields hold, of as many as have room in about so many bytes, and come in time. What is
+    /// longer than `longest` is empty.
+    pub async fn values(
         &self,
         key: &str,
-        own: &str,
-        longest: usize,
-    ) -> Result<(Vec<Pair>, bool), Fault> {
-        let by = Self::patience();
-        let mut fields: Vec<Pair> = Vec::new();
-        for _ in 0..MAX_PAGES {
-            let after = fields.last().map(|(name, _)| name.clone());
-            let args = vec![
-                Bytes::copy_from_slice(own.as_bytes()),
-                after.unwrap_or_default(),
-                number(PAGE as i64),
-                number(longest as i64),
-            ];
+        names: &[String],
+        (room, longest): (usize, usize),
+    ) -> Result<Vec<Option<Bytes>>, Fault> {
+        let (begun, by) = (Instant::now(), Self::patience());
+        let (mut values, mut bytes): (Vec<Option<Bytes>>, usize) = Default::default();
+        let mut at_once = FIRST_AT_ONCE;
+        while values.len() < names.len() && bytes < room && begun.elapsed() < READS_FOR {
+            let left = &names[values.len()..];
+            let asked = &left[..left.len().min(at_once)];
+            let mut args = vec![number(PAGE as i64), number(longest as i64)];
+            args.extend(asked.iter().map(|name| Bytes::from(name.clone())));
             let keys = vec![key.to_owned()];
-            let page: Vec<Bytes> = self.run_by(&scripts::FIELDS, keys, args, by).await?;
-            let Some((more, page)) = page.split_first() else {
-                break;
-            };
-            let pairs = page.chunks_exact(2);
-            fields.extend(pairs.map(|pair| (pair[0].clone(), pair[1].clone())));
-            if more.as_ref() == b"0" {
-                return Ok((fields, true));
+            let page: Vec<Option<Bytes>> = self.run_by(&scripts::FIELDS, keys, args, by).await?;
+            if page.is_empty() || page.len() > asked.len() {
+                return Err(Fault::new(
+                    Kind::Protocol,
+                    "other fields than were asked for",
+                ));
             }
+            at_once = (2 * page.len()).clamp(AT_ONCE.0, AT_ONCE.1);
+            bytes += page.iter().flatten().map(Bytes::len).sum::<usize>();
+            values.extend(page);
         }
-        Ok((fields, false))
+        Ok(values)
     }
 
     /// See [`crate::store::Store::fold_fields`]. `into` is the field with what it held, empty if it was not

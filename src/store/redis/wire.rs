@@ -128,6 +128,15 @@ impl Wire {
         }
     }
 
+    /// `HKEYS`
+    pub async fn hkeys(&self, key: &str) -> Result<Vec<Bytes>, Error> {
+        match self {
+            Wire::Fred(client) => client.hkeys(key).await,
+            #[cfg(test)]
+            Wire::Simulated(line) => spoken(line, "HKEYS", [key], []).await,
+        }
+    }
+
     /// `INFO`, of what it tells unasked.
     pub async fn info(&self) -> Result<String, Error> {
         match self {

@@ -41,24 +41,41 @@ impl Shared {
         Ok(put)
     }
 
-    /// See [`crate::store::Store::fields`].
-    pub async fn fields(&self, name: &str, own: &str) -> Result<Fields, Down> {
+    /// See [`crate::store::Store::field_names`].
+    pub async fn field_names(&self, name: &str) -> Result<Vec<String>, Down> {
         let connection = self.breaker.connection()?;
-        let fields = connection.fields(name, own, MAX_FIELD).await;
-        let (fields, is_whole) = self.counted(&connection, fields).map_err(|_| Down)?;
-        let opened = |(field, raw): (Bytes, Bytes)| {
+        let names = connection.field_names(name).await;
+        let names = self.counted(&connection, names).map_err(|_| Down)?;
+        let text = |name: Bytes| String::from_utf8(name.into()).ok();
+        Ok(names.into_iter().filter_map(text).collect())
+    }
+
+    /// See [`crate::store::Store::fields`].
+    pub async fn fields(
+        &self,
+        name: &str,
+        mut wanted: Vec<String>,
+        room: usize,
+    ) -> Result<Fields, Down> {
+        let connection = self.breaker.connection()?;
+        let values = connection.values(name, &wanted, (room, MAX_FIELD)).await;
+        let values = self.counted(&connection, values).map_err(|_| Down)?;
+        let left = wanted.split_off(values.len().min(wanted.len()));
+        let opened = |(field, raw): (String, Option<Bytes>)| {
+            let raw = raw?;
             let is_read = !raw.is_empty();
             let value = is_read.then(|| self.opened(name, &raw)).flatten();
             let value = value.map(|value| Bytes::copy_from_slice(&value));
             Some(Field {
-                name: String::from_utf8(field.into()).ok()?, // no name of ours
+                name: field,
                 raw,
                 value,
             })
         };
+        let all = wanted.into_iter().zip(values).filter_map(opened);
         Ok(Fields {
-            all: fields.into_iter().filter_map(opened).collect(),
-            is_whole,
+            all: all.collect(),
+            left,
         })
     }
 

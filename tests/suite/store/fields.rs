@@ -1,7 +1,7 @@
 use super::connected;
 use crate::redis::RedisServer;
 use bytes::Bytes;
-use sidecache::store::Field;
+use sidecache::store::{Field, latest_first};
 
 const NAME: &str = "clinic:!stats";
 
@@ -21,22 +21,56 @@ async fn many_long_fields_are_read_in_replies_that_hold_nobody_up() {
     }
     redis.ask(&[b"HSET", NAME.as_bytes(), b"too-long", &[b'x'; 1 << 20]]);
     redis.ask(&[b"HSET", NAME.as_bytes(), b"\xff\xfe", b"no name of ours"]);
-    let read = store.fields(NAME, &names[7]).await.expect("up");
-    assert!(read.is_whole);
-    let found: Vec<&str> = read.all.iter().map(|field| field.name.as_str()).collect();
+    let mut wanted = store.field_names(NAME).await.expect("up");
+    wanted.sort();
     let all = names.iter().map(String::as_str).chain(["too-long"]);
-    assert_eq!(found, all.collect::<Vec<_>>());
-    for (at, field) in read.all.iter().enumerate() {
-        let is_read = at != 7 && field.name != "too-long";
+    assert_eq!(wanted, all.collect::<Vec<_>>());
+    wanted.insert(7, "1-no-more".to_owned());
+    let read = store
+        .fields(NAME, wanted.clone(), 1 << 20)
+        .await
+        .expect("up");
+    assert!(read.is_whole());
+    wanted.remove(7);
+    let found: Vec<&String> = read.all.iter().map(|field| &field.name).collect();
+    assert_eq!(
+        found,
+        wanted.iter().collect::<Vec<_>>(),
+        "as they were asked for"
+    );
+    for field in &read.all {
+        let is_read = field.name != "too-long";
         let value = is_read.then(|| Bytes::from(field.name.repeat(6000)));
         assert_eq!(field.value, value, "{}", field.name);
     }
     // Two of 24 KB have room in a reply.
-    assert!(
-        (9..=12).contains(&redis.calls("hgetall")),
-        "{}",
-        redis.calls("hgetall")
-    );
+    let replies = redis.calls("hmget");
+    assert!((10..=13).contains(&replies), "{replies}");
+    let some = store
+        .fields(NAME, wanted.clone(), 200_000)
+        .await
+        .expect("up");
+    assert!(!some.is_whole() && (8..=11).contains(&some.all.len()));
+    let left = wanted.split_off(some.all.len());
+    assert_eq!(some.left, left, "the others, in their order");
+    let nothing = store.fields(NAME, Vec::new(), 1 << 20).await.expect("up");
+    assert!(nothing.is_whole() && nothing.all.is_empty());
+}
+
+#[tokio::test]
+async fn many_short_fields_are_read_in_few_replies() {
+    let redis = RedisServer::start();
+    let store = connected(&redis).await;
+    for number in 0..1_000 {
+        let name = format!("{number}-a");
+        redis.ask(&[b"HSET", NAME.as_bytes(), name.as_bytes(), &[b'x'; 100]]);
+    }
+    let mut names = store.field_names(NAME).await.expect("up");
+    latest_first(&mut names);
+    assert_eq!(names[0], "999-a");
+    let read = store.fields(NAME, names, 1 << 20).await.expect("up");
+    assert!(read.is_whole() && read.all.len() == 1_000);
+    assert!(redis.calls("hmget") <= 10, "{}", redis.calls("hmget"));
 }
 
 #[tokio::test]
@@ -49,7 +83,8 @@ async fn fields_are_folded_in_one_step_and_not_if_one_was_written_meanwhile() {
     };
     put("a", "1").await;
     put("b", "2").await;
-    let read: Vec<Field> = store.fields(NAME, "").await.expect("up").all;
+    let names = vec!["a".to_owned(), "b".to_owned()];
+    let read: Vec<Field> = store.fields(NAME, names, 1000).await.expect("up").all;
     put("b", "3").await;
     let fold = || store.fold_fields(NAME, "past", Bytes::from_static(b"sum"), &read);
     assert!(fold().await.is_ok());

@@ -35,6 +35,7 @@ fn gathered(cases: Vec<Case>) -> Gathered {
         tallies: [("list".to_owned(), tally)].into(),
         cases,
         is_alone: false,
+        not_heard: 0,
     }
 }
 
