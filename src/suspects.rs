@@ -171,19 +171,21 @@ impl Case {
         self.causes.len() == other.causes.len() && self.causes.iter().zip(&other.causes).all(same)
     }
 
-    /// Takes in what says the same once more; `false` where it does not. Answers that one write made differ are one
-    /// piece of evidence, however many people ask for them; that an answer is the same counts each time.
-    pub fn take_in(&mut self, other: &Case) -> bool {
-        let is_like = self.rule == other.rule
-            && self.differs == other.differs
-            && self.is_hit == other.is_hit
-            && age(self) == age(other)
-            && self.has_causes_of(other);
+    /// Whether it says the same once more. Answers that one write made differ are one piece of evidence, however many
+    /// people ask for them.
+    pub fn is_like(&self, other: &Case) -> bool {
         let is_of_one_write =
             !self.causes.is_empty() && self.last_write_ms() == other.last_write_ms();
-        if !is_like || (self.differs && !is_of_one_write) {
-            return false;
-        }
+        self.rule == other.rule
+            && self.differs == other.differs
+            && self.is_hit == other.is_hit
+            && (!self.differs || is_of_one_write)
+            && age(self) == age(other)
+            && self.has_causes_of(other)
+    }
+
+    /// Takes in what [says the same](Case::is_like). That an answer is the same counts each time.
+    pub fn take_in(&mut self, other: &Case) {
         if self.differs {
             let news = other.places.iter().filter(|at| !self.places.contains(at));
             let news: Vec<Arc<str>> = news.cloned().collect();
@@ -192,7 +194,6 @@ impl Case {
             self.count = self.count.saturating_add(other.count);
         }
         self.at_ms = self.at_ms.max(other.at_ms);
-        true
     }
 }
 

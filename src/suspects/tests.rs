@@ -66,8 +66,9 @@ fn cases(observations: &[Observation], shapes: &dyn Fn(&str) -> Option<Shape>) -
     let mut cases: Vec<Case> = Vec::new();
     for one in observations {
         let case = Case::of(one, &shapes(&one.rule).unwrap_or_default());
-        if !cases.iter_mut().rev().any(|known| known.take_in(&case)) {
-            cases.push(case);
+        match cases.iter_mut().rev().find(|known| known.is_like(&case)) {
+            Some(known) => known.take_in(&case),
+            None => cases.push(case),
         }
     }
     cases

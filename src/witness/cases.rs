@@ -1,7 +1,7 @@
 //! What came of verifying hits and of fetching anew, and the writes before each.
 
 use super::pace::Id;
-use super::writes::Writes;
+use super::writes::Known;
 use crate::parts;
 use crate::rules::table::{Rule, Table};
 use crate::suspects::{Case, Cause, Mark, Observation, Possible, Shape};
@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// Cases that are remembered: some hundred of each rule are enough to infer from.
-const MAX_CASES: usize = 4096;
+const MAX_CASES: usize = 8192;
 
 /// What waits for what other processes have to tell of the writes before it.
 const MAX_WAITING: usize = 1024;
@@ -80,12 +80,42 @@ pub struct Sighting {
     pub places: Vec<String>,
 }
 
+impl Sighting {
+    /// What it comes to by the writes that are known; nothing where it may hang on one that nobody here knows of, or on any
+    /// of many. It may take a while: each write of its time is held against it.
+    pub(super) fn case(self, writes: &Known) -> Option<Case> {
+        if !writes.is_whole_since(self.asked_at_ms) {
+            return None;
+        }
+        let until_ms = match self.differs {
+            true => self.at_ms.saturating_add(ANSWERED_WITHIN_MS),
+            false => self.at_ms,
+        };
+        let writes = writes.between(self.asked_at_ms, until_ms);
+        if !self.is_hit && writes.len() > MAX_WRITES {
+            return None;
+        }
+        let observation = Observation {
+            rule: self.rule,
+            segments: self.key.segments,
+            nodes: self.key.nodes,
+            at_ms: self.at_ms,
+            age_ms: self.at_ms.saturating_sub(self.asked_at_ms),
+            differs: self.differs,
+            is_hit: self.is_hit,
+            places: self.places,
+            writes,
+        };
+        Some(Case::of(&observation, &self.key.shape))
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Cases {
     waiting: VecDeque<Sighting>,
     /// When what is kept was last seen to be fresh, in milliseconds of Unix time.
     fresh_at: HashMap<Id, u64>,
-    done: VecDeque<Case>,
+    done: VecDeque<Arc<Case>>,
     /// So that a cause of many cases is there once.
     causes: HashSet<Arc<Cause>>,
     is_news: bool,
@@ -118,43 +148,25 @@ impl Cases {
         self.waiting.iter().map(|one| one.at_ms).min()
     }
 
-    /// All writes up to this moment are known.
-    pub(super) fn attribute(&mut self, writes: &Writes, known_ms: u64) {
+    /// Takes out those of which all writes before are known when all up to this moment are.
+    pub(super) fn due(&mut self, known_ms: u64) -> Vec<Sighting> {
         let all = std::mem::take(&mut self.waiting).into_iter();
-        let (due, waiting): (VecDeque<_>, _) = all.partition(|one| one.at_ms <= known_ms);
+        let (due, waiting) = all.partition(|one| one.at_ms <= known_ms);
         self.waiting = waiting;
-        for sighting in due {
-            if !writes.is_whole_since(sighting.asked_at_ms) {
-                continue; // it may hang on a write that nobody here knows of
-            }
-            let until_ms = match sighting.differs {
-                true => sighting.at_ms.saturating_add(ANSWERED_WITHIN_MS),
-                false => sighting.at_ms,
-            };
-            let writes = writes.between(sighting.asked_at_ms, until_ms);
-            if !sighting.is_hit && writes.len() > MAX_WRITES {
-                continue;
-            }
-            let observation = Observation {
-                rule: sighting.rule,
-                segments: sighting.key.segments,
-                nodes: sighting.key.nodes,
-                at_ms: sighting.at_ms,
-                age_ms: sighting.at_ms.saturating_sub(sighting.asked_at_ms),
-                differs: sighting.differs,
-                is_hit: sighting.is_hit,
-                places: sighting.places,
-                writes,
-            };
-            self.add(Case::of(&observation, &sighting.key.shape));
-        }
+        Vec::from(due)
     }
 
-    fn add(&mut self, mut case: Case) {
+    /// What one of those came to.
+    pub(super) fn add(&mut self, mut case: Case) {
         self.is_news = true;
         let mut latest = self.done.iter_mut().rev().take(LOOKED_BACK);
-        if latest.any(|known| known.take_in(&case)) {
+        if let Some(known) = latest.find(|known| known.is_like(&case)) {
+            Arc::make_mut(known).take_in(&case);
             return;
+        }
+        if self.causes.len() >= MAX_CAUSES {
+            // Those of nobody but the table of them.
+            self.causes.retain(|cause| Arc::strong_count(cause) > 1);
         }
         case.causes.retain_mut(|Possible { cause, .. }| {
             match self.causes.get(cause) {
@@ -168,14 +180,12 @@ impl Cases {
         });
         if self.done.len() >= MAX_CASES {
             self.done.pop_front();
-            // Those of nobody but the table of them.
-            self.causes.retain(|cause| Arc::strong_count(cause) > 1);
         }
-        self.done.push_back(case);
+        self.done.push_back(Arc::new(case));
     }
 
     /// All, the latest last.
-    pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &Case> {
+    pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &Arc<Case>> {
         self.done.iter()
     }
 

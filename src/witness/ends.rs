@@ -5,7 +5,7 @@
 //! it. Of large ones, and where there are many, only digests are.
 
 use super::pace::Id;
-use super::writes::Writes;
+use super::writes::Known;
 use crate::digest::{Digest, Digester};
 use crate::entry::Version;
 use crate::rules::table::{Drop, Rule, Set, Table, Ttl};
@@ -261,27 +261,27 @@ impl Ends {
         }
     }
 
-    /// All writes up to this moment are known: by rule and line, what it dropped.
-    pub(super) fn attribute(
-        &mut self,
-        table: &Table,
-        writes: &Writes,
-        known_ms: u64,
-    ) -> Vec<Attributed> {
+    /// Takes out those of which all writes before are known when all up to this moment are.
+    pub(super) fn due(&mut self, known_ms: u64) -> Vec<Ended> {
         let all = std::mem::take(&mut self.waiting).into_iter();
-        let (due, waiting): (VecDeque<_>, _) = all.partition(|one| one.until_ms <= known_ms);
+        let (due, waiting) = all.partition(|one| one.until_ms <= known_ms);
         self.waiting = waiting;
-        if due.is_empty() {
-            return Vec::new();
-        }
-        let sets = by_route(table);
-        let attributed = due.into_iter().map(|ended| Attributed {
-            lines: ended.lines(&sets, writes),
-            rule: ended.rule.name.clone(),
-            has_changed: ended.has_changed,
-        });
-        attributed.filter(|one| !one.lines.is_empty()).collect()
+        Vec::from(due)
     }
+}
+
+/// By rule and line, what dropped these, by the writes that are known. It may take a while.
+pub(super) fn attributed(due: Vec<Ended>, table: &Table, writes: &Known) -> Vec<Attributed> {
+    if due.is_empty() {
+        return Vec::new();
+    }
+    let sets = by_route(table);
+    let attributed = due.into_iter().map(|ended| Attributed {
+        lines: ended.lines(&sets, writes),
+        rule: ended.rule.name.clone(),
+        has_changed: ended.has_changed,
+    });
+    attributed.filter(|one| !one.lines.is_empty()).collect()
 }
 
 /// The lines that dropped an answer of a rule, each once.
@@ -320,7 +320,7 @@ impl Ended {
         }
     }
 
-    fn lines(&self, sets: &Sets, writes: &Writes) -> Vec<String> {
+    fn lines(&self, sets: &Sets, writes: &Known) -> Vec<String> {
         let mut lines = Vec::new();
         for write in writes.between(self.after_ms, self.until_ms) {
             for set in sets.get(&write.route).into_iter().flatten() {

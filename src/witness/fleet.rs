@@ -5,19 +5,19 @@
 //! there with its next step. What waits for it waits until all have been heard who were there when it began to hear
 //! them, and is dropped where a process no longer told all of what was before (see [`super::writes`]).
 
-use super::cases::Cases;
 use super::latest::Latest;
 use super::silent::Silent;
-use super::tally::Tallies;
 use super::told::{self, Found};
-use super::{Books, Gathered, Witness};
+use super::{Books, Gathered, Tally, Witness, ends};
 use crate::budget;
-use crate::digest::Digest;
 use crate::key;
 use crate::rules::table::Table;
 use crate::stats;
 use crate::store::{Down, Field, Store, any_first, latest_first, own_field, told_since};
+use crate::suspects::Case;
 use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::spawn_blocking;
 
@@ -145,20 +145,29 @@ impl Witness {
         tracing::warn!("the clock was set back: what was witnessed by its times is forgotten");
     }
 
+    /// All writes up to this moment are known: what waited is attributed to them. Requests wait for the books, so they are
+    /// closed meanwhile; what is found under rules that are no more by then is left out.
     fn attribute(&self, table: &Table, known_ms: u64) {
-        let mut books = self.books();
-        let Books {
-            layout,
-            cases,
-            writes,
-            tallies,
-            ends,
-            ..
-        } = &mut *books;
-        cases.attribute(writes, known_ms);
-        if *layout == Some(table.layout) {
-            let attributed = ends.attribute(table, writes, known_ms);
-            attributed.iter().for_each(|one| tallies.note_dropped(one));
+        let (sightings, ended, writes) = {
+            let mut books = self.books();
+            if books.layout != Some(table.layout) {
+                return;
+            }
+            let due = (books.cases.due(known_ms), books.ends.due(known_ms));
+            (due.0, due.1, books.writes.known())
+        };
+        let under_same = || Some(self.books()).filter(|books| books.layout == Some(table.layout));
+        for sighting in sightings {
+            if let Some(case) = sighting.case(&writes)
+                && let Some(mut books) = under_same()
+            {
+                books.cases.add(case);
+            }
+        }
+        for one in ends::attributed(ended, table, &writes) {
+            if let Some(mut books) = under_same() {
+                books.tallies.note_dropped(&one);
+            }
         }
     }
 
@@ -197,10 +206,13 @@ impl Witness {
             let mut books = self.books();
             let is_news = [books.cases.take_news(), books.tallies.take_news()];
             let layout = books.layout.filter(|_| is_news.contains(&true));
-            layout.map(|layout| found(&books.cases, &books.tallies, layout, now_ms))
+            let known = |layout| (layout, books.tallies.all().clone(), books.latest_first());
+            layout.map(known)
         };
         match told {
-            Some(found) => {
+            Some((layout, tallies, cases)) => {
+                let cases = cases.iter().map(AsRef::as_ref);
+                let found = Found::of(now_ms, &layout, &tallies, cases);
                 let name = key::verified(&table.namespace);
                 put(teller, store, &name, found.bytes(), now_ms).await
             }
@@ -265,14 +277,16 @@ impl Witness {
             }
             false => Default::default(),
         };
-        let books = self.books();
-        if books.layout == Some(table.layout) {
-            for (rule, tally) in books.tallies.all() {
-                gathered.tallies.entry(rule.clone()).or_default().add(tally);
+        let (tallies, cases) = {
+            let books = self.books();
+            match books.layout == Some(table.layout) {
+                true => (books.tallies.all().clone(), books.latest_first()),
+                false => Default::default(),
             }
-            books.cases.all().cloned().for_each(|case| latest.add(case));
-        }
-        drop(books);
+        };
+        gathered.add(&tallies);
+        let latest_last = cases.iter().rev();
+        latest_last.for_each(|case| latest.add(Case::clone(case)));
         gathered.cases = latest.all();
         gathered
     }
@@ -303,7 +317,7 @@ impl Witness {
             for field in &fields.all {
                 let found = field.value.as_ref().and_then(|value| Found::read(value));
                 if let Some(found) = found.filter(|found| found.layout == layout) {
-                    gathered.add(&found);
+                    gathered.add(&found.tallies);
                     found.cases.into_iter().for_each(|case| latest.add(case));
                 }
             }
@@ -321,10 +335,17 @@ impl Gathered {
         }
     }
 
-    fn add(&mut self, found: &Found) {
-        for (rule, tally) in &found.tallies {
+    fn add(&mut self, tallies: &BTreeMap<String, Tally>) {
+        for (rule, tally) in tallies {
             self.tallies.entry(rule.clone()).or_default().add(tally);
         }
+    }
+}
+
+impl Books {
+    /// The cases, for who takes his time.
+    fn latest_first(&self) -> Vec<Arc<Case>> {
+        self.cases.all().rev().cloned().collect()
     }
 }
 
@@ -332,10 +353,6 @@ impl Gathered {
 fn pace_ms(table: &Table) -> u64 {
     let every = budget::pace(table.store.budget, stats::STEP);
     u64::try_from(every.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn found(cases: &Cases, tallies: &Tallies, layout: Digest, now_ms: u64) -> Found {
-    Found::of(now_ms, &layout, tallies.all(), cases.all().rev())
 }
 
 async fn put(

@@ -3,9 +3,9 @@
 use crate::suspects::Case;
 use std::collections::BTreeMap;
 
-/// Cases of a rule from which it is inferred. What follows from the latest thousand follows from ten thousand, too, and
+/// Cases of a rule from which it is inferred. What follows from the latest two thousand follows from ten thousand, too, and
 /// the time that inferring takes grows with them.
-const MAX_OF_RULE: usize = 1024;
+const MAX_OF_RULE: usize = 2048;
 
 /// The latest cases of each rule.
 #[derive(Default)]

@@ -280,3 +280,33 @@ fn a_write_under_way_counts_until_it_is_over_and_two_count_twice() {
     drop(two);
     assert!(!witness.is_under_way(&node));
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_by_hours_keeps_nothing_waiting_for_hours() {
+    let (witness, table) = (Witness::default(), &table(RULES));
+    let store = store(table);
+    witness.begin(table);
+    let (now, before) = (90_000_000, 90_000_000 - 3 * 60 * 60 * 1000);
+    witness.step(&store, table, now).await;
+    witness.wrote(write(now + 10, "POST /then", &[]));
+    let seen = |id, (asked, at)| {
+        let sighting = sighting(id, (asked, at), true);
+        witness.saw(table, "list", &stale(), Some(sighting));
+    };
+    seen(1, (now, now + 20));
+    witness.step(&store, table, before).await;
+    assert!(witness.books().cases.first_waiting().is_none());
+    witness.wrote(write(before + 10, "POST /now", &[]));
+    seen(2, (before, before + 20));
+    seen(3, (now + 5, before + 20)); // kept by the clock of before
+    let gathered = witness.gather(&store, table, before + 30).await;
+    let causes = gathered.cases.iter().flat_map(|case| &case.causes);
+    let routes: Vec<&str> = causes.map(|one| one.cause.route.as_str()).collect();
+    assert_eq!((gathered.cases.len(), routes), (1, vec!["POST /now"]));
+    witness.step(&store, table, before - 1_000).await;
+    assert_eq!(
+        witness.books().cases.all().count(),
+        1,
+        "a second is no jump"
+    );
+}

@@ -18,10 +18,16 @@ pub(super) struct Writes {
     /// Each with its number, from 1 on.
     own: VecDeque<(u64, Arc<Write>)>,
     count: u64,
-    /// By time.
-    known: VecDeque<Arc<Write>>,
+    known: Known,
     /// By field, the number of the last that was heard.
     heard: BTreeMap<String, u64>,
+}
+
+/// All that are known, its own and others'. Its clones cost little: they are of the moment, for who takes his time.
+#[derive(Clone, Default)]
+pub(super) struct Known {
+    /// By time.
+    all: VecDeque<Arc<Write>>,
     /// From when on all writes of all processes are known, as far as can be told, in milliseconds of Unix time.
     whole_since_ms: u64,
 }
@@ -35,7 +41,12 @@ impl Writes {
         if self.own.len() > MAX_OWN {
             self.own.pop_front();
         }
-        self.remember(write);
+        self.known.add(write);
+    }
+
+    /// All that are known now.
+    pub(super) fn known(&self) -> Known {
+        self.known.clone()
     }
 
     /// How many there were.
@@ -54,7 +65,7 @@ impl Writes {
         let last = self.heard.get(field).copied().unwrap_or_default();
         let first = told.iter().min_by_key(|(number, _)| *number);
         if let Some((_, write)) = first.filter(|(number, _)| *number > last + 1) {
-            self.whole_since_ms = self.whole_since_ms.max(write.at_ms.min(now_ms));
+            self.known.is_whole_from(write.at_ms.min(now_ms));
         }
         let mut news: Vec<(u64, Write)> = told.into_iter().filter(|(at, _)| *at > last).collect();
         news.sort_by_key(|(at, _)| *at);
@@ -66,20 +77,25 @@ impl Writes {
         }
         for (_, mut write) in news {
             write.at_ms = write.at_ms.min(now_ms); // by a clock that is ahead of ours
-            self.remember(Arc::new(write));
+            self.known.add(Arc::new(write));
+        }
+    }
+}
+
+impl Known {
+    fn add(&mut self, write: Arc<Write>) {
+        let at = self.all.partition_point(|known| known.at_ms <= write.at_ms);
+        self.all.insert(at, write);
+        if self.all.len() > MAX_KNOWN
+            && let Some(gone) = self.all.pop_front()
+        {
+            self.is_whole_from(gone.at_ms);
         }
     }
 
-    fn remember(&mut self, write: Arc<Write>) {
-        let at = self
-            .known
-            .partition_point(|known| known.at_ms <= write.at_ms);
-        self.known.insert(at, write);
-        if self.known.len() > MAX_KNOWN
-            && let Some(gone) = self.known.pop_front()
-        {
-            self.whole_since_ms = self.whole_since_ms.max(gone.at_ms);
-        }
+    /// What was before this moment is not all known, in milliseconds of Unix time.
+    fn is_whole_from(&mut self, moment_ms: u64) {
+        self.whole_since_ms = self.whole_since_ms.max(moment_ms);
     }
 
     /// Whether none is missing of those since a moment, in milliseconds of Unix time.
@@ -89,9 +105,9 @@ impl Writes {
 
     /// Those after one moment and not after another, in milliseconds of Unix time.
     pub(super) fn between(&self, after_ms: u64, until_ms: u64) -> Vec<Arc<Write>> {
-        let from = self.known.partition_point(|known| known.at_ms <= after_ms);
-        let to = self.known.partition_point(|known| known.at_ms <= until_ms);
-        self.known.range(from..to.max(from)).cloned().collect()
+        let from = self.all.partition_point(|known| known.at_ms <= after_ms);
+        let to = self.all.partition_point(|known| known.at_ms <= until_ms);
+        self.all.range(from..to.max(from)).cloned().collect()
     }
 }
 
@@ -126,9 +142,12 @@ mod tests {
             let routes = writes.iter().map(|write| write.route.clone());
             routes.collect::<Vec<_>>()
         };
-        assert_eq!(routes(writes.between(10, 39)), ["POST /own", "POST /c"]);
-        assert_eq!(routes(writes.between(0, 99)).len(), 4);
-        assert_eq!(routes(writes.between(50, 20)), Vec::<String>::new());
+        assert_eq!(
+            routes(writes.known.between(10, 39)),
+            ["POST /own", "POST /c"]
+        );
+        assert_eq!(routes(writes.known.between(0, 99)).len(), 4);
+        assert_eq!(routes(writes.known.between(50, 20)), Vec::<String>::new());
         assert_eq!(writes.own().len(), 1);
     }
 
@@ -136,21 +155,28 @@ mod tests {
     fn what_a_process_had_no_room_to_tell_is_known_to_be_missing() {
         let mut writes = Writes::default();
         writes.hear("a", vec![(1, write(10, "POST /a"))], 99);
-        assert!(writes.is_whole_since(0));
+        assert!(writes.known.is_whole_since(0));
         writes.hear(
             "a",
             vec![(4, write(40, "POST /a")), (5, write(500, "POST /a"))],
             99,
         );
-        assert!(!writes.is_whole_since(39) && writes.is_whole_since(40));
-        assert_eq!(writes.between(40, 99).len(), 1, "nothing is of the future");
+        assert!(!writes.known.is_whole_since(39) && writes.known.is_whole_since(40));
+        assert_eq!(
+            writes.known.between(40, 99).len(),
+            1,
+            "nothing is of the future"
+        );
     }
 
     #[test]
     fn no_more_are_remembered_than_there_is_room_for() {
         let mut writes = Writes::default();
         (0..2 * MAX_KNOWN as u64).for_each(|at| writes.add(write(at, "POST /a")));
-        assert_eq!((writes.known.len(), writes.own.len()), (MAX_KNOWN, MAX_OWN));
+        assert_eq!(
+            (writes.known.all.len(), writes.own.len()),
+            (MAX_KNOWN, MAX_OWN)
+        );
         assert_eq!(writes.count(), 2 * MAX_KNOWN as u64);
     }
 }

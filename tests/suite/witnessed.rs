@@ -79,7 +79,10 @@ async fn made_stale(one: &Sidecar, other: &Sidecar, times: u64) {
 fn others(redis: &RedisServer, hash: &[u8], count: usize, bytes: usize) {
     let value = vec![b'?'; bytes];
     for number in 0..count {
-        let name = format!("{}-{number:016x}", 1_700_000_000_000 + number);
+        let name = format!(
+            "{}-{number:016x}",
+            1_700_000_000_000 + 10_000 * bytes + number
+        );
         redis.ask(&[b"HSET", hash, name.as_bytes(), &value]);
     }
 }
@@ -90,7 +93,7 @@ async fn the_missing_line_is_named_in_a_fleet_of_more_than_a_thousand() {
     let one = Sidecar::start(&origin, &redis.url(), RULES).await;
     let two = Sidecar::start(&origin, &redis.url(), RULES).await;
     // More than anybody reads at once.
-    others(&redis, WRITES, 62, 30_000);
+    others(&redis, WRITES, 80, 30_000);
     others(&redis, VERIFIED, 200, 30_000);
     others(&redis, WRITES, 1_024, 300);
     made_stale(&one, &two, 4).await;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::parts;
 use crate::rules::check::compile;
+use crate::witness::writes::Writes;
 use std::path::Path;
 use std::time::Duration;
 
@@ -80,12 +81,10 @@ fn lines(all: &[(&str, &[(&str, &str)])]) -> Vec<String> {
         (10, 20),
         false,
     ));
-    assert!(ends.attribute(&table, &writes, 19).is_empty(), "too early");
-    let attributed = ends.attribute(&table, &writes, 20);
-    assert!(
-        ends.attribute(&table, &writes, 30).is_empty(),
-        "it is done once"
-    );
+    assert!(ends.due(19).is_empty(), "too early");
+    let due = ends.due(20);
+    assert!(ends.due(30).is_empty(), "it is done once");
+    let attributed = attributed(due, &table, &writes.known());
     attributed.into_iter().flat_map(|one| one.lines).collect()
 }
 

@@ -161,6 +161,8 @@ async fn a_user_is_let_in_with_his_password_and_may_do_what_the_readme_lists() {
         hits(&sidecar, THING).await;
         let written = changed(&sidecar).await;
         assert_eq!(sidecar.get(THING).await.n(), written);
+        let told = sidecar.door("GET", "/api/stats", "").await.text();
+        assert!(told.contains("\"only_this_process\":false"), "{told}");
     }
 }
 
