@@ -16,7 +16,7 @@ use crate::metrics::{LimitMetrics, Metrics, RuleMetrics};
 use crate::origin::{Failure, FailureKind, Origin};
 use crate::quarantine::Quarantine;
 use crate::rules::settings::{IdentitySettings, StoreUrl, VerifyKey};
-use crate::rules::table::{Coalesce, Rule, Table, Ttl};
+use crate::rules::table::{Coalesce, Rule, Stage, Table, Ttl};
 use crate::rules::template::Source;
 use crate::stats::Stats;
 use crate::store::{Opening, Root, Store};
@@ -120,7 +120,11 @@ impl Live {
         let of_a_role = table.rules.iter().map(|rule| is_of_a_role(rule, role));
         let of_a_role = of_a_role.collect();
         let rules = table.rules.iter();
-        let counted = rules.map(|rule| ground.metrics.rule(&rule.name)).collect();
+        let counted: Vec<_> = rules.map(|rule| ground.metrics.rule(&rule.name)).collect();
+        let now = ground.clock.now_ms();
+        for (rule, counted) in table.rules.iter().zip(&counted) {
+            counted.in_force(rule.stage == Stage::On, now);
+        }
         let limits = table.limits.iter();
         let limited = limits
             .map(|limit| ground.metrics.limit(&limit.name))
@@ -134,7 +138,7 @@ impl Live {
             counted,
             limited,
             fills: Arc::default(),
-            since_ms: ground.clock.now_ms(),
+            since_ms: now,
             refused_at: AtomicU64::default(),
             targets: Targets::default(),
             any_group: key::any_group_node_of(&table),

@@ -42,6 +42,8 @@ pub struct RuleMetrics {
     counted: Sharded<Counted>,
     /// Milliseconds of Unix time; 0 for never.
     dropped_at: AtomicU64,
+    /// The same.
+    on_since: AtomicU64,
 }
 
 impl RuleMetrics {
@@ -53,6 +55,22 @@ impl RuleMetrics {
     /// When something of the rule was dropped last, by this process.
     pub fn dropped_at_ms(&self) -> Option<u64> {
         Some(self.dropped_at.load(Ordering::Relaxed)).filter(|at| *at > 0)
+    }
+
+    /// Rules are in force from this Unix time in milliseconds in which the rule of this name is on, or is not.
+    pub fn in_force(&self, is_on: bool, now_ms: u64) {
+        let since = &self.on_since;
+        let known = since.load(Ordering::Relaxed);
+        match (is_on, known) {
+            (true, 0) => since.store(now_ms, Ordering::Relaxed),
+            (true, _) => {}
+            (false, _) => since.store(0, Ordering::Relaxed),
+        }
+    }
+
+    /// Since when a rule of this name is on without a break, in this process and in milliseconds of Unix time.
+    pub fn on_since_ms(&self) -> Option<u64> {
+        Some(self.on_since.load(Ordering::Relaxed)).filter(|at| *at > 0)
     }
 
     /// A request was answered, and its answer's head was there after this long.

@@ -85,7 +85,8 @@ impl Teller {
 
     pub(super) fn is_due(&self, news: &News<'_>) -> bool {
         let is_news = counted(news.tallies) != counted(&self.told);
-        let silent = news.now.saturating_sub(self.told_at);
+        // What was told at a time to come was told before the clock was set back.
+        let silent = news.now.checked_sub(self.told_at).unwrap_or(u64::MAX);
         let every = u64::try_from(news.every.as_millis()).unwrap_or(u64::MAX);
         let is_silent = silent >= HEARTBEAT_MS.max(every);
         // A step may come a moment early.

@@ -265,3 +265,21 @@ fn what_is_folded_within_the_day_still_counts_for_it() {
     assert_eq!(hash.heard(NOW).commands, 14);
     assert_eq!(hash.heard(NOW + DAY_MS).commands, 0);
 }
+
+#[test]
+fn a_clock_that_is_set_back_by_hours_silences_nobody() {
+    let counted = tallies(&counted_of(1));
+    let (mut hash, mut teller) = (Hash::default(), Teller::default());
+    hash.told_by(&mut teller, &counted, NOW, false);
+    let news = |now| News {
+        tallies: &counted,
+        day: Day::default(),
+        now,
+        is_last: false,
+        every: Duration::from_secs(20 * 60),
+    };
+    assert!(!teller.is_due(&news(NOW + 1)));
+    assert!(teller.is_due(&news(NOW - 3 * HOUR)));
+    assert!(hash.told_by(&mut teller, &counted, NOW - 3 * HOUR, false));
+    assert!(!teller.is_due(&news(NOW - 3 * HOUR + 1)));
+}
