@@ -1,7 +1,7 @@
 //! What the processes of a large fleet tell each other of what they witnessed, and what it costs to be asked for it.
 
 use crate::redis::{PATIENCE, RedisServer, eventually};
-use crate::world::{Asked, Origin, Reply, Sidecar};
+use crate::world::{Asked, Origin, Reply, Sidecar, head};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -75,6 +75,23 @@ async fn made_stale(one: &Sidecar, other: &Sidecar, times: u64) {
     }
 }
 
+/// What is found when something is. What others tell is waited for, and is heard a part at a time.
+async fn named(sidecar: &Sidecar) -> Json {
+    let found = timeout(3 * PATIENCE, async {
+        loop {
+            let found = audit(sidecar).await;
+            if found["findings"]
+                .as_array()
+                .is_some_and(|all| !all.is_empty())
+            {
+                return found;
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    });
+    found.await.expect("the missing line is named")
+}
+
 /// Fields of so many other processes, each of so many bytes that nobody can read.
 fn others(redis: &RedisServer, hash: &[u8], count: usize, bytes: usize) {
     let value = vec![b'?'; bytes];
@@ -141,7 +158,7 @@ async fn many_who_ask_at_once_cost_what_one_does_and_new_rules_show_at_once() {
     assert!(told.iter().all(|one| *one == told[0]), "{told:#?}");
     let cost = redis.calls("hkeys") - before;
     assert!((1..=2).contains(&cost), "{cost} times for 40 who ask");
-    let head = crate::world::head(origin.address, &redis.url());
+    let head = head(origin.address, &redis.url());
     let patient = head.replace("[store]", "[store]\ntimeout = \"20s\"");
     let off = RULES.replace("verify = 1.0", "verify = 0.0");
     sidecar
@@ -149,4 +166,28 @@ async fn many_who_ask_at_once_cost_what_one_does_and_new_rules_show_at_once() {
         .expect("rules that can be used");
     let told = audit(&sidecar).await;
     assert_eq!(told, json!({ "findings": [] }), "by the rules of now");
+}
+
+#[tokio::test]
+async fn where_the_store_is_sealed_a_fleet_hears_itself_and_who_has_no_key_hears_nobody() {
+    let (origin, redis) = (origin().await, RedisServer::start());
+    let sealed = |key: &str| {
+        let store = format!("[store]\ntimeout = \"20s\"\nseal = \"{key}\"");
+        let head = head(origin.address, &redis.url()).replace("[store]", &store);
+        format!("{head}{RULES}")
+    };
+    let key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    let other_key = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
+    let one = Sidecar::with_file(&sealed(key)).await;
+    let two = Sidecar::with_file(&sealed(key)).await;
+    let stranger = Sidecar::with_file(&sealed(other_key)).await;
+    made_stale(&one, &two, 4).await;
+    let found = named(&two).await;
+    assert_eq!(found["findings"][0]["write"], "POST /change", "{found:#}");
+    assert_eq!(found["only_this_process"], false);
+    assert_eq!(audit(&stranger).await["findings"], json!([]));
+    one.server.step().await;
+    let told = two.door("GET", "/api/stats", "").await;
+    let told: Json = serde_json::from_slice(&told.body).expect("JSON");
+    assert_eq!(told["fleet"]["processes"], 2, "{:#}", told["fleet"]);
 }
