@@ -95,6 +95,12 @@ impl Digester {
         self
     }
 
+    /// Adds to the last part, whose length is not known before its end. No part may follow.
+    pub fn piece(&mut self, bytes: &[u8]) -> &mut Digester {
+        self.update(bytes);
+        self
+    }
+
     fn update(&mut self, bytes: &[u8]) {
         let end = self.length + bytes.len();
         if let Some(room) = self.short.get_mut(self.length..end) {

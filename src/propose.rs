@@ -3,16 +3,22 @@
 //! stands in it.
 
 mod asked; // what was asked and answered, by route
+mod heading; // what it was made of
 mod owner; // whose the answers are
 mod person; // who asked
 mod rhythm; // how often answers change
+mod seen; // what was seen, wherever it was
 mod shape; // which parameters shape the answer
+mod sight; // a read, in marks
 mod told; // as TOML
 mod worth; // what a rule would have spared
 
+pub use seen::{Place, Seen, Written};
+pub use sight::{Asking, Good, Marks, Sight};
+
 use crate::rules::table::Table;
-use crate::traffic::{Source, Traffic};
-use asked::{Ask, AskedFor};
+use crate::traffic::Source;
+use asked::AskedFor;
 use owner::Owner;
 use person::{People, Person};
 use rhythm::Rhythm;
@@ -66,10 +72,10 @@ struct Refused {
 }
 
 /// Proposes rules for what was seen.
-pub fn propose(traffic: &Traffic, given: &Given<'_>) -> Proposal {
-    let asked = AskedFor::of(&traffic.exchanges, given.table);
-    if traffic.source == Source::AccessLog {
-        return told::volumes(traffic, &asked);
+pub fn propose(seen: &Seen, given: &Given<'_>) -> Proposal {
+    let asked = AskedFor::of(seen);
+    if seen.place == Place::File(Source::AccessLog) {
+        return told::volumes(seen, &asked);
     }
     let max_entry = given.table.map_or(MAX_ENTRY, |table| table.store.max_entry);
     let (mut worth, mut refused) = (Vec::new(), Vec::new());
@@ -77,7 +83,7 @@ pub fn propose(traffic: &Traffic, given: &Given<'_>) -> Proposal {
         match candidate(route, asks, &asked, max_entry) {
             Ok(candidate) => worth.push(candidate),
             Err(why) => refused.push(Refused {
-                route: route.clone(),
+                route: (*route).to_owned(),
                 asked: asks.len(),
                 why,
             }),
@@ -85,14 +91,14 @@ pub fn propose(traffic: &Traffic, given: &Given<'_>) -> Proposal {
     }
     worth.sort_by_key(|one| std::cmp::Reverse(one.worth.spared_ms()));
     refused.sort_by_key(|one| std::cmp::Reverse(one.asked));
-    told::proposal(traffic, &asked, given, worth, refused)
+    told::proposal(seen, &asked, given, worth, refused)
 }
 
 /// # Errors
 /// Why the route is not worth a rule.
 fn candidate(
     route: &str,
-    asks: &[Ask<'_>],
+    asks: &[Sight],
     all: &AskedFor<'_>,
     max_entry: usize,
 ) -> Result<Candidate, String> {
@@ -116,10 +122,11 @@ fn candidate(
     if worth.hits == 0 {
         return Err("nothing was asked for again while it would have been kept".to_owned());
     }
-    let mut good = asks.iter().filter_map(|ask| ask.good);
+    let good = asks.iter().filter_map(|ask| ask.good);
+    let mut has_data = good.filter_map(|good| good.has_data).peekable();
     Ok(Candidate {
         route: route.to_owned(),
-        has_data: good.all(|good| good.has_data),
+        has_data: has_data.peek().is_some() && has_data.all(|has| has),
         owner,
         people,
         of_role,
@@ -132,13 +139,13 @@ fn candidate(
 }
 
 /// Whether something holds of an answer, where this is the largest that is kept.
-type Holds = fn(&Ask<'_>, usize) -> bool;
+type Holds = fn(&Sight, usize) -> bool;
 
 /// What is to be said of answers some of which are not kept.
 ///
 /// # Errors
 /// Why none of them is, or hardly any.
-fn keepable(asks: &[Ask<'_>], max_entry: usize) -> Result<Vec<String>, String> {
+fn keepable(asks: &[Sight], max_entry: usize) -> Result<Vec<String>, String> {
     let good = asks.iter().filter(|ask| ask.good.is_some()).count();
     if asks.iter().any(|ask| ask.is_stream) {
         return Err("it is a stream of events".to_owned());
@@ -178,7 +185,7 @@ fn keepable(asks: &[Ask<'_>], max_entry: usize) -> Result<Vec<String>, String> {
 }
 
 /// `404 3 times, 500 once`; 0 is no answer at all.
-fn statuses(asks: &[Ask<'_>]) -> String {
+fn statuses(asks: &[Sight]) -> String {
     let mut counts: BTreeMap<u16, usize> = BTreeMap::new();
     for ask in asks.iter().filter(|ask| ask.status != 200) {
         *counts.entry(ask.status).or_default() += 1;

@@ -1,7 +1,7 @@
 //! `sidecache propose`: which reads are worth a rule, by what was recorded of them.
 
 use super::door::{Failed, complain, run, say};
-use crate::propose::{self, Given};
+use crate::propose::{self, Given, Marks, Seen};
 use crate::rules::check::compile;
 use crate::rules::disk;
 use crate::rules::file::MAX_FILE;
@@ -43,8 +43,10 @@ pub fn propose(args: &Args) -> ExitCode {
         let base = args.rules.as_deref().and_then(Path::parent);
         let base = base.unwrap_or(Path::new("."));
         let accepts = |text: &str| would_be(&rules, text, base);
+        let marks = Marks::new().ok_or("the system has no randomness to tell values apart by")?;
+        let seen = Seen::of(&traffic, table.as_ref(), &marks);
         let proposal = propose::propose(
-            &traffic,
+            &seen,
             &Given {
                 table: table.as_ref(),
                 accepts: &accepts,

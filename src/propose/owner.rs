@@ -1,9 +1,9 @@
 //! Whose the answers of a route are: by the same request of different people.
 
-use super::asked::{Ask, AskedFor};
-use super::person::Person;
+use super::asked::AskedFor;
+use super::person::{Person, ROLE};
+use super::sight::Sight;
 use crate::digest::Digest;
-use crate::rules::check::personal::{PERSONAL, words};
 use std::collections::{BTreeSet, HashMap};
 
 /// Comparisons between people before an answer is held to be everybody's: one is soon the same by chance.
@@ -45,18 +45,18 @@ struct Compared {
 }
 
 /// Whose answers are, and the people who asked.
-pub(super) fn owner(asks: &[Ask<'_>], all: &AskedFor<'_>) -> (Owner, Vec<Person>, Option<String>) {
-    let people: BTreeSet<Person> = asks.iter().filter_map(|ask| ask.who).collect();
+pub(super) fn owner(asks: &[Sight], all: &AskedFor<'_>) -> (Owner, Vec<Person>, Option<String>) {
+    let people: BTreeSet<Person> = asks.iter().filter_map(Sight::person).collect();
     let compared = compare(asks, all);
     let people: Vec<Person> = people.into_iter().collect();
     let hint = of_role(&compared);
     (judged(asks, &people, &compared), people, hint)
 }
 
-fn judged(asks: &[Ask<'_>], people: &[Person], compared: &Compared) -> Owner {
+fn judged(asks: &[Sight], people: &[Person], compared: &Compared) -> Owner {
     let person = |why: String| Owner::Person(why);
     let refused = asks.iter().any(|ask| matches!(ask.status, 401 | 403));
-    let word = asks.first().and_then(|ask| personal_word(ask.path));
+    let word = asks.first().and_then(|ask| ask.personal);
     if people.is_empty() && !refused {
         return Owner::Unknown;
     }
@@ -103,17 +103,17 @@ fn judged(asks: &[Ask<'_>], people: &[Person], compared: &Compared) -> Owner {
 }
 
 /// Each request held against the one before it that only somebody else made.
-fn compare(asks: &[Ask<'_>], all: &AskedFor<'_>) -> Compared {
+fn compare(asks: &[Sight], all: &AskedFor<'_>) -> Compared {
     let mut compared = Compared::default();
-    let mut before: HashMap<_, &Ask<'_>> = HashMap::new();
+    let mut before: HashMap<_, &Sight> = HashMap::new();
     for ask in asks.iter().filter(|ask| ask.good.is_some()) {
-        let Some(earlier) = before.insert((ask.path, &ask.params), ask) else {
+        let Some(earlier) = before.insert((ask.page, &ask.params), ask) else {
             continue;
         };
         let (Some(was), Some(is)) = (earlier.good, ask.good) else {
             continue;
         };
-        if earlier.who == ask.who {
+        if earlier.person() == ask.person() {
             continue;
         }
         let is_close = ask.at_ms.saturating_sub(earlier.at_ms) <= CLOSE_MS
@@ -132,8 +132,8 @@ fn compare(asks: &[Ask<'_>], all: &AskedFor<'_>) -> Compared {
         }
         compared.same += usize::from(is_same);
         compared.differ += usize::from(!is_same);
-        let role = |who: Option<Person>| all.people.claim(who?, "role");
-        if role(ask.who).is_some() && role(ask.who) == role(earlier.who) {
+        let role = |who: Option<Person>| all.people.claim(who?, ROLE);
+        if role(ask.person()).is_some() && role(ask.person()) == role(earlier.person()) {
             compared.same_in_role += usize::from(is_same);
             compared.differ_in_role += usize::from(!is_same);
         }
@@ -152,9 +152,4 @@ fn of_role(compared: &Compared) -> Option<String> {
             compared.same_in_role
         )
     })
-}
-
-fn personal_word(path: &str) -> Option<&'static str> {
-    let mut all = path.split('/').flat_map(words);
-    all.find_map(|word| PERSONAL.into_iter().find(|personal| *personal == word))
 }

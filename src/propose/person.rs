@@ -1,7 +1,8 @@
-//! Who asked, as far as credentials tell people apart. Nothing is verified: this is about what was recorded,
-//! and serves nobody.
+//! Who asked, as far as credentials tell people apart. Nothing is verified: this is about what was seen, and
+//! serves nobody. Of credentials and claims there are marks alone.
 
-use crate::digest::{Digest, Digester};
+use super::sight::{Marks, is_a_name};
+use crate::digest::Digest;
 use crate::identity::cookie;
 use crate::rules::check::personal::{SESSIONS, words};
 use crate::rules::settings::{IdentitySettings, TokenSource};
@@ -12,8 +13,8 @@ use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue};
 use serde_json::{Map, Value as Json};
 use std::collections::{BTreeMap, HashMap};
 
-/// Which of the people, by the order in which they were seen.
-pub(super) type Person = usize;
+/// Which of the people, by the mark of what tells them apart.
+pub(super) type Person = Digest;
 
 /// Cookies that tell nobody apart as far as an API is concerned, by how their names begin.
 const HARMLESS: [&str; 16] = [
@@ -43,66 +44,39 @@ const ONES_OWN: [&str; 8] = [
     "sub", "userId", "user_id", "uid", "id", "email", "username", "name",
 ];
 
-/// Everybody who asked.
-#[derive(Default)]
-pub(super) struct People {
-    known: HashMap<Digest, Person>,
-    /// By person: what his token says of him, where it can be read.
-    claims: Vec<Option<Map<String, Json>>>,
+/// The claim that says what a person may do.
+pub(super) const ROLE: &str = "role";
+
+/// Who asked, as far as his credentials tell.
+#[derive(Clone, Debug)]
+pub struct Who {
+    pub(super) person: Person,
+    /// What his token says of him, where it can be read.
+    claims: Vec<(&'static str, Digest)>,
     /// Where credentials were: `header:authorization`, `cookie:accessToken`; and whether they can be read.
-    sources: BTreeMap<String, bool>,
+    sources: Vec<(Box<str>, bool)>,
     bearers: usize,
     raw: usize,
 }
 
-impl People {
+impl Who {
     /// Who made a request; nobody in particular without a credential. With `settings` it is they who say what is
     /// one.
     pub(super) fn of(
-        &mut self,
+        marks: &Marks,
         headers: &HeaderMap,
         settings: Option<&IdentitySettings>,
-    ) -> Option<Person> {
-        let found = self.credentials(headers, settings);
-        if found.is_empty() {
-            return None;
-        }
-        let claims: Vec<Map<String, Json>> =
-            found.iter().filter_map(|(_, text)| claims(text)).collect();
-        let mut digester = Digester::new("person");
-        match claims.is_empty() {
-            true => found.iter().for_each(|(source, text)| {
-                digester.part(source.as_bytes()).part(text.as_bytes());
-            }),
-            // The same person with another token.
-            false => claims.iter().for_each(|one| {
-                digester.part(Json::Object(one.clone()).to_string().as_bytes());
-            }),
-        }
-        let next = self.claims.len();
-        let person = *self.known.entry(digester.finish()).or_insert(next);
-        if person == next {
-            self.claims.push(claims.into_iter().next());
-        }
-        Some(person)
-    }
-
-    fn credentials(
-        &mut self,
-        headers: &HeaderMap,
-        settings: Option<&IdentitySettings>,
-    ) -> Vec<(String, String)> {
+    ) -> Option<Who> {
+        let (mut bearers, mut raw) = (0, 0);
         let mut found = Vec::new();
-        let text =
-            |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
         for value in headers.get_all(AUTHORIZATION) {
             let value = text(value);
             let bearer = value
                 .get(..7)
                 .filter(|word| word.eq_ignore_ascii_case("bearer "));
             match bearer {
-                Some(_) => self.bearers += 1,
-                None => self.raw += 1,
+                Some(_) => bearers += 1,
+                None => raw += 1,
             }
             let token = bearer.map_or(value.as_str(), |_| value[7..].trim());
             found.push(("header:authorization".to_owned(), token.to_owned()));
@@ -112,10 +86,96 @@ impl People {
             None => found.extend(cookies(headers)),
         }
         found.retain(|(_, token)| !token.is_empty());
-        for (source, token) in &found {
-            *self.sources.entry(source.clone()).or_default() |= claims(token).is_some();
+        let read: Vec<_> = found.iter().map(|(_, token)| claims(token)).collect();
+        let first = read.iter().flatten().next();
+        let said = first.map_or(Vec::new(), |first| told(marks, first));
+        let sources = found.iter().zip(&read);
+        let sources = sources.filter(|((source, _), _)| {
+            let (_, own) = source.split_once(':').unwrap_or(("", source));
+            is_a_name(own) // else it may be a value
+        });
+        Some(Who {
+            person: person(marks, &found, &read)?,
+            claims: said,
+            sources: sources
+                .map(|((source, _), read)| (source.as_str().into(), read.is_some()))
+                .collect(),
+            bearers,
+            raw,
+        })
+    }
+
+    /// Bytes that it takes, about.
+    pub(super) fn weight(&self) -> usize {
+        let names = self.sources.iter().map(|(name, _)| name.len());
+        size_of::<Who>()
+            + size_of_val(self.claims.as_slice())
+            + size_of_val(self.sources.as_slice())
+            + names.sum::<usize>()
+    }
+}
+
+/// The mark of whoever has these credentials and claims: nobody's without any.
+fn person(
+    marks: &Marks,
+    found: &[(String, String)],
+    read: &[Option<Map<String, Json>>],
+) -> Option<Person> {
+    if found.is_empty() {
+        return None;
+    }
+    let mut digester = marks.begin("person");
+    match read.iter().any(Option::is_some) {
+        false => found.iter().for_each(|(source, text)| {
+            digester.part(source.as_bytes()).part(text.as_bytes());
+        }),
+        // The same person with another token.
+        true => read.iter().flatten().for_each(|one| {
+            digester.part(Json::Object(one.clone()).to_string().as_bytes());
+        }),
+    }
+    Some(digester.finish())
+}
+
+/// What a token says that is asked for later.
+fn told(marks: &Marks, claims: &Map<String, Json>) -> Vec<(&'static str, Digest)> {
+    let asked_for = ONES_OWN.into_iter().chain([ROLE]);
+    let told = asked_for.filter_map(|name| {
+        let value = match claims.get(name)? {
+            Json::String(text) => text.clone(),
+            Json::Number(number) => number.to_string(),
+            Json::Bool(flag) => flag.to_string(),
+            _ => return None,
+        };
+        Some((name, marks.of("claim", &[value.as_bytes()])))
+    });
+    told.collect()
+}
+
+fn text(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).trim().to_owned()
+}
+
+/// Everybody who asked.
+#[derive(Default)]
+pub(super) struct People {
+    /// By person.
+    claims: HashMap<Person, Vec<(&'static str, Digest)>>,
+    sources: BTreeMap<String, bool>,
+    bearers: usize,
+    raw: usize,
+}
+
+impl People {
+    /// One more who asked, or who asked once more.
+    pub(super) fn add(&mut self, who: &Who) {
+        for (source, is_read) in &who.sources {
+            *self.sources.entry(source.to_string()).or_default() |= is_read;
         }
-        found
+        self.bearers += who.bearers;
+        self.raw += who.raw;
+        let claims = || who.claims.clone();
+        self.claims.entry(who.person).or_insert_with(claims);
     }
 
     /// What `[identity] token` would be: where tokens were that can be read, else what is named like a credential,
@@ -144,14 +204,11 @@ impl People {
         }
     }
 
-    /// What the token of a person says under a name, as text.
-    pub(super) fn claim(&self, person: Person, name: &str) -> Option<String> {
-        match self.claims.get(person)?.as_ref()?.get(name)? {
-            Json::String(text) => Some(text.clone()),
-            Json::Number(number) => Some(number.to_string()),
-            Json::Bool(flag) => Some(flag.to_string()),
-            _ => None,
-        }
+    /// The mark of what the token of a person says under a name.
+    pub(super) fn claim(&self, person: Person, name: &str) -> Option<Digest> {
+        let claims = self.claims.get(&person)?.iter();
+        let mut named = claims.filter(|(other, _)| *other == name);
+        named.next().map(|(_, value)| *value)
     }
 
     /// The claim that tells every one of these people from the others; none where tokens cannot be read, or no

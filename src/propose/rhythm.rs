@@ -1,6 +1,7 @@
 //! How often answers change, by the same request asked again.
 
-use super::asked::{Ask, AskedFor};
+use super::asked::AskedFor;
+use super::sight::Sight;
 use crate::digest::Digest;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -57,13 +58,13 @@ struct Standing {
 
 impl Rhythm {
     /// What one request gets is followed for each of those who make it.
-    pub(super) fn of(asks: &[Ask<'_>], all: &AskedFor<'_>) -> Rhythm {
+    pub(super) fn of(asks: &[Sight], all: &AskedFor<'_>) -> Rhythm {
         let mut rhythm = Rhythm::default();
         let mut standing: HashMap<_, Standing> = HashMap::new();
         for ask in asks {
             let Some(good) = ask.good else { continue };
             let at = ask.at_ms;
-            let stands = match standing.entry((ask.path, &ask.params, ask.who)) {
+            let stands = match standing.entry((ask.page, &ask.params, ask.person())) {
                 Entry::Vacant(place) => {
                     place.insert(Standing {
                         first_ms: at,
@@ -82,12 +83,12 @@ impl Rhythm {
         rhythm
     }
 
-    fn again(&mut self, ask: &Ask<'_>, stands: &mut Standing, body: Digest, all: &AskedFor<'_>) {
+    fn again(&mut self, ask: &Sight, stands: &mut Standing, body: Digest, all: &AskedFor<'_>) {
         let at = ask.at_ms;
         let mut writes: Vec<&str> = all
             .writes_between(stands.last_ms, ask.until_ms())
             .take(NEAREST)
-            .map(|write| write.route.as_str())
+            .map(|write| &*write.route)
             .collect();
         let is_same = stands.body == body;
         if at - stands.last_ms <= MOMENT_MS && writes.is_empty() {

@@ -1,6 +1,7 @@
 //! Which query parameters shape the answer: by requests that differ in one of them alone.
 
-use super::asked::{Ask, AskedFor};
+use super::asked::AskedFor;
+use super::sight::Sight;
 use std::collections::{BTreeSet, HashMap};
 
 /// Comparisons without a difference, and values among them, before a parameter is held to be without effect: a
@@ -41,10 +42,10 @@ impl Param {
 }
 
 /// The parameters of a route, by name.
-pub(super) fn params(asks: &[Ask<'_>], all: &AskedFor<'_>) -> Vec<Param> {
+pub(super) fn params(asks: &[Sight], all: &AskedFor<'_>) -> Vec<Param> {
     let names: BTreeSet<&str> = asks
         .iter()
-        .flat_map(|ask| ask.params.iter().map(|(name, _)| name.as_ref()))
+        .flat_map(|ask| ask.params.iter().map(|(name, _)| &**name))
         .collect();
     names
         .into_iter()
@@ -53,8 +54,8 @@ pub(super) fn params(asks: &[Ask<'_>], all: &AskedFor<'_>) -> Vec<Param> {
 }
 
 /// Compares each request with the one before it that is the same but for this parameter.
-fn param(name: &str, asks: &[Ask<'_>], all: &AskedFor<'_>) -> Param {
-    let mut before: HashMap<_, &Ask<'_>> = HashMap::new();
+fn param(name: &str, asks: &[Sight], all: &AskedFor<'_>) -> Param {
+    let mut before: HashMap<_, &Sight> = HashMap::new();
     let mut values = BTreeSet::new();
     let mut param = Param {
         name: name.to_owned(),
@@ -64,8 +65,8 @@ fn param(name: &str, asks: &[Ask<'_>], all: &AskedFor<'_>) -> Param {
         values: 0,
     };
     for ask in asks.iter().filter(|ask| ask.good.is_some()) {
-        let others = ask.params.iter().filter(|(other, _)| other != name);
-        let key = (ask.path, ask.who, others.collect::<Vec<_>>());
+        let others = ask.params.iter().filter(|(other, _)| **other != *name);
+        let key = (ask.page, ask.person(), others.collect::<Vec<_>>());
         let Some(earlier) = before.insert(key, ask) else {
             continue;
         };

@@ -3,12 +3,13 @@ mod strange; // whatever was asked
 use super::*;
 use crate::rules::check::compile;
 use crate::rules::problem::Severity;
-use crate::traffic::{Answered, Exchange};
+use crate::traffic::{Answered, Exchange, Traffic};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use hyper::Method;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use person::Who;
 use std::path::Path;
 
 const MINIMAL: &str = "[proxy]\norigin = \"http://127.0.0.1:1\"\n";
@@ -97,7 +98,8 @@ fn beside(rules: &str, exchanges: Vec<Exchange>) -> String {
         table: table.as_ref(),
         accepts: &accepts,
     };
-    let proposal = propose(&traffic, &given);
+    let marks = Marks::new().expect("randomness");
+    let proposal = propose(&Seen::of(&traffic, table.as_ref(), &marks), &given);
     assert_eq!(accepts(&proposal.text), Ok(()), "{}", proposal.text);
     let count = proposal.text.matches("[[cache]]\n").count();
     assert_eq!(count, proposal.rules, "{}", proposal.text);
@@ -464,22 +466,24 @@ fn credentials_are_looked_for_where_they_can_be_read_or_are_called_so() {
     let sources = |cookies: &str| {
         let mut people = People::default();
         let asked = with(get(at(0), "/", ""), "cookie", cookies);
-        let who = people.of(&asked.headers, None);
+        let marks = Marks::new().expect("randomness");
+        let who = Who::of(&marks, &asked.headers, None);
+        who.iter().for_each(|who| people.add(who));
         let sources = people.sources().into_iter().map(str::to_owned);
-        (who, sources.collect::<Vec<_>>())
+        (who.is_some(), sources.collect::<Vec<_>>())
     };
     let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.c2ln";
     let (who, names) = sources(&format!("csrf=1; refreshToken={jwt}; t={jwt}; sid=2"));
-    assert_eq!((who, names), (Some(0), vec!["cookie:t".to_owned()]));
+    assert_eq!((who, names), (true, vec!["cookie:t".to_owned()]));
     assert_eq!(sources("csrf=1; sid=2").1, ["cookie:sid"]);
     assert_eq!(sources("x=1; y=2").1, ["cookie:y", "cookie:x"]);
-    assert_eq!(sources("_ga=1; theme=dark").0, None);
+    assert!(!sources("_ga=1; theme=dark").0);
 }
 
 #[test]
 fn one_person_is_one_whatever_his_token() {
-    let mut people = People::default();
-    let mut who = |exchange: Exchange| people.of(&exchange.headers, None);
+    let marks = Marks::new().expect("randomness");
+    let who = |exchange: Exchange| Who::of(&marks, &exchange.headers, None).map(|who| who.person);
     let ann = who(by(get(at(0), "/", ""), "ann", "USER"));
     assert_eq!(who(by(get(at(500), "/", ""), "ann", "USER")), ann);
     assert_ne!(who(by(get(at(0), "/", ""), "ann", "ADMIN")), ann);

@@ -2,18 +2,13 @@
 //! it, and numbers; no value of any of them.
 
 use super::asked::AskedFor;
-use super::{Candidate, Given, Owner, People, Proposal, Refused};
+use super::heading::{lasting, per_day, summary};
+use super::{Candidate, Given, Owner, People, Proposal, Refused, Seen};
 use crate::rules::table::Table;
 use crate::rules::units::{counted, written};
-use crate::traffic::{Source, Traffic};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
-
-/// Shortest traffic from which a day is reckoned.
-const LONG_ENOUGH: Duration = Duration::from_secs(10 * 60);
-
-const DAY_MS: f64 = 86_400_000.0;
 
 /// Routes that are told of as not worth a rule, the busiest first.
 const MAX_REFUSED: usize = 40;
@@ -51,14 +46,14 @@ impl Identity {
 
 /// The whole proposal; what the given rules would not take is told and not proposed.
 pub(super) fn proposal(
-    traffic: &Traffic,
+    seen: &Seen,
     all: &AskedFor<'_>,
     given: &Given<'_>,
     worth: Vec<Candidate>,
     mut refused: Vec<Refused>,
 ) -> Proposal {
     let mut identity = Identity::of(given.table, &all.people);
-    let mut text = head(traffic, all);
+    let mut text = head(seen);
     let lacks = given.table.is_none_or(|table| table.identity.is_none());
     if lacks
         && worth
@@ -74,7 +69,7 @@ pub(super) fn proposal(
     let rules = given.table.iter().flat_map(|table| &table.rules);
     let mut names: BTreeSet<String> = rules.map(|rule| rule.name.clone()).collect();
     let mut count = 0;
-    let day = per_day(traffic);
+    let day = per_day(seen);
     for one in worth {
         let name = unused(&named(&one.route), &names);
         let written = match (&one.owner, &identity) {
@@ -105,8 +100,9 @@ pub(super) fn proposal(
 }
 
 /// What a log tells: how often each route was asked, and for how long.
-pub(super) fn volumes(traffic: &Traffic, all: &AskedFor<'_>) -> Proposal {
-    let mut text = summary(traffic, all);
+pub(super) fn volumes(seen: &Seen, all: &AskedFor<'_>) -> Proposal {
+    let mut text = String::new();
+    comment(&mut text, &summary(seen));
     comment(
         &mut text,
         "A log has no bodies and tells nobody apart, so no rule can be proposed: these are volumes alone. \
@@ -123,39 +119,9 @@ pub(super) fn volumes(traffic: &Traffic, all: &AskedFor<'_>) -> Proposal {
     Proposal { rules: 0, text }
 }
 
-fn summary(traffic: &Traffic, all: &AskedFor<'_>) -> String {
+fn head(seen: &Seen) -> String {
     let mut text = String::new();
-    let kind = match traffic.source {
-        Source::Har => "a HAR file",
-        Source::AccessLog => "a log",
-        Source::Recording => "a recording",
-    };
-    let mut line = format!(
-        "Proposed by sidecache {} from {} within {} ({kind})",
-        env!("CARGO_PKG_VERSION"),
-        counted(traffic.exchanges.len(), "request"),
-        lasting(span(traffic)),
-    );
-    if traffic.skipped > 0 {
-        let _ = write!(
-            line,
-            "; {} could not be read",
-            counted(traffic.skipped, "line")
-        );
-    }
-    if all.ruled > 0 {
-        let _ = write!(
-            line,
-            "; {} have a rule already",
-            counted(all.ruled, "request")
-        );
-    }
-    comment(&mut text, &format!("{line}."));
-    text
-}
-
-fn head(traffic: &Traffic, all: &AskedFor<'_>) -> String {
-    let mut text = summary(traffic, all);
+    comment(&mut text, &summary(seen));
     comment(&mut text, FOREWORD);
     text
 }
@@ -385,32 +351,6 @@ fn unused(name: &str, taken: &BTreeSet<String>) -> String {
     let numbered = (2..).map(|number| format!("{name}-{number}"));
     let mut names = std::iter::once(name.to_owned()).chain(numbered);
     names.find(|name| !taken.contains(name)).unwrap_or_default() // the numbers do not end
-}
-
-fn span(traffic: &Traffic) -> Duration {
-    let (first, last) = (traffic.exchanges.first(), traffic.exchanges.last());
-    let between = first
-        .zip(last)
-        .map(|(first, last)| last.at_ms - first.at_ms);
-    Duration::from_millis(between.unwrap_or(0))
-}
-
-/// How many times the traffic goes into a day; none where it is too short to tell.
-fn per_day(traffic: &Traffic) -> Option<f64> {
-    let span = span(traffic);
-    (span >= LONG_ENOUGH).then(|| DAY_MS / span.as_millis() as f64)
-}
-
-/// For a person: no more precise than he would say it.
-fn lasting(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0 => format!("{} ms", time.as_millis()),
-        1..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
-    }
 }
 
 fn quoted(text: &str) -> String {

@@ -1,9 +1,9 @@
 //! What a rule would have spared: the traffic run through a cache that forgets nothing before its time.
 
-use super::asked::Ask;
 use super::owner::Owner;
 use super::rhythm::median;
 use super::shape::Param;
+use super::sight::Sight;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) struct Worth {
 }
 
 impl Worth {
-    pub(super) fn of(asks: &[Ask<'_>], params: &[Param], owner: &Owner, ttl: Duration) -> Worth {
+    pub(super) fn of(asks: &[Sight], params: &[Param], owner: &Owner, ttl: Duration) -> Worth {
         let idle: Vec<&str> = params
             .iter()
             .filter(|param| param.is_idle())
@@ -36,12 +36,12 @@ impl Worth {
             let keyed = ask
                 .params
                 .iter()
-                .filter(|(name, _)| !idle.contains(&name.as_ref()));
+                .filter(|(name, _)| !idle.contains(&&**name));
             let who = match owner {
                 Owner::Everybody(_) => None,
-                Owner::Person(_) | Owner::Unknown => ask.who,
+                Owner::Person(_) | Owner::Unknown => ask.person(),
             };
-            let key = (ask.path, keyed.collect::<Vec<_>>(), who);
+            let key = (ask.page, keyed.collect::<Vec<_>>(), who);
             let is_kept = kept.get(&key).is_some_and(|until| ask.at_ms < *until);
             if is_kept {
                 hits += 1;
