@@ -55,6 +55,7 @@ pub mod begun; // what must be finished, whether or not its client waits
 pub mod flights; // who fetches and who waits
 pub mod quarantine; // rules that pass everything
 pub mod witness; // writes, and hits that were held against the origin
+pub mod passing; // what passes without a rule, in marks
 pub mod live; // the rules in force and what they are carried out with
 pub mod limits; // how often who may ask
 pub mod asked; // may this request use its rule, and what is the origin asked in its stead

@@ -14,6 +14,7 @@ use crate::jwks::Issuers;
 use crate::key;
 use crate::metrics::{LimitMetrics, Metrics, RuleMetrics};
 use crate::origin::{Failure, FailureKind, Origin};
+use crate::passing::Passing;
 use crate::quarantine::Quarantine;
 use crate::rules::settings::{IdentitySettings, StoreUrl, VerifyKey};
 use crate::rules::table::{Coalesce, Rule, Stage, Table, Ttl};
@@ -62,6 +63,8 @@ pub struct Ground {
     pub failures: Arc<Failures>,
     /// What was seen of writes and of stale answers.
     pub witness: Witness,
+    /// What was seen of requests that no rule is there for.
+    pub passing: Passing,
 }
 
 /// The root as entries under these rules see it.
@@ -176,6 +179,7 @@ impl Live {
             tracer: Tracer::default(),
             failures: Arc::default(),
             witness: Witness::default(),
+            passing: Passing::default(),
             clock,
             tasks: TaskTracker::new(),
             quarantine: Quarantine::default(),
@@ -208,6 +212,12 @@ impl Live {
     /// Whether hits are held against the origin, and writes are remembered for it.
     pub fn verifies(&self) -> bool {
         self.table.audit.verify > 0.0
+    }
+
+    /// What passes is looked at as these rules say from now on.
+    pub fn begin_to_look(&self) {
+        let Ground { passing, clock, .. } = &self.ground;
+        passing.begin(self.table.audit.observe, clock.now_ms());
     }
 
     /// The origin is asked nothing for a while that no client wants, where it is in trouble.

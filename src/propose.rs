@@ -3,6 +3,8 @@
 //! stands in it.
 
 mod asked; // what was asked and answered, by route
+mod beside; // the rules file that it is to fit
+mod crowd; // paths that are no routes
 mod heading; // what it was made of
 mod owner; // whose the answers are
 mod person; // who asked
@@ -13,6 +15,8 @@ mod sight; // a read, in marks
 mod told; // as TOML
 mod worth; // what a rule would have spared
 
+pub use asked::LONGEST_WRITE;
+pub use beside::accepts;
 pub use seen::{Place, Seen, Written};
 pub use sight::{Asking, Good, Marks, Sight};
 
@@ -73,12 +77,12 @@ struct Refused {
 
 /// Proposes rules for what was seen.
 pub fn propose(seen: &Seen, given: &Given<'_>) -> Proposal {
-    let asked = AskedFor::of(seen);
+    let mut asked = AskedFor::of(seen);
     if seen.place == Place::File(Source::AccessLog) {
         return told::volumes(seen, &asked);
     }
     let max_entry = given.table.map_or(MAX_ENTRY, |table| table.store.max_entry);
-    let (mut worth, mut refused) = (Vec::new(), Vec::new());
+    let (mut worth, mut refused) = (Vec::new(), crowd::take(&mut asked.routes));
     for (route, asks) in &asked.routes {
         match candidate(route, asks, &asked, max_entry) {
             Ok(candidate) => worth.push(candidate),
@@ -174,6 +178,15 @@ fn keepable(asks: &[Sight], max_entry: usize) -> Result<Vec<String>, String> {
             }
             some => notes.push(format!("not kept: {some} of {good} answers are {reason}")),
         }
+    }
+    let packed = asks
+        .iter()
+        .filter(|ask| ask.good.is_some() && ask.is_packed);
+    match packed.count() {
+        0 => {}
+        packed => notes.push(format!(
+            "packed (Content-Encoding): {packed} of {good} answers, not looked into, and compared with those packed alike"
+        )),
     }
     if good < asks.len() && asks.iter().any(|ask| ask.status != 200) {
         notes.push(format!(

@@ -3,6 +3,7 @@
 mod limit; // whether it is one too many
 mod observe; // what a rule would answer
 mod part; // what it answers to a range
+mod passed; // what no rule is there for, looked at
 mod read; // what a rule answers
 
 use crate::asked::Asked;
@@ -12,7 +13,7 @@ use crate::groups;
 use crate::head::Head;
 use crate::headers::{self, Seen};
 use crate::limits;
-use crate::live::Live;
+use crate::live::{Ground, Live};
 use crate::outcome::{Detail, Outcome, Verdict};
 use crate::refuse::{self, Refusal};
 use crate::reply;
@@ -172,6 +173,10 @@ impl Exchange {
             Way::Read(_) => Course::goes(self.hold_with_body()),
             Way::Write(outcome) => Course::goes(self.write(outcome)),
             Way::Bypass(rule, detail) => Course::goes(self.bypass(rule.clone(), detail)),
+            Way::Pass if !has_body => match self.look() {
+                Some(look) => Course::goes(self.pass_seen(look)),
+                None => Course::goes(self.forward(None, Verdict::plain(Outcome::Pass))),
+            },
             Way::Tunnel | Way::Pass => {
                 Course::goes(self.forward(None, Verdict::plain(Outcome::Pass)))
             }
@@ -253,6 +258,9 @@ impl Exchange {
         let head = self.head;
         let mut parts = head.parts.clone();
         parts.headers = head.corrected();
+        let Ground { passing, clock, .. } = &self.live.ground;
+        let (method, path) = (&parts.method, parts.uri.path());
+        let writing = passing.sets_out(&self.live.table, method, path, clock);
         let write = Write {
             live: self.live,
             body: self.body,
@@ -263,7 +271,12 @@ impl Exchange {
             on_behalf: self.client.on_behalf(),
             parts,
         };
-        match write.begin().await {
+        let answer = write.begin().await;
+        if let Some(writing) = writing {
+            let answer = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok());
+            writing.answered(answer.map(Response::status));
+        }
+        match answer {
             Ok(Ok(response)) => Answer {
                 response,
                 verdict: Verdict::plain(outcome),

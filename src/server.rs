@@ -30,6 +30,7 @@ use crate::key;
 use crate::live::{Ground, Live, root_of};
 use crate::metrics::Metrics;
 use crate::otlp;
+use crate::passing::Passing;
 use crate::proxy;
 use crate::quarantine::Quarantine;
 use crate::rules;
@@ -192,6 +193,7 @@ impl Server {
             tracer: Tracer::to(otlp::exporter()),
             failures: Arc::default(),
             witness: Witness::default(),
+            passing: Passing::default(),
             clock,
             tasks: TaskTracker::new(),
             quarantine: Quarantine::default(),
@@ -201,6 +203,7 @@ impl Server {
         let live = Live::new(table, ground)?;
         audit::count_from_none(&live);
         verify::begin(&live);
+        live.begin_to_look();
         let live = Arc::new(ArcSwap::from_pointee(live));
         let reloader = Arc::new(Reloader::new(rules, live.clone(), stamps));
         let proxy = take_requests(proxy_listener, live.clone());
@@ -211,7 +214,7 @@ impl Server {
                 let metrics = live.load().ground.metrics.clone();
                 let reloader = reloader.clone();
                 let reload = Box::new(move || reloader.reload());
-                let door = Door::new(live.clone(), &settings, closing, reload);
+                let door = Door::new(live.clone(), &settings, closing, rules, reload);
                 open_door(listener, metrics, door)
             });
         let closing = CancellationToken::new();

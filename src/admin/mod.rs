@@ -11,6 +11,7 @@
 //! | `POST /api/purge` | drops by hand | `caller` |
 //! | `POST /api/explain` | what a request would come to, and why | `caller` |
 //! | `GET /api/audit` | what audits found | `caller` |
+//! | `GET /api/propose` | which reads that pass are worth a rule | `caller` |
 //! | `POST /api/release` | ends a quarantine | `caller` |
 //! | `POST /api/reload` | reads the rules file again | `caller` |
 //! | `POST /api/inspect` | what is kept under a key | `caller` |
@@ -25,6 +26,7 @@ mod explain;
 mod failures; // how many wrong tokens came from where
 mod findings;
 mod inspect; // POST /api/inspect
+mod propose; // GET /api/propose
 mod purge;
 mod reload; // POST /api/reload
 mod stats;
@@ -48,6 +50,7 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -64,7 +67,7 @@ const CHANGING: [&str; 5] = [
     "/api/release",
     "/api/reload",
 ];
-const TELLING: [&str; 3] = ["/api/audit", "/api/rules", "/api/stats"];
+const TELLING: [&str; 4] = ["/api/audit", "/api/propose", "/api/rules", "/api/stats"];
 
 /// The routes for everybody.
 const OPEN: [&str; 4] = ["/", "/healthz", "/readyz", "/metrics"];
@@ -74,6 +77,7 @@ pub struct Door {
     live: Arc<ArcSwap<Live>>,
     porter: Porter,
     closing: CancellationToken,
+    rules: PathBuf,
     reload: Arc<Reload>,
     told: stats::Told,
     inferred: findings::Inferred,
@@ -125,18 +129,20 @@ impl From<Refusal> for Denied {
 }
 
 impl Door {
-    /// A door to the rules in force, which `reload` renews. `closing` is cancelled when this process
+    /// A door to the rules in force, which stand in a file and which `reload` renews. `closing` is cancelled when this process
     /// drains.
     pub fn new(
         live: Arc<ArcSwap<Live>>,
         settings: &AdminSettings,
         closing: CancellationToken,
+        rules: &Path,
         reload: Reload,
     ) -> Door {
         Door {
             live,
             porter: Porter::new(settings.token.as_ref()),
             closing,
+            rules: rules.to_owned(),
             reload: Arc::new(reload),
             told: stats::Told::default(),
             inferred: findings::Inferred::default(),
@@ -199,6 +205,7 @@ impl Door {
             "/api/reload" => self.reload(body).await,
             "/api/inspect" => inspect::inspect(&live, self.porter.wants_token(), body).await,
             "/api/audit" => findings::all(&live, &self.inferred).await,
+            "/api/propose" => propose::proposed(live, &self.rules).await,
             _ => Ok(compiled::shown(&live.table)),
         };
         if CHANGING.contains(&path) {

@@ -6,11 +6,11 @@
 mod channel; // a body that is written while it is read
 mod compared; // a body that may be a copy of what is known
 mod guard; // a body that keeps to limits of size and time
-mod overheard; // a body that is copied while it passes
+mod overheard; // a body that is listened to while it passes
 mod read; // the beginning of a body, for those who must know it
 
 pub use channel::{BodySender, Gone};
-pub use overheard::Heard;
+pub use overheard::{Heard, Listener};
 pub use read::{Read, exact, read_in_time, read_now, read_up_to};
 
 use crate::outcome::Detail;
@@ -20,7 +20,7 @@ use compared::Compared;
 use guard::Guard;
 use hyper::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use overheard::Overheard;
+use overheard::{Copier, Overheard};
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
@@ -174,16 +174,16 @@ impl Body {
     /// The same body; `told` gets a copy of it, if that is of at most `most` bytes, when it is over: at its
     /// end, where it breaks, or when it is dropped.
     pub fn overheard(self, most: usize, told: impl FnOnce(Heard) + Send + Sync + 'static) -> Body {
+        self.heard_by(Box::new(Copier::new(most, Box::new(told))))
+    }
+
+    /// The same body, and somebody who listens to it.
+    pub fn heard_by(self, listener: Box<dyn Listener>) -> Body {
         if self.is_end_stream() {
-            told(Heard {
-                bytes: Some(Bytes::new()),
-                length: 0,
-                is_whole: true,
-            });
+            listener.end(true);
             return self;
         }
-        let overheard = Overheard::new(self, most, Box::new(told));
-        Body::from(Source::Overheard(Box::new(overheard)))
+        Body::from(Source::Overheard(Box::new(Overheard::new(self, listener))))
     }
 
     /// The same body, broken off where it is longer than `most` bytes, or where nothing of it comes for

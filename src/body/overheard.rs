@@ -1,10 +1,19 @@
-//! A body that is copied while it passes.
+//! A body that is listened to while it passes.
 
 use super::{Body, Polled};
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as HttpBody, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+
+/// Listens to a body, in the task that passes it on: whatever takes long is to be done elsewhere.
+pub trait Listener: Send + Sync {
+    /// More of it came.
+    fn hear(&mut self, came: &[u8]);
+
+    /// It is over: it came to its end if it `is_whole`, else it broke off or its reader has had enough.
+    fn end(self: Box<Self>, is_whole: bool);
+}
 
 /// What was heard of a body.
 #[derive(Debug)]
@@ -20,25 +29,56 @@ pub struct Heard {
 /// Is told what was heard.
 type Told = Box<dyn FnOnce(Heard) + Send + Sync>;
 
-/// A body, and what came of it so far.
-pub(super) struct Overheard {
-    body: Body,
+/// Makes a copy.
+pub(super) struct Copier {
     most: usize,
     bytes: BytesMut,
     length: u64,
-    /// Until it is over.
-    told: Option<Told>,
+    told: Told,
 }
 
-impl Overheard {
+impl Copier {
     /// Of no more than `most` bytes a copy is made.
-    pub(super) fn new(body: Body, most: usize, told: Told) -> Overheard {
-        Overheard {
-            body,
+    pub(super) fn new(most: usize, told: Told) -> Copier {
+        Copier {
             most,
             bytes: BytesMut::new(),
             length: 0,
-            told: Some(told),
+            told,
+        }
+    }
+}
+
+impl Listener for Copier {
+    fn hear(&mut self, came: &[u8]) {
+        self.length += came.len() as u64;
+        match self.length <= self.most as u64 {
+            true => self.bytes.extend_from_slice(came),
+            false => self.bytes = BytesMut::new(), // half of it is of no use
+        }
+    }
+
+    fn end(self: Box<Copier>, is_whole: bool) {
+        (self.told)(Heard {
+            bytes: (self.length <= self.most as u64).then_some(self.bytes.freeze()),
+            length: self.length,
+            is_whole,
+        });
+    }
+}
+
+/// A body, and who listens to it.
+pub(super) struct Overheard {
+    body: Body,
+    /// Until it is over.
+    listener: Option<Box<dyn Listener>>,
+}
+
+impl Overheard {
+    pub(super) fn new(body: Body, listener: Box<dyn Listener>) -> Overheard {
+        Overheard {
+            body,
+            listener: Some(listener),
         }
     }
 
@@ -57,10 +97,8 @@ impl Overheard {
     }
 
     fn heed(&mut self, came: &[u8]) {
-        self.length += came.len() as u64;
-        match self.length <= self.most as u64 {
-            true => self.bytes.extend_from_slice(came),
-            false => self.bytes = BytesMut::new(), // half of it is of no use
+        if let Some(listener) = &mut self.listener {
+            listener.hear(came);
         }
         // Nobody asks a body for more that says that it is at its end.
         if self.body.is_end_stream() {
@@ -69,13 +107,8 @@ impl Overheard {
     }
 
     fn tell(&mut self, is_whole: bool) {
-        let bytes = std::mem::take(&mut self.bytes).freeze();
-        if let Some(told) = self.told.take() {
-            told(Heard {
-                bytes: (self.length <= self.most as u64).then_some(bytes),
-                length: self.length,
-                is_whole,
-            });
+        if let Some(listener) = self.listener.take() {
+            listener.end(is_whole);
         }
     }
 

@@ -36,6 +36,9 @@ const MAX_ANSWER: usize = 6 * (64 << 20) + (1 << 20);
 /// The variable that the token is in.
 const TOKEN: &str = "SIDECACHE_ADMIN_TOKEN";
 
+/// The variable that names the rules file.
+const RULES: &str = "SIDECACHE_RULES";
+
 /// Where a command finds the door.
 #[derive(clap::Args)]
 pub struct Way {
@@ -50,7 +53,7 @@ pub struct Way {
     #[arg(
         long,
         value_name = "FILE",
-        env = "SIDECACHE_RULES",
+        env = RULES,
         default_value = super::rules::USUAL,
         value_parser = super::rules::file()
     )]
@@ -115,6 +118,16 @@ pub fn text_only(text: &str) -> String {
 }
 
 impl Way {
+    /// By these options; without `rules`, the file that is usual.
+    pub fn to(admin: Option<String>, rules: Option<PathBuf>) -> Way {
+        let set = || std::env::var_os(RULES).filter(|name| !name.is_empty());
+        let rules = rules.or_else(|| set().map(PathBuf::from));
+        Way {
+            admin,
+            rules: rules.unwrap_or_else(|| PathBuf::from(super::rules::USUAL)),
+        }
+    }
+
     /// The door, with its token.
     ///
     /// # Errors

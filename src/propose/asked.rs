@@ -15,8 +15,8 @@ pub(super) struct AskedFor<'s> {
     pub(super) people: People,
 }
 
-/// Longest that a write is thought to take where that is not known.
-const LONGEST_WRITE: u64 = 30_000;
+/// Longest that a write is thought to take where that is not known, in milliseconds.
+pub const LONGEST_WRITE: u64 = 30_000;
 
 impl<'s> AskedFor<'s> {
     pub(super) fn of(seen: &'s Seen) -> AskedFor<'s> {

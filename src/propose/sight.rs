@@ -190,12 +190,17 @@ impl Sight {
         self.length = length;
         self.good = good.filter(|_| self.status == 200);
         if let Some(good) = self.good.as_mut().filter(|_| self.is_packed) {
-            good.is_hollow = length < NOT_HOLLOW;
+            good.is_hollow |= length < NOT_HOLLOW;
             good.has_data = None;
         }
     }
 
-    /// Whether an answer's body is to be looked at.
+    /// Whether its answer is packed.
+    pub fn is_packed(&self) -> bool {
+        self.is_packed
+    }
+
+    /// Whether its answer's body is to be looked at.
     pub fn has_good_body(&self) -> bool {
         self.status == 200 && !self.is_stream
     }

@@ -3,7 +3,7 @@
 
 use super::asked::AskedFor;
 use super::heading::{lasting, per_day, summary};
-use super::{Candidate, Given, Owner, People, Proposal, Refused, Seen};
+use super::{Candidate, Given, Owner, People, Place, Proposal, Refused, Seen};
 use crate::rules::table::Table;
 use crate::rules::units::{counted, written};
 use std::collections::BTreeSet;
@@ -12,6 +12,9 @@ use std::time::Duration;
 
 /// Routes that are told of as not worth a rule, the busiest first.
 const MAX_REFUSED: usize = 40;
+
+/// Requests for a route that passed a sidecar from which on it is told of: what was asked once may be anything.
+const SELDOM: usize = 3;
 
 /// Writes that are named as standing before changes.
 const MAX_BEHIND: usize = 3;
@@ -95,7 +98,7 @@ pub(super) fn proposal(
             }),
         }
     }
-    not_worth(&mut text, &refused);
+    not_worth(&mut text, &refused, seen.place);
     Proposal { rules: count, text }
 }
 
@@ -295,25 +298,30 @@ fn changes(one: &Candidate) -> String {
     line
 }
 
-fn not_worth(text: &mut String, refused: &[Refused]) {
+fn not_worth(text: &mut String, refused: &[Refused], place: Place) {
+    let least = match place {
+        Place::File(_) => 0,
+        Place::Sidecar { .. } => SELDOM,
+    };
+    let (told, seldom): (Vec<_>, Vec<_>) = refused.iter().partition(|one| one.asked >= least);
+    let more = told.len().saturating_sub(MAX_REFUSED);
     if refused.is_empty() {
         return;
     }
     text.push('\n');
     comment(text, "Not proposed:");
-    for Refused { route, asked, why } in refused.iter().take(MAX_REFUSED) {
-        comment(
-            text,
-            &format!("  {route} ({}): {why}", counted(*asked, "request")),
-        );
+    for Refused { route, asked, why } in told.into_iter().take(MAX_REFUSED) {
+        let asked = counted(*asked, "request");
+        comment(text, &format!("  {route} ({asked}): {why}"));
     }
-    if refused.len() > MAX_REFUSED {
+    if more > 0 {
+        comment(text, &format!("  and {} more", counted(more, "route")));
+    }
+    if !seldom.is_empty() {
+        let seldom = counted(seldom.len(), "route");
         comment(
             text,
-            &format!(
-                "  and {} more",
-                counted(refused.len() - MAX_REFUSED, "route")
-            ),
+            &format!("  and {seldom} with less than {least} requests"),
         );
     }
 }

@@ -282,6 +282,9 @@ pub struct AuditSettings {
     pub leak: f64,
     /// The share of hits after which the origin is asked whether it still says the same. From 0 to 1, default 0.
     pub verify: f64,
+    /// The share of all paths that is looked at, at a time, where no rule is there for what passes. From 0 to 1,
+    /// default 0.
+    pub observe: f64,
 }
 
 /// `[alerts]`

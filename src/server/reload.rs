@@ -218,6 +218,7 @@ fn put_in_force(place: &ArcSwap<Live>, live: Live) {
     ground.metrics.rules_loaded(ground.clock.now_ms());
     audit::count_from_none(&live);
     verify::begin(&live);
+    live.begin_to_look();
     place.store(Arc::new(live));
 }
 

@@ -15,6 +15,7 @@ use crate::key;
 use crate::live::{self, Ground, Live};
 use crate::metrics::Metrics;
 use crate::origin;
+use crate::passing::Passing;
 use crate::quarantine::Quarantine;
 use crate::rules::check;
 use crate::rules::table::Table;
@@ -126,6 +127,7 @@ impl Fleet {
             tracer: Tracer::default(),
             failures: Arc::default(),
             witness: Witness::default(),
+            passing: Passing::default(),
         };
         let mut live = Live::new(table, ground).expect("nothing to set up");
         live.origin = self.way_to_the_origin(&live.table, &death);

@@ -221,8 +221,13 @@ pub fn audit(section: Option<Section<'_>>) -> AuditSettings {
     };
     let leak = s.factor("leak", 1.0).unwrap_or_default();
     let verify = s.factor("verify", 1.0).unwrap_or_default();
+    let observe = s.factor("observe", 1.0).unwrap_or_default();
     s.finish(&[]);
-    AuditSettings { leak, verify }
+    AuditSettings {
+        leak,
+        verify,
+        observe,
+    }
 }
 
 /// `[store]`

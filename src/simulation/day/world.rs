@@ -12,6 +12,7 @@ use crate::key;
 use crate::live::{self, Ground, Live};
 use crate::metrics::Metrics;
 use crate::origin::{self, SimulatedAnswer};
+use crate::passing::Passing;
 use crate::proxy;
 use crate::quarantine::Quarantine;
 use crate::rules::check;
@@ -376,6 +377,7 @@ fn sidecar(
         tracer: Tracer::default(),
         failures: Arc::default(),
         witness: Witness::default(),
+        passing: Passing::default(),
     };
     let mut live = Live::new(table, ground).expect("nothing to set up");
     let asked = asked.clone();
