@@ -82,9 +82,9 @@ enum Command {
     ///
     /// For test environments: the file holds credentials and bodies.
     Record(cli::record::Args),
-    /// Tells from recorded traffic which reads are worth a rule, as tables for a rules file
+    /// Tells from traffic, recorded or passing a running sidecar, which reads are worth a rule, as tables for a rules file
     ///
-    /// Asks nobody and changes nothing: what it prints has its evidence as comments, and `stage = "observe"`.
+    /// Changes nothing: what it prints has its evidence as comments, and `stage = "observe"`.
     Propose(cli::propose::Args),
     /// Measures which writes change which reads in a test environment, and proposes the [[invalidate]] tables
     ///

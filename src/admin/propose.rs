@@ -55,7 +55,7 @@ fn judged(live: &Live, rules: &Path) -> Result<Json, Denied> {
     };
     let proposal = propose::propose(&seen.without_ruled(&table), &given);
     Ok(json!({
-        "observe": table.audit.observe,
+        "observe": live.table.audit.observe,
         "rules": proposal.rules,
         "toml": proposal.text,
     }))

@@ -4,13 +4,13 @@ use crate::propose::{Place, Seen, Sight, Written};
 use std::collections::VecDeque;
 
 /// Reads that are remembered: some minutes of a busy service, which is enough to see what repeats.
-const MAX_READS: usize = 16_384;
+pub(super) const MAX_READS: usize = 16_384;
 
 /// Bytes that they take, about.
-const MAX_WEIGHT: usize = 8 << 20;
+pub(super) const MAX_WEIGHT: usize = 8 << 20;
 
 /// Writes that are remembered. What was read before the oldest of them is of no use: nobody knows what changed it.
-const MAX_WRITES: usize = 8_192;
+pub(super) const MAX_WRITES: usize = 8_192;
 
 /// What is remembered.
 #[derive(Default)]

@@ -1,3 +1,4 @@
+mod passed; // a running sidecar
 mod strange; // whatever was asked
 
 use super::*;

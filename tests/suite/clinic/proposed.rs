@@ -1,10 +1,13 @@
-//! Rules for the clinic, by a recording of it.
+//! Rules for the clinic, by a recording of it, and by what passed a sidecar before it.
 
 use super::world::{Call, Clinic, JWT_SECRET};
 use crate::process::{command, output, stderr, stdout, written};
 use crate::recorded::{Recording, propose};
-use serde_json::json;
+use crate::redis::{RedisServer, eventually};
+use crate::world::{Sidecar, ask};
+use serde_json::{Value as Json, json};
 use std::net::SocketAddr;
+use std::process::Output;
 
 /// The table of a route in a proposal: from its `[[cache]]` to the next, with the evidence before it.
 fn table<'t>(text: &'t str, route: &str) -> &'t str {
@@ -154,4 +157,171 @@ async fn a_recording_of_the_clinic_yields_its_rules() {
         "{text}"
     );
     assert!(!text.contains(JWT_SECRET) && !stderr(&told).contains(JWT_SECRET));
+}
+
+const TOKEN: &str = "t0ken-of-the-door";
+
+/// A sidecar before the clinic with a rule for one of its routes, and what else stands in `[audit]`.
+fn one_rule(clinic: &Clinic, redis: &RedisServer, audit: &str) -> String {
+    format!(
+        "namespace = \"clinic\"\n[proxy]\nlisten = \"127.0.0.1:0\"\norigin = \"http://{}\"\n\
+         [admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{TOKEN}\"\n[store]\nurl = \"{}\"\ntimeout = \"5s\"\n\
+         [identity]\ntoken = [\"header:authorization\", \"cookie:accessToken\"]\nscheme = \"raw\"\n\
+         verify = {{ algorithm = \"HS256\", secret = \"{JWT_SECRET}\" }}\n[audit]\n{audit}\n\
+         [[cache]]\nname = \"specialty-list\"\nmatch = \"GET /api/v1/specialties\"\nkey = \"specialties:{{query}}\"\n\
+         query = [\"limit\", \"sortBy\", \"sortOrder\"]\nttl = \"1m\"\npublic = true\n",
+        clinic.address,
+        redis.url()
+    )
+}
+
+/// What `sidecache propose` says of a running sidecar.
+async fn asked(sidecar: &Sidecar) -> Output {
+    let admin = format!("http://{}", sidecar.admin());
+    let told = tokio::task::spawn_blocking(move || {
+        let mut command = command();
+        command.args(["propose", "--admin", &admin]);
+        output(command.env("SIDECACHE_ADMIN_TOKEN", TOKEN))
+    });
+    told.await.expect("it is told")
+}
+
+/// Sees to it that all was looked into that passed.
+async fn until_seen(sidecar: &Sidecar, reads: usize) {
+    let token = format!("Bearer {TOKEN}");
+    let headers = [("host", "localhost"), ("authorization", token.as_str())];
+    let named = format!("from {reads} requests");
+    eventually("all of it was looked into", async || {
+        let got = ask(sidecar.admin(), "GET", "/api/propose", &headers, "").await;
+        assert_eq!(got.status, 200, "{}", got.text());
+        let told: Json = serde_json::from_slice(&got.body).expect("JSON");
+        told["toml"].as_str().expect("a text").contains(&named)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_passes_a_sidecar_yields_the_rules_that_are_missing() {
+    let (clinic, redis) = (Clinic::start().await, RedisServer::start());
+    let sidecar = Sidecar::with_file(&one_rule(&clinic, &redis, "")).await;
+    let told = asked(&sidecar).await;
+    assert_eq!(
+        (told.status.code(), stdout(&told)),
+        (Some(1), String::new())
+    );
+    assert!(
+        stderr(&told).contains("write `observe = 0.1` under [audit]"),
+        "{}",
+        stderr(&told)
+    );
+
+    let observing = one_rule(&clinic, &redis, "observe = 1");
+    sidecar.reload(&observing).expect("it is sound");
+    browse(&clinic, sidecar.address()).await;
+    for _ in 0..3 {
+        let missing = Call::get("/api/v1/no-such-route")
+            .send(sidecar.address())
+            .await;
+        assert_eq!(missing.status, 404);
+    }
+    until_seen(&sidecar, 65).await; // all but those for which there is a rule
+
+    let told = asked(&sidecar).await;
+    let text = stdout(&told);
+    assert_eq!(told.status.code(), Some(0), "{}", stderr(&told));
+    let list = table(&text, "GET /api/v1/doctor");
+    let shaped = "query = [\"limit\", \"page\", \"sortBy\", \"sortOrder\"]";
+    assert!(
+        list.contains(shaped) && list.contains("query utm: left out"),
+        "{text}"
+    );
+    assert!(
+        list.contains("\npublic = true") && list.contains("store_if = [\"/data\"]"),
+        "{text}"
+    );
+    let details = table(&text, "GET /api/v1/doctor/{doctorId}");
+    assert!(
+        details.contains("writes before a change: PATCH /api/v1/doctor/{doctorId}"),
+        "{text}"
+    );
+    for (personal, name) in [
+        ("user/me", "user-me"),
+        ("auth/me", "auth-me"),
+        ("meta", "meta"),
+    ] {
+        let personal = table(&text, &format!("GET /api/v1/{personal}"));
+        let key = format!("key = \"{name}:{{claims.email}}:{{claims.role}}\"");
+        assert!(
+            personal.contains(&key) && !personal.contains("public = true"),
+            "{text}"
+        );
+    }
+    assert!(
+        !text.contains("/specialties") && !text.contains("[identity]\n"),
+        "{text}"
+    );
+    let refused = "GET /api/v1/no-such-route (3 requests): it was never answered 200, but 404 (3)";
+    assert!(text.contains(refused), "{text}");
+    nothing_of_anybody(&clinic, &format!("{text}{}", stderr(&told)));
+
+    // Appended, it is sound and in force, and what is somebody's own stays so.
+    let rules = format!("{observing}{}", text.replace("stage = \"observe\"\n", ""));
+    let directory = tempfile::tempdir().expect("a directory");
+    let checked = output(
+        command()
+            .arg("check")
+            .arg(written(directory.path(), &rules)),
+    );
+    assert!(checked.status.success(), "{rules}{}", stderr(&checked));
+    sidecar.reload(&rules).expect("it is sound");
+    apart(&clinic, &sidecar).await;
+    let told = stdout(&asked(&sidecar).await);
+    assert!(
+        !told.contains("[[cache]]") && told.contains("62 requests have a rule already"),
+        "{told}"
+    );
+}
+
+/// Everybody gets, now from what is kept, what the clinic itself gives him.
+async fn apart(clinic: &Clinic, sidecar: &Sidecar) {
+    let people = [
+        "/patient/token",
+        "/otherPatient/token",
+        "/doctor/token",
+        "/admin/token",
+    ];
+    for path in ["user/me", "auth/me", "meta", "doctor?page=2&limit=5&utm=9"] {
+        for round in 0..2 {
+            for who in people {
+                let call = Call::get(&format!("/api/v1/{path}")).cookie(clinic.text(who));
+                let (own, got) = (
+                    clinic.answers(&call).await,
+                    call.send(sidecar.address()).await,
+                );
+                assert_eq!(
+                    (got.status, got.text()),
+                    (own.status, own.text()),
+                    "{who} {path}"
+                );
+                if round > 0 {
+                    assert_eq!(got.outcome(), "hit", "{who} {path}");
+                }
+            }
+        }
+    }
+}
+
+/// Nothing that people are known by, or know, stands in it.
+fn nothing_of_anybody(clinic: &Clinic, text: &str) {
+    for who in ["patient", "otherPatient", "doctor", "admin"] {
+        for what in ["token", "email", "name", "id"] {
+            let pointer = format!("/{who}/{what}");
+            if let Some(value) = clinic.seed.pointer(&pointer).and_then(Json::as_str) {
+                assert!(!text.contains(value), "{pointer} is in {text}");
+            }
+        }
+    }
+    for secret in [JWT_SECRET, TOKEN, "Dr. New", "createdAt", "@"] {
+        assert!(!text.contains(secret), "{secret} is in {text}");
+    }
 }

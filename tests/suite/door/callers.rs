@@ -329,6 +329,8 @@ async fn every_answer_is_nobodys_to_keep_nor_to_guess_at() {
         ("GET", "/metrics", 200),
         ("GET", "/api/rules", 200),
         ("GET", "/api/audit", 200),
+        ("GET", "/api/propose", 409),
+        ("POST", "/api/propose", 405),
         ("POST", "/api/purge", 400),
         ("GET", "/api/purge", 405),
         ("GET", "/nothing", 404),

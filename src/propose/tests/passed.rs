@@ -1,0 +1,112 @@
+//! What passed a sidecar, which is judged as what stands in a file is.
+
+use super::{MINIMAL, at, get, has};
+use crate::propose::{Given, Marks, Place, Seen, propose};
+use crate::rules::check::compile;
+use crate::traffic::{Exchange, Source, Traffic};
+use std::path::Path;
+
+fn seen(exchanges: Vec<Exchange>, share: f64) -> Seen {
+    let traffic = Traffic {
+        exchanges,
+        skipped: 0,
+        source: Source::Recording,
+    };
+    let marks = Marks::new().expect("randomness");
+    Seen {
+        place: Place::Sidecar { share },
+        left_out: 2,
+        ..Seen::of(&traffic, None, &marks)
+    }
+}
+
+fn proposed(seen: &Seen) -> String {
+    let given = Given {
+        table: None,
+        accepts: &|text| crate::propose::accepts(MINIMAL, Path::new("."), &|_| None, text),
+    };
+    propose(seen, &given).text
+}
+
+#[test]
+fn a_share_is_told_and_counts_as_what_it_is_a_share_of() {
+    let asks = |share| {
+        seen(
+            (0..40).map(|n| get(at(n * 30), "/news", "[1]")).collect(),
+            share,
+        )
+    };
+    let all = proposed(&asks(1.0));
+    has(
+        &all,
+        &["from 40 requests within 19 min that passed a sidecar; 2 requests were left out."],
+    );
+    has(
+        &all,
+        &[
+            "# Writes through other sidecars were not seen",
+            "a day at this rate: 2954 requests",
+        ],
+    );
+    let tenth = proposed(&asks(0.1));
+    has(
+        &tenth,
+        &[
+            "(of 10.0 % of the paths at a time)",
+            "a day at this rate: 29538 requests",
+        ],
+    );
+}
+
+#[test]
+fn what_was_asked_once_or_twice_is_counted_and_not_named() {
+    let mut asks = vec![get(at(0), "/ann", "[1]"), get(at(1), "/ann", "[2]")];
+    asks.extend((0..3).map(|n| get(at(2 + n), &format!("/often/{n}"), "[1]")));
+    let text = proposed(&seen(asks, 1.0));
+    has(
+        &text,
+        &["GET /often/{oftenId} (3 requests): nothing was asked for again"],
+    );
+    has(&text, &["and 1 route with less than 3 requests"]);
+    assert!(!text.contains("ann"), "{text}");
+}
+
+#[test]
+fn many_words_beside_each_other_are_no_routes_and_are_not_named() {
+    let letters = |n: u64| -> String {
+        let letter = |n: u64| char::from(b'a' + (n % 26) as u8);
+        [letter(n / 26), letter(n)].into_iter().collect()
+    };
+    let asks = (0..65).flat_map(|n| {
+        [0, 1].map(|more| get(at(2 * n + more), &format!("/blog/{}", letters(n)), "[1]"))
+    });
+    let mut asks: Vec<_> = asks.collect();
+    asks.extend((0..9).map(|n| get(at(200 + n), "/news", "[1]")));
+    let text = proposed(&seen(asks, 1.0));
+    has(
+        &text,
+        &[
+            "GET /blog/… (130 requests): 65 paths beside each other",
+            "match = \"GET /news\"",
+        ],
+    );
+    assert!(!text.contains("/blog/a"), "{text}");
+}
+
+#[test]
+fn what_has_a_rule_by_now_is_left_out() {
+    let rules = format!(
+        "{MINIMAL}[[cache]]\nname = \"old\"\nmatch = \"GET /old/{{slug}}\"\nkey = \"old:{{slug}}\"\nquery = []\nttl = \"1m\"\n\
+         public = true\n"
+    );
+    let table = compile(rules.as_bytes(), &|_| None, Path::new("."))
+        .table
+        .expect("rules");
+    let paths = ["/old/7", "/old/7", "/old/about", "/new", "/new"];
+    let asks = paths
+        .iter()
+        .zip(0..)
+        .map(|(path, n)| get(at(n), path, "[1]"));
+    let seen = seen(asks.collect(), 1.0).without_ruled(&table);
+    assert_eq!((seen.ruled, seen.reads.len()), (3, 2));
+}
