@@ -3,11 +3,14 @@
 use crate::propose::{Place, Seen, Sight, Written};
 use std::collections::VecDeque;
 
-/// Reads that are remembered: some minutes of a busy service, which is enough to see what repeats.
+/// Reads that are remembered: some minutes of a busy service, which is enough to see what repeats; and bytes that they
+/// take, about.
 pub(super) const MAX_READS: usize = 16_384;
-
-/// Bytes that they take, about.
 pub(super) const MAX_WEIGHT: usize = 8 << 20;
+
+/// The same of those that failed. They have room of their own: whoever tries what there may be pushes out nothing else.
+pub(super) const MAX_FAILED: usize = 2_048;
+const MAX_WEIGHT_FAILED: usize = 1 << 20;
 
 /// Writes that are remembered. What was read before the oldest of them is of no use: nobody knows what changed it.
 pub(super) const MAX_WRITES: usize = 8_192;
@@ -19,10 +22,34 @@ pub(super) struct Memory {
     pub(super) share: f64,
     /// From when on all is remembered that was to be.
     since_ms: u64,
-    reads: VecDeque<Sight>,
-    weight: usize,
+    reads: Ring,
+    failed: Ring,
     writes: VecDeque<Written>,
     left_out: usize,
+}
+
+/// Reads, and the bytes that they take.
+#[derive(Default)]
+struct Ring {
+    sights: VecDeque<Sight>,
+    weight: usize,
+}
+
+impl Ring {
+    /// Adds one, and says when the last was asked that had to make room.
+    fn add(&mut self, sight: Sight, most: usize, most_weight: usize) -> Option<u64> {
+        self.weight += sight.weight();
+        self.sights.push_back(sight);
+        let mut gone = None;
+        while self.sights.len() > most || self.weight > most_weight {
+            let Some(oldest) = self.sights.pop_front() else {
+                break;
+            };
+            self.weight -= oldest.weight();
+            gone = gone.max(Some(oldest.at_ms));
+        }
+        gone
+    }
 }
 
 impl Memory {
@@ -36,15 +63,12 @@ impl Memory {
     }
 
     pub(super) fn add(&mut self, sight: Sight) {
-        self.weight += sight.weight();
-        self.reads.push_back(sight);
-        while self.reads.len() > MAX_READS || self.weight > MAX_WEIGHT {
-            let Some(oldest) = self.reads.pop_front() else {
-                return;
-            };
-            self.weight -= oldest.weight();
-            self.since_ms = self.since_ms.max(oldest.at_ms);
+        if sight.has_failed() {
+            self.failed.add(sight, MAX_FAILED, MAX_WEIGHT_FAILED);
+            return;
         }
+        let gone = self.reads.add(sight, MAX_READS, MAX_WEIGHT);
+        self.since_ms = self.since_ms.max(gone.unwrap_or(0));
     }
 
     pub(super) fn wrote(&mut self, written: Written) {
@@ -69,7 +93,8 @@ impl Memory {
         if self.share == 0.0 {
             return None;
         }
-        let mut reads: Vec<Sight> = self.reads.iter().cloned().collect();
+        let reads = self.reads.sights.iter().chain(&self.failed.sights);
+        let mut reads: Vec<Sight> = reads.cloned().collect();
         reads.retain(|sight| sight.at_ms >= self.since_ms);
         reads.sort_by_key(|sight| sight.at_ms); // they came in the order in which they ended
         let mut writes: Vec<Written> = self.writes.iter().cloned().collect();

@@ -3,7 +3,7 @@ use crate::headers;
 use crate::rules::check::compile;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::Request;
+use hyper::{HeaderMap, Request};
 use std::path::Path;
 use std::time::Duration;
 
@@ -213,9 +213,12 @@ fn nothing_is_remembered_where_nothing_is_looked_at_and_another_share_begins_ane
 fn what_is_remembered_has_its_bounds_and_the_oldest_goes_first() {
     let (passing, table) = passing(1.0);
     let long = format!("/a?{}", ["filter[city]=1"; 40].join("&"));
+    let marks = Marks::new().expect("randomness");
     let look = |target: &str| {
         let look = passing.look(&table, &head(&table, target, &[]), NOW);
-        look.expect("it is looked at").sight
+        let mut sight = look.expect("it is looked at").sight;
+        sight.answered(&marks, StatusCode::OK, &HeaderMap::new(), None);
+        sight
     };
     let (short, long) = (look("/a"), look(&long));
     let later = |sight: &Sight, n: u64| {
@@ -255,5 +258,30 @@ fn what_is_remembered_has_its_bounds_and_the_oldest_goes_first() {
         passing
             .look(&table, &head(&table, &path, &[]), NOW)
             .is_none()
+    );
+}
+
+#[tokio::test]
+async fn who_tries_what_there_may_be_pushes_out_nothing_else() {
+    let (passing, table) = passing(1.0);
+    let look = |target: &str| {
+        let look = passing.look(&table, &head(&table, target, &[]), NOW);
+        look.expect("it is looked at")
+    };
+    answered(look("/a"), json(b"[1]"), b"[1]").await;
+    let tries = memory::MAX_READS + memory::MAX_FAILED;
+    for n in 0..tries {
+        let mut missing = json(b"");
+        *missing.status_mut() = StatusCode::NOT_FOUND;
+        answered(look(&format!("/{n}.php")), missing, b"").await;
+    }
+    let seen = remembered(&passing, 1 + memory::MAX_FAILED).await;
+    assert_eq!(seen.span_ms, 1000, "from the beginning");
+    assert_eq!(
+        seen.reads
+            .iter()
+            .filter(|sight| !sight.has_failed())
+            .count(),
+        1
     );
 }

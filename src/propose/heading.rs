@@ -33,7 +33,7 @@ pub(super) fn summary(seen: &Seen) -> String {
             };
             (
                 what,
-                format!("{} were left out", counted(seen.left_out, "request")),
+                format!("left out: {}", counted(seen.left_out, "request")),
             )
         }
     };

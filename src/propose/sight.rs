@@ -205,6 +205,11 @@ impl Sight {
         self.status == 200 && !self.is_stream
     }
 
+    /// Whether it was answered with something that is never kept, and that says nothing of whose the answer is.
+    pub fn has_failed(&self) -> bool {
+        ![200, 304, 401, 403].contains(&self.status)
+    }
+
     /// Whether the parameters have names that a programmer gave: others are values, which are not to be known.
     pub fn is_discreet(&self) -> bool {
         self.params.iter().all(|(name, _)| is_a_name(name))

@@ -39,6 +39,7 @@ mod trace; // by what a request is found, here and at the origin
 mod explain; // what is told of a request, and what becomes of it
 mod commands; // the commands that talk to a running sidecar
 mod recorded; // what passes a recorder, and what is proposed by it
+mod observed; // what passes a sidecar that looks at it
 mod fleet; // one sidecar fetches for all
 mod levels; // what happens when something fails: a table, and a test for each of its rows
 mod soak; // hours of abuse in seconds, after which everything is as before

@@ -39,7 +39,7 @@ fn a_share_is_told_and_counts_as_what_it_is_a_share_of() {
     let all = proposed(&asks(1.0));
     has(
         &all,
-        &["from 40 requests within 19 min that passed a sidecar; 2 requests were left out."],
+        &["from 40 requests within 19 min that passed a sidecar; left out: 2 requests."],
     );
     has(
         &all,

@@ -264,6 +264,10 @@ async fn what_passes_a_sidecar_yields_the_rules_that_are_missing() {
     assert!(text.contains(refused), "{text}");
     nothing_of_anybody(&clinic, &format!("{text}{}", stderr(&told)));
 
+    let stranger = [("host", "localhost")];
+    let denied = ask(sidecar.admin(), "GET", "/api/propose", &stranger, "").await;
+    assert_eq!(denied.status, 401, "{}", denied.text());
+
     // Appended, it is sound and in force, and what is somebody's own stays so.
     let rules = format!("{observing}{}", text.replace("stage = \"observe\"\n", ""));
     let directory = tempfile::tempdir().expect("a directory");
