@@ -78,7 +78,10 @@ impl Passing {
         }
         let query = parts.uri.query().unwrap_or_default();
         let marks = self.0.marks.as_ref()?;
-        if path.len() > MAX_PATH || query.len() > MAX_QUERY {
+        // What has no name is a value, be it one that a programmer gave.
+        let is_named = |pair: &str| pair.is_empty() || pair.contains('=');
+        let is_odd = !query.split('&').all(is_named);
+        if is_odd || path.len() > MAX_PATH || query.len() > MAX_QUERY {
             self.memory().leave_out();
             return None;
         }

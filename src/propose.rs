@@ -34,6 +34,15 @@ use worth::Worth;
 /// Largest answer that is kept where no rules file says another size.
 const MAX_ENTRY: usize = 1 << 20;
 
+/// Most rules that are proposed at a time, the most worth: each is held against the rules file with all before it.
+const MAX_PROPOSED: usize = 64;
+
+/// Parameters of a route from which on nobody can tell which of them its origin reads.
+const MAX_PARAMS: usize = 64;
+
+/// Requests for a route that passed a sidecar from which on it is told of: what was asked once may be anything.
+const SELDOM: usize = 3;
+
 /// What is there already.
 pub struct Given<'g> {
     /// The rules in force; what they have a rule for is not proposed.
@@ -84,7 +93,11 @@ pub fn propose(seen: &Seen, given: &Given<'_>) -> Proposal {
     let max_entry = given.table.map_or(MAX_ENTRY, |table| table.store.max_entry);
     let (mut worth, mut refused) = (Vec::new(), crowd::take(&mut asked.routes));
     for (route, asks) in &asked.routes {
-        match candidate(route, asks, &asked, max_entry) {
+        let judged = match asks.len() < seen.least() {
+            true => Err("it was hardly asked for".to_owned()),
+            false => candidate(route, asks, &asked, max_entry),
+        };
+        match judged {
             Ok(candidate) => worth.push(candidate),
             Err(why) => refused.push(Refused {
                 route: (*route).to_owned(),
@@ -94,6 +107,14 @@ pub fn propose(seen: &Seen, given: &Given<'_>) -> Proposal {
         }
     }
     worth.sort_by_key(|one| std::cmp::Reverse(one.worth.spared_ms()));
+    let beyond = worth.split_off(worth.len().min(MAX_PROPOSED));
+    refused.extend(beyond.into_iter().map(|one| Refused {
+        route: one.route,
+        asked: one.worth.asked,
+        why: format!(
+            "it is worth less than the {MAX_PROPOSED} above: ask again with those in force"
+        ),
+    }));
     refused.sort_by_key(|one| std::cmp::Reverse(one.asked));
     told::proposal(seen, &asked, given, worth, refused)
 }
@@ -121,7 +142,14 @@ fn candidate(
         )
     })?;
     let (owner, people, of_role) = owner::owner(asks, all);
-    let params = shape::params(asks, all);
+    let names = shape::names(asks);
+    if names.len() > MAX_PARAMS {
+        return Err(format!(
+            "it is asked with {} parameters: write its rule with those that the origin reads",
+            names.len()
+        ));
+    }
+    let params = shape::params(&names, asks, all);
     let worth = Worth::of(asks, &params, &owner, ttl);
     if worth.hits == 0 {
         return Err("nothing was asked for again while it would have been kept".to_owned());

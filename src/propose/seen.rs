@@ -1,5 +1,6 @@
 //! What was seen, wherever it was: the one thing that a judgement is made of.
 
+use super::SELDOM;
 use super::sight::{Asking, Good, Marks, Sight};
 use crate::route;
 use crate::rules::table::Table;
@@ -76,6 +77,14 @@ impl Seen {
             }
         }
         seen
+    }
+
+    /// How often a route was asked for, at least, if it is told of.
+    pub(super) fn least(&self) -> usize {
+        match self.place {
+            Place::File(_) => 0,
+            Place::Sidecar { .. } => SELDOM,
+        }
     }
 
     /// Without the reads for whose routes the table has a rule by now.

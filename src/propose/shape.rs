@@ -41,16 +41,16 @@ impl Param {
     }
 }
 
+/// The names of all parameters that a route was asked with.
+pub(super) fn names(asks: &[Sight]) -> BTreeSet<&str> {
+    let names = asks.iter().flat_map(|ask| &ask.params);
+    names.map(|(name, _)| &**name).collect()
+}
+
 /// The parameters of a route, by name.
-pub(super) fn params(asks: &[Sight], all: &AskedFor<'_>) -> Vec<Param> {
-    let names: BTreeSet<&str> = asks
-        .iter()
-        .flat_map(|ask| ask.params.iter().map(|(name, _)| &**name))
-        .collect();
-    names
-        .into_iter()
-        .map(|name| param(name, asks, all))
-        .collect()
+pub(super) fn params(names: &BTreeSet<&str>, asks: &[Sight], all: &AskedFor<'_>) -> Vec<Param> {
+    let params = names.iter().map(|name| param(name, asks, all));
+    params.collect()
 }
 
 /// Compares each request with the one before it that is the same but for this parameter.

@@ -3,7 +3,7 @@
 
 use super::asked::AskedFor;
 use super::heading::{lasting, per_day, summary};
-use super::{Candidate, Given, Owner, People, Place, Proposal, Refused, Seen};
+use super::{Candidate, Given, Owner, People, Proposal, Refused, Seen};
 use crate::rules::table::Table;
 use crate::rules::units::{counted, written};
 use std::collections::BTreeSet;
@@ -12,9 +12,6 @@ use std::time::Duration;
 
 /// Routes that are told of as not worth a rule, the busiest first.
 const MAX_REFUSED: usize = 40;
-
-/// Requests for a route that passed a sidecar from which on it is told of: what was asked once may be anything.
-const SELDOM: usize = 3;
 
 /// Writes that are named as standing before changes.
 const MAX_BEHIND: usize = 3;
@@ -98,7 +95,7 @@ pub(super) fn proposal(
             }),
         }
     }
-    not_worth(&mut text, &refused, seen.place);
+    not_worth(&mut text, &refused, seen.least());
     Proposal { rules: count, text }
 }
 
@@ -298,11 +295,7 @@ fn changes(one: &Candidate) -> String {
     line
 }
 
-fn not_worth(text: &mut String, refused: &[Refused], place: Place) {
-    let least = match place {
-        Place::File(_) => 0,
-        Place::Sidecar { .. } => SELDOM,
-    };
+fn not_worth(text: &mut String, refused: &[Refused], least: usize) {
     let (told, seldom): (Vec<_>, Vec<_>) = refused.iter().partition(|one| one.asked >= least);
     let more = told.len().saturating_sub(MAX_REFUSED);
     if refused.is_empty() {

@@ -110,3 +110,34 @@ fn what_has_a_rule_by_now_is_left_out() {
     let seen = seen(asks.collect(), 1.0).without_ruled(&table);
     assert_eq!((seen.ruled, seen.reads.len()), (3, 2));
 }
+
+#[test]
+fn what_would_take_long_to_judge_is_refused() {
+    let mut asks = Vec::new();
+    for n in 0..66 {
+        asks.push(get(at(n), &format!("/odd?p{n}=1"), "[1]"));
+    }
+    for (n, top) in (0..70).zip("abcdefghijklmnopqrstuvwxyz".chars().cycle()) {
+        let word = if n < 26 {
+            "one"
+        } else if n < 52 {
+            "two"
+        } else {
+            "three"
+        };
+        asks.extend(
+            (0..3).map(|again| get(at(100 + 3 * n + again), &format!("/{top}/{word}"), "[1]")),
+        );
+    }
+    asks.extend((0..4).map(|n| get(at(900 + n), "/most", "[1]")));
+    let text = proposed(&seen(asks, 1.0));
+    has(
+        &text,
+        &[
+            "GET /odd (66 requests): it is asked with 66 parameters",
+            "match = \"GET /most\"",
+        ],
+    );
+    assert_eq!(text.matches("\n[[cache]]\n").count(), 64);
+    assert_eq!(text.matches("worth less than the 64 above").count(), 7);
+}
