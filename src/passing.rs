@@ -60,7 +60,9 @@ impl Passing {
     pub fn begin(&self, share: f64, now_ms: u64) {
         let mut memory = self.memory();
         if memory.share != share {
-            *memory = Memory::of(share, now_ms);
+            let forgotten = std::mem::replace(&mut *memory, Memory::of(share, now_ms));
+            drop(memory); // nobody waits for so much to be freed
+            drop(forgotten);
         }
     }
 
@@ -129,7 +131,8 @@ impl Passing {
 
     /// All that is remembered; `None` where nothing is looked at.
     pub fn seen(&self, now_ms: u64) -> Option<Seen> {
-        self.memory().seen(now_ms)
+        let shown = self.memory().shown()?; // the lock is given back here
+        Some(shown.seen(now_ms))
     }
 
     fn is_their_turn(&self, share: f64, path: &str, now_ms: u64) -> bool {

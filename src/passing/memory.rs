@@ -2,6 +2,7 @@
 
 use crate::propose::{Place, Seen, Sight, Written};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Reads that are remembered: some minutes of a busy service, which is enough to see what repeats; and bytes that they
 /// take, about.
@@ -31,7 +32,7 @@ pub(super) struct Memory {
 /// Reads, and the bytes that they take.
 #[derive(Default)]
 struct Ring {
-    sights: VecDeque<Sight>,
+    sights: VecDeque<Arc<Sight>>,
     weight: usize,
 }
 
@@ -39,7 +40,7 @@ impl Ring {
     /// Adds one, and says when the last was asked that had to make room.
     fn add(&mut self, sight: Sight, most: usize, most_weight: usize) -> Option<u64> {
         self.weight += sight.weight();
-        self.sights.push_back(sight);
+        self.sights.push_back(Arc::new(sight));
         let mut gone = None;
         while self.sights.len() > most || self.weight > most_weight {
             let Some(oldest) = self.sights.pop_front() else {
@@ -88,25 +89,42 @@ impl Memory {
         self.left_out += 1;
     }
 
-    /// All of it, in its order; `None` where nothing is looked at.
-    pub(super) fn seen(&self, now_ms: u64) -> Option<Seen> {
-        if self.share == 0.0 {
-            return None;
-        }
+    /// All of it; `None` where nothing is looked at. Nobody waits for what is made of it.
+    pub(super) fn shown(&self) -> Option<Shown> {
         let reads = self.reads.sights.iter().chain(&self.failed.sights);
-        let mut reads: Vec<Sight> = reads.cloned().collect();
-        reads.retain(|sight| sight.at_ms >= self.since_ms);
-        reads.sort_by_key(|sight| sight.at_ms); // they came in the order in which they ended
-        let mut writes: Vec<Written> = self.writes.iter().cloned().collect();
-        writes.sort_by_key(|write| write.at_ms);
-        Some(Seen {
+        (self.share > 0.0).then(|| Shown {
+            share: self.share,
+            since_ms: self.since_ms,
+            reads: reads.cloned().collect(),
+            writes: self.writes.iter().cloned().collect(),
+            left_out: self.left_out,
+        })
+    }
+}
+
+/// What was remembered at a moment.
+pub(super) struct Shown {
+    share: f64,
+    since_ms: u64,
+    reads: Vec<Arc<Sight>>,
+    writes: Vec<Written>,
+    left_out: usize,
+}
+
+impl Shown {
+    /// All of it in its order, which is not that in which it ended.
+    pub(super) fn seen(mut self, now_ms: u64) -> Seen {
+        self.reads.retain(|sight| sight.at_ms >= self.since_ms);
+        self.reads.sort_by_key(|sight| sight.at_ms);
+        self.writes.sort_by_key(|write| write.at_ms);
+        Seen {
             place: Place::Sidecar { share: self.share },
             ruled: 0,
             left_out: self.left_out,
-            count: reads.len(),
+            count: self.reads.len(),
             span_ms: now_ms.saturating_sub(self.since_ms),
-            reads,
-            writes,
-        })
+            reads: self.reads.into_iter().map(Arc::unwrap_or_clone).collect(),
+            writes: self.writes,
+        }
     }
 }

@@ -231,11 +231,12 @@ fn what_is_remembered_has_its_bounds_and_the_oldest_goes_first() {
         later.at_ms += n;
         later
     };
+    let all = |memory: &Memory, after: u64| memory.shown().expect("it looks").seen(NOW + after);
     let mut memory = Memory::of(1.0, NOW);
     for n in 0..20_000 {
         memory.add(later(&short, n));
     }
-    let seen = memory.seen(NOW + 20_000).expect("it looks");
+    let seen = all(&memory, 20_000);
     assert_eq!(seen.reads.len(), memory::MAX_READS);
     assert_eq!(seen.reads[0].at_ms, NOW + 20_000 - memory::MAX_READS as u64);
     let span = Duration::from_millis(seen.span_ms);
@@ -243,7 +244,7 @@ fn what_is_remembered_has_its_bounds_and_the_oldest_goes_first() {
     for n in 0..20_000 {
         memory.add(later(&long, 20_000 + n));
     }
-    let kept = memory.seen(NOW + 40_000).expect("it looks").reads.len();
+    let kept = all(&memory, 40_000).reads.len();
     assert!(kept * long.weight() <= memory::MAX_WEIGHT, "{kept}");
     assert!(kept * long.weight() > memory::MAX_WEIGHT / 2, "{kept}");
     // What was read before the oldest write that is known of could have been changed by anybody.
@@ -253,7 +254,7 @@ fn what_is_remembered_has_its_bounds_and_the_oldest_goes_first() {
         route: "POST /a".into(),
     };
     (0..memory::MAX_WRITES as u64 + 40_000).for_each(|n| memory.wrote(written(n)));
-    let seen = memory.seen(NOW + 40_000).expect("it looks");
+    let seen = all(&memory, 40_000);
     assert_eq!(
         (seen.writes.len(), seen.reads.len()),
         (memory::MAX_WRITES, 1)

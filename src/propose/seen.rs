@@ -6,6 +6,7 @@ use crate::route;
 use crate::rules::table::Table;
 use crate::traffic::{Exchange, Source, Traffic};
 use hyper::{HeaderMap, Method, StatusCode};
+use std::sync::Arc;
 
 /// Where it was seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,7 +28,7 @@ pub struct Written {
     /// When it was answered.
     pub until_ms: u64,
     /// `PATCH /api/v1/doctor/{doctorId}`
-    pub route: Box<str>,
+    pub route: Arc<str>,
 }
 
 /// All that was seen.

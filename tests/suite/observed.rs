@@ -1,5 +1,6 @@
 //! What passes a sidecar that looks at it: it passes as it would, and nobody else is looked at.
 
+use crate::process::{command, output, stderr};
 use crate::redis::eventually;
 use crate::world::{Asked, Origin, Reply, Sidecar, head};
 use hyper::header::DATE;
@@ -100,6 +101,51 @@ async fn whoever_is_looked_at_is_answered_as_if_he_were_not() {
     let text = proposal(&seen).await;
     assert!(text.contains("; left out: 1 request."), "{text}");
     assert_eq!(unseen.door("GET", "/api/propose", "").await.status, 409);
+}
+
+#[tokio::test]
+async fn who_asks_for_a_proposal_is_told_why_there_is_none() {
+    let origin = echo().await;
+    let sidecar = Sidecar::with_file(&file(origin.address, "0.5")).await;
+    assert!(proposal(&sidecar).await.contains("of 50.0 % of the paths"));
+    let error = async || {
+        let got = sidecar.door("GET", "/api/propose", "").await;
+        let told: Json = serde_json::from_slice(&got.body).expect("JSON");
+        (
+            got.status,
+            told["error"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    let broken = file(origin.address, "2") + "s3cret = \"of the file\"\n";
+    assert!(sidecar.reload(&broken).is_err());
+    let (status, why) = error().await;
+    assert_eq!(status, 409, "{why}");
+    assert!(
+        why.contains("has errors") && !why.contains("of the file"),
+        "{why}"
+    );
+    let off = file(origin.address, "0");
+    sidecar.reload(&off).expect("it is sound");
+    let (status, why) = error().await;
+    assert!(
+        status == 409 && why.contains("write `observe = 0.1` under [audit]"),
+        "{why}"
+    );
+
+    let both = ["propose", "--traffic", "a", "--admin", "http://127.0.0.1:1"];
+    let told = output(command().args(both));
+    assert!(
+        stderr(&told).contains("cannot be used with"),
+        "{}",
+        stderr(&told)
+    );
+    let nowhere = tempfile::tempdir().expect("a directory");
+    let told = output(command().arg("propose").current_dir(&nowhere));
+    assert!(
+        stderr(&told).contains("rules.toml cannot be read"),
+        "{}",
+        stderr(&told)
+    );
 }
 
 #[tokio::test]
