@@ -217,7 +217,7 @@ impl Live {
     /// What passes is looked at as these rules say from now on.
     pub fn begin_to_look(&self) {
         let Ground { passing, clock, .. } = &self.ground;
-        passing.begin(self.table.audit.observe, clock.now_ms());
+        passing.begin(self.table.audit.propose, clock.now_ms());
     }
 
     /// The origin is asked nothing for a while that no client wants, where it is in trouble.

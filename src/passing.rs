@@ -1,4 +1,4 @@
-//! What passes because no rule is there for it, as far as `[audit] observe` has it looked at: remembered in marks, and
+//! What passes because no rule is there for it, as far as `[audit] propose` has it looked at: remembered in marks, and
 //! told to nobody but who asks for a proposal ([`crate::propose`]).
 //!
 //! It is not each request that is looked at by chance: nearly all is learnt by holding one answer against another to
@@ -69,7 +69,7 @@ impl Passing {
     /// Looks at a request that has no rule, no body and only one method, if it is its turn; to be asked only where
     /// something is looked at.
     pub fn look(&self, table: &Table, head: &Head, now_ms: u64) -> Option<Look> {
-        let share = table.audit.observe; // above 0
+        let share = table.audit.propose; // above 0
         let (parts, path) = (&head.parts, head.parts.uri.path());
         // A part says nothing of the whole, and an upgrade is no answer.
         let is_plain = parts.method == Method::GET
@@ -114,7 +114,7 @@ impl Passing {
         path: &str,
         clock: &Clock,
     ) -> Option<Writing> {
-        if table.audit.observe == 0.0 || path.len() > MAX_PATH {
+        if table.audit.propose == 0.0 || path.len() > MAX_PATH {
             return None;
         }
         let at_ms = clock.now_ms();

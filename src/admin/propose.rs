@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
 /// What is said where nothing is looked at.
-const LOOKS_AT_NOTHING: &str = "this sidecar looks at nothing that passes: write `observe = 0.1` under [audit] of its \
+const LOOKS_AT_NOTHING: &str = "this sidecar looks at nothing that passes: write `propose = 0.1` under [audit] of its \
                                 rules file (1 where little passes), reload, and ask again once there was traffic";
 
 /// What this process proposes by what it saw, to be appended to the rules file as it stands on the disk.
@@ -55,7 +55,7 @@ fn judged(live: &Live, rules: &Path) -> Result<Json, Denied> {
     };
     let proposal = propose::propose(&seen.without_ruled(&table), &given);
     Ok(json!({
-        "observe": live.table.audit.observe,
+        "share": live.table.audit.propose,
         "rules": proposal.rules,
         "toml": proposal.text,
     }))

@@ -20,7 +20,7 @@ const NO_RULES: &str = "namespace = \"proposed\"\n[proxy]\norigin = \"http://127
 pub struct Args {
     /// A recording of `sidecache record`, a HAR file, or an access log, which tells volumes alone
     ///
-    /// Left out: what passed the running sidecar, as far as `[audit] observe` of its rules has it looked at.
+    /// Left out: what passed the running sidecar, as far as `[audit] propose` of its rules has it looked at.
     #[arg(long, value_name = "FILE", conflicts_with = "admin")]
     traffic: Option<PathBuf>,
     /// The host whose requests count, where there are others: a browser asks many

@@ -11,7 +11,7 @@ const NOW: u64 = 1_700_000_000_000;
 
 fn table(observe: f64) -> Table {
     let text = format!(
-        "[proxy]\norigin = \"http://127.0.0.1:1\"\n[audit]\nobserve = {observe}\n[[cache]]\nname = \"list\"\n\
+        "[proxy]\norigin = \"http://127.0.0.1:1\"\n[audit]\npropose = {observe}\n[[cache]]\nname = \"list\"\n\
          match = \"GET /list\"\nkey = \"list\"\nquery = []\nttl = \"1m\"\npublic = true\n[[invalidate]]\n\
          name = \"list\"\non = \"PATCH /list/{{id}}\"\ndrop = [\"list\"]\n"
     );

@@ -9,7 +9,7 @@ impl Exchange {
     /// Whether it is one that is looked at.
     pub(super) fn look(&self) -> Option<Look> {
         let Live { table, ground, .. } = &*self.live;
-        if table.audit.observe == 0.0 || self.head.methods().len() > 1 {
+        if table.audit.propose == 0.0 || self.head.methods().len() > 1 {
             return None;
         }
         let now = ground.clock.now_ms();

@@ -284,7 +284,7 @@ pub struct AuditSettings {
     pub verify: f64,
     /// The share of all paths that is looked at, at a time, where no rule is there for what passes. From 0 to 1,
     /// default 0.
-    pub observe: f64,
+    pub propose: f64,
 }
 
 /// `[alerts]`

@@ -20,7 +20,7 @@ public = true
 
 fn file(origin: std::net::SocketAddr, observe: &str) -> String {
     format!(
-        "{}{RULE}[audit]\nobserve = {observe}\n",
+        "{}{RULE}[audit]\npropose = {observe}\n",
         head(origin, "memory:")
     )
 }
@@ -128,7 +128,7 @@ async fn who_asks_for_a_proposal_is_told_why_there_is_none() {
     sidecar.reload(&off).expect("it is sound");
     let (status, why) = error().await;
     assert!(
-        status == 409 && why.contains("write `observe = 0.1` under [audit]"),
+        status == 409 && why.contains("write `propose = 0.1` under [audit]"),
         "{why}"
     );
 

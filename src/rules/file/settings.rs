@@ -221,12 +221,12 @@ pub fn audit(section: Option<Section<'_>>) -> AuditSettings {
     };
     let leak = s.factor("leak", 1.0).unwrap_or_default();
     let verify = s.factor("verify", 1.0).unwrap_or_default();
-    let observe = s.factor("observe", 1.0).unwrap_or_default();
+    let propose = s.factor("propose", 1.0).unwrap_or_default();
     s.finish(&[]);
     AuditSettings {
         leak,
         verify,
-        observe,
+        propose,
     }
 }
 

@@ -210,12 +210,12 @@ async fn what_passes_a_sidecar_yields_the_rules_that_are_missing() {
         (Some(1), String::new())
     );
     assert!(
-        stderr(&told).contains("write `observe = 0.1` under [audit]"),
+        stderr(&told).contains("write `propose = 0.1` under [audit]"),
         "{}",
         stderr(&told)
     );
 
-    let observing = one_rule(&clinic, &redis, "observe = 1");
+    let observing = one_rule(&clinic, &redis, "propose = 1");
     sidecar.reload(&observing).expect("it is sound");
     browse(&clinic, sidecar.address()).await;
     for _ in 0..3 {
