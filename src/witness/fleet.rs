@@ -185,8 +185,7 @@ impl Witness {
         if count == teller.told_writes {
             return Ok(());
         }
-        let told_for = table.longest_ttl().saturating_add(TOLD_FOR).as_millis();
-        let since_ms = now_ms.saturating_sub(u64::try_from(told_for).unwrap_or(u64::MAX));
+        let since_ms = told_since_ms(table, now_ms);
         let lately = own.into_iter().filter(|(_, write)| write.at_ms >= since_ms);
         let own = self.books().segments.without_others(lately.collect());
         let value = told::of_writes(now_ms, &own);
@@ -347,6 +346,12 @@ impl Books {
     fn latest_first(&self) -> Vec<Arc<Case>> {
         self.cases.all().rev().cloned().collect()
     }
+}
+
+/// Writes before this moment are not told any more, in milliseconds of Unix time: no answer that is kept is as old.
+pub(super) fn told_since_ms(table: &Table, now_ms: u64) -> u64 {
+    let told_for = table.longest_ttl().saturating_add(TOLD_FOR).as_millis();
+    now_ms.saturating_sub(u64::try_from(told_for).unwrap_or(u64::MAX))
 }
 
 /// How often a process tells what is news.

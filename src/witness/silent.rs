@@ -143,6 +143,6 @@ mod tests {
         );
         let ahead = [(name.as_str(), told.as_ref())];
         assert!(names(&mut silent, &ahead, NOW).is_empty());
-        assert_eq!(names(&mut silent, &ahead, NOW + HOUR), [name.clone()]);
+        assert_eq!(names(&mut silent, &ahead, NOW + HOUR), [&*name]);
     }
 }

@@ -310,3 +310,15 @@ async fn a_clock_that_is_set_back_by_hours_keeps_nothing_waiting_for_hours() {
         "a second is no jump"
     );
 }
+
+#[test]
+fn a_write_is_told_as_long_as_an_answer_may_hang_on_it_and_somebody_has_not_heard_it() {
+    let (now, minute) = (90_000_000, 60_000); // the rule's `ttl`
+    let since = fleet::told_since_ms(&table(RULES), now);
+    assert!(
+        (now - 15 * minute..now - 11 * minute).contains(&since),
+        "{since}"
+    );
+    let long = table(&RULES.replace("\"1m\"", "\"3d\""));
+    assert_eq!(fleet::told_since_ms(&long, now), 0);
+}

@@ -72,7 +72,8 @@ fn cases(count: u64, rules: u64) -> Vec<Case> {
         .collect();
     let mut one = |at_ms: u64| {
         let (rule, writes) = (lot.below(rules), lot.below(30));
-        let (mut of, mut places): (Vec<Possible>, Vec<Arc<str>>) = Default::default();
+        let mut of: Vec<Possible> = Vec::new();
+        let mut places: Vec<Arc<str>> = Vec::new();
         for _ in 0..writes {
             let (route, part) = (lot.below(ROUTES), 1 + lot.below(4));
             let is_named = lot.below(4) == 0;
