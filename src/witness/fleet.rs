@@ -10,6 +10,7 @@ use super::silent::Silent;
 use super::told::{self, Found};
 use super::{Books, Gathered, Tally, Witness, ends};
 use crate::budget;
+use crate::digest::Digest;
 use crate::key;
 use crate::rules::table::Table;
 use crate::stats;
@@ -17,7 +18,7 @@ use crate::store::{Down, Field, Store, any_first, latest_first, own_field, told_
 use crate::suspects::Case;
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 use tokio::task::spawn_blocking;
 
@@ -115,7 +116,7 @@ impl Witness {
             };
         }
         if !store.is_shared() {
-            return self.attribute(table, now_ms);
+            return self.attribute(table, now_ms).await;
         }
         let since = now_ms.saturating_sub(teller.stepped_at);
         let is_early = since.saturating_add(MARGIN_MS) < pace_ms(table);
@@ -147,7 +148,7 @@ impl Witness {
 
     /// All writes up to this moment are known: what waited is attributed to them. Requests wait for the books, so they are
     /// closed meanwhile; what is found under rules that are no more by then is left out.
-    fn attribute(&self, table: &Table, known_ms: u64) {
+    async fn attribute(&self, table: &Table, known_ms: u64) {
         let (sightings, ended, writes) = {
             let mut books = self.books();
             if books.layout != Some(table.layout) {
@@ -156,19 +157,26 @@ impl Witness {
             let due = (books.cases.due(known_ms), books.ends.due(known_ms));
             (due.0, due.1, books.writes.known())
         };
-        let under_same = || Some(self.books()).filter(|books| books.layout == Some(table.layout));
-        for sighting in sightings {
-            if let Some(case) = sighting.case(&writes)
-                && let Some(mut books) = under_same()
-            {
-                books.cases.add(case);
-            }
-        }
         for one in ends::attributed(ended, table, &writes) {
-            if let Some(mut books) = under_same() {
+            if let Some(mut books) = self.books_under(table.layout) {
                 books.tallies.note_dropped(&one);
             }
         }
+        let (witness, layout) = (self.clone(), table.layout);
+        // Hundreds of them, each with hundreds of writes before it, take a while, in which others are to be answered.
+        let attributed = spawn_blocking(move || {
+            for case in sightings.into_iter().filter_map(|one| one.case(&writes)) {
+                if let Some(mut books) = witness.books_under(layout) {
+                    books.cases.add(case);
+                }
+            }
+        });
+        let _ = attributed.await; // it does not panic; if it did, what waited would be left out
+    }
+
+    /// The books, if they are of these rules.
+    fn books_under(&self, layout: Digest) -> Option<MutexGuard<'_, Books>> {
+        Some(self.books()).filter(|books| books.layout == Some(layout))
     }
 
     async fn tell_writes(
@@ -243,7 +251,7 @@ impl Witness {
         let fields = store.fields(&name, left, HEARD_BYTES).await?;
         self.hear(&fields.all, now_ms);
         match fields.is_whole() {
-            true => self.attribute(table, known_ms),
+            true => self.attribute(table, known_ms).await,
             false => {
                 let left = fields.left;
                 teller.round = Some(Round { known_ms, left });
@@ -266,7 +274,7 @@ impl Witness {
     /// costs where something waits for what others saw.
     pub async fn gather(&self, store: &Store, table: &Table, now_ms: u64) -> Gathered {
         if !store.is_shared() {
-            self.attribute(table, now_ms);
+            self.attribute(table, now_ms).await;
         }
         let mut teller = self.0.teller.lock().await;
         let (mut gathered, mut latest) = match store.is_shared() {
