@@ -16,6 +16,7 @@ mod written; // what a write drops
 
 pub use explanation::{
     DroppedBy, Drops, Explanation, FillShown, KeyShown, LimitShown, PartShown, Reason, RuleShown,
+    Warms,
 };
 pub use question::Question;
 

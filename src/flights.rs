@@ -205,6 +205,11 @@ impl Fills {
 }
 
 impl Lead {
+    /// Hears how the flight lands, as those do who wait for it.
+    pub fn waiting(&self) -> Waiting {
+        self.landing.clone()
+    }
+
     /// The lock on what is fetched, where one who waits had it.
     pub fn given(&self) -> Option<Taken> {
         let mut gift = self.gift.lock().unwrap_or_else(PoisonError::into_inner);

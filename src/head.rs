@@ -7,10 +7,13 @@ use crate::rules::settings::{IdentitySettings, ProxySettings};
 use crate::trace::Trace;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method};
+use hyper::{HeaderMap, Method, Request, Uri};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
+
+/// Says whether a page asks its own site (Fetch Metadata).
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The head of a request that was let in.
 #[derive(Clone)]
@@ -83,6 +86,45 @@ impl Head {
         };
         head.show_credentials(identity);
         head
+    }
+
+    /// The head of a GET that is made because of this request: as its client would ask, by all that answers may vary
+    /// by, and without what tells who he is. `host` stands in for the one that this request names.
+    pub fn reading(&self, target: Uri, host: Option<HeaderValue>, trace: Trace) -> Head {
+        let own = &self.parts.headers;
+        // A page asks its own site without it, and only writes to it with it (Fetch §3.2).
+        let is_same_site = own
+            .get(FETCH_SITE)
+            .is_some_and(|site| site == "same-origin");
+        let names = headers::TELLS_NOBODY.into_iter();
+        let names = names.filter(|name| !(is_same_site && *name == header::ORIGIN));
+        let mut sent = HeaderMap::new();
+        for name in names {
+            let values = own.get_all(&name).iter().cloned();
+            sent.extend(values.map(|value| (name.clone(), value)));
+        }
+        sent.extend(
+            host.or_else(|| own.get(header::HOST).cloned())
+                .map(|host| (header::HOST, host)),
+        );
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.uri = target;
+        parts.version = self.parts.version;
+        let way = self.seen.has(Seen::WAY).then_some(Seen::WAY);
+        let seen = Seen::of(&sent) | way.unwrap_or_default();
+        parts.headers = sent;
+        Head {
+            seen,
+            parts,
+            overridden: Vec::new(),
+            offered: None,
+            ends_here: false,
+            claims: self.claims.clone(),
+            peer: self.peer.clone(),
+            is_trusted: self.is_trusted,
+            forwarding: OnceLock::new(),
+            trace: OnceLock::from(trace),
+        }
     }
 
     /// Leaves among the headers those that tell of the way and are a credential too: what is taken for one

@@ -56,6 +56,7 @@ pub mod flights; // who fetches and who waits
 pub mod quarantine; // rules that pass everything
 pub mod witness; // writes, and hits that were held against the origin
 pub mod passing; // what passes without a rule, in marks
+pub mod warming; // how much is asked for after writes
 pub mod live; // the rules in force and what they are carried out with
 pub mod limits; // how often who may ask
 pub mod asked; // may this request use its rule, and what is the origin asked in its stead

@@ -24,6 +24,7 @@ use crate::store::{Opening, Root, Store};
 use crate::targets::{Target, Targets};
 use crate::trace::{Trace, Tracer, Work};
 use crate::vary::LearntVary;
+use crate::warming::Warming;
 use crate::witness::Witness;
 pub use failures::Failures;
 use hyper::http::request::Parts;
@@ -65,6 +66,8 @@ pub struct Ground {
     pub witness: Witness,
     /// What was seen of requests that no rule is there for.
     pub passing: Passing,
+    /// What is asked for after writes.
+    pub warming: Warming,
 }
 
 /// The root as entries under these rules see it.
@@ -180,6 +183,7 @@ impl Live {
             failures: Arc::default(),
             witness: Witness::default(),
             passing: Passing::default(),
+            warming: Warming::default(),
             clock,
             tasks: TaskTracker::new(),
             quarantine: Quarantine::default(),
@@ -222,7 +226,7 @@ impl Live {
 
     /// The origin is asked nothing for a while that no client wants, where it is in trouble.
     fn spare_if(&self, is_troubled: bool) {
-        if is_troubled && self.verifies() {
+        if is_troubled {
             let now = self.ground.clock.now_ms();
             self.ground.witness.pace().trouble(now);
         }

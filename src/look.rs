@@ -150,6 +150,11 @@ impl Aim {
         }
     }
 
+    /// Where it is kept, by what is known of the answers.
+    pub fn key(&self) -> &CacheKey {
+        &self.key
+    }
+
     /// The same where nothing is believed that is known here: the store itself is asked.
     pub fn in_store(mut self) -> Aim {
         self.local_ttl = Duration::ZERO;

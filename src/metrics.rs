@@ -4,6 +4,7 @@
 mod alerts; // what somebody should look at
 mod budget; // what may be spent
 mod family; // samples, as the registry writes its own
+mod guards; // what lasts
 mod limits; // what is counted by limit
 mod local; // what the memory tier holds
 mod process;
@@ -14,6 +15,7 @@ mod tally; // what was counted of a rule
 mod timings; // histograms
 
 pub use alerts::AlertMetrics;
+pub use guards::{Connected, Filling};
 pub use limits::LimitMetrics;
 pub use rules::RuleMetrics;
 pub use store::{Billed, Command};
@@ -62,6 +64,12 @@ struct Audited {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Warmed {
+    set: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LeaseResult {
     result: &'static str,
 }
@@ -99,6 +107,7 @@ pub struct Metrics {
     connections_cut: Family<Reason, Counter>,
     invalidations: Family<Set, Counter>,
     invalidations_owed: Gauge,
+    warms: Family<Warmed, Counter>,
     write_leases: Family<LeaseResult, Counter>,
     store_errors: Family<Kind, Counter>,
     store_up: Gauge,
@@ -139,6 +148,7 @@ impl Metrics {
             connections_cut: Family::default(),
             invalidations: Family::default(),
             invalidations_owed: Gauge::default(),
+            warms: Family::default(),
             write_leases: Family::default(),
             store_errors: Family::default(),
             store_up: Gauge::default(),
@@ -193,6 +203,7 @@ impl Metrics {
             "Nodes yet to be dropped",
             &self.invalidations_owed,
         );
+        names.add("warms", "Asked for after writes, by set", &self.warms);
         names.add(
             "write_leases",
             "Leases asked for before writes",
@@ -290,6 +301,12 @@ impl Metrics {
         self.invalidations
             .get_or_create(&Set { set: set.into() })
             .inc();
+    }
+
+    /// This became of something that `set` has asked for after a write.
+    pub fn warmed(&self, set: &str, result: &'static str) {
+        let set = set.to_owned();
+        self.warms.get_or_create(&Warmed { set, result }).inc();
     }
 
     /// How many nodes are owed now.
@@ -461,26 +478,6 @@ struct Names<'a>(&'a mut Registry);
 impl Names<'_> {
     fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: &M) {
         self.0.register(name, help, metric.clone());
-    }
-}
-
-/// One fill in flight, for as long as it lives.
-#[must_use = "the fill counts as ended when this is dropped"]
-pub struct Filling(Gauge);
-
-impl Drop for Filling {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
-/// One client's connection, for as long as it lives.
-#[must_use = "the connection counts as closed when this is dropped"]
-pub struct Connected(Gauge);
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

@@ -1,10 +1,12 @@
 //! One request, start to finish: hit | fill | write | pass.
 
+mod behind; // a fetch that no client waits for
 mod limit; // whether it is one too many
 mod observe; // what a rule would answer
 mod part; // what it answers to a range
 mod passed; // what no rule is there for, looked at
 mod read; // what a rule answers
+mod warm; // what is asked for after a write
 
 use crate::asked::Asked;
 use crate::body::{self, Body, Read};
@@ -262,6 +264,7 @@ impl Exchange {
         let (method, path) = (&parts.method, parts.uri.path());
         let writing = passing.sets_out(&self.live.table, method, path, clock);
         let write = Write {
+            then: Some(warm::after(&self.live, &head)),
             live: self.live,
             body: self.body,
             forwarding: head.forwarding().clone(),

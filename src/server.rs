@@ -43,6 +43,7 @@ use crate::stats::Stats;
 use crate::store::{Opening, Store};
 use crate::trace::Tracer;
 use crate::verify;
+use crate::warming::Warming;
 use crate::witness::Witness;
 use arc_swap::ArcSwap;
 use gate::{Access, Gate, Listener, Opening as Gateway, bind};
@@ -194,6 +195,7 @@ impl Server {
             failures: Arc::default(),
             witness: Witness::default(),
             passing: Passing::default(),
+            warming: Warming::default(),
             clock,
             tasks: TaskTracker::new(),
             quarantine: Quarantine::default(),

@@ -4,12 +4,12 @@
 //! Only what follows from the rules, the target and its variant is remembered, and only of targets for
 //! which something was kept. The rules are those of one [`crate::live::Live`]: a reload begins anew.
 
+use crate::headers::TELLS_NOBODY;
 use crate::key::{CacheKey, Rendered, Variant};
 use crate::rules::table::Rule;
 use crate::rules::template::Source;
 use arc_swap::ArcSwap;
 use arrayvec::ArrayVec;
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName, ORIGIN};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::sync::Arc;
@@ -38,9 +38,6 @@ const MAX_KEYS: usize = 6;
 
 /// Bytes of all that sets one variant apart. The key of a longer one is worked out each time.
 const MAX_VARIANT: usize = 128;
-
-/// Fields that say nothing of who asks. Of a variant by others nothing is remembered as it was sent.
-const TELLS_NOBODY: [HeaderName; 4] = [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ORIGIN];
 
 type Spelling = ArrayVec<u8, MAX_VARIANT>;
 
@@ -89,6 +86,7 @@ impl Target {
     /// The key of one variant.
     pub fn key(&self, namespace: &str, variant: &Variant) -> Arc<CacheKey> {
         let make = || Arc::new(self.rendered.key(namespace, &self.rule, variant));
+        // Of a variant by others nothing is remembered as it was sent.
         if !variant.vary.iter().all(|name| TELLS_NOBODY.contains(name)) {
             return make();
         }

@@ -40,10 +40,6 @@ pub const VERIFY: &str = "verify";
 /// How long it is waited before what seems stale is looked at again: a clock that shows seconds has moved on by then.
 const SETTLES: Duration = Duration::from_secs(1);
 
-/// An origin that takes longer than this, and so many times as long as when it was asked for what is kept, is spared.
-const SLOW: Duration = Duration::from_secs(1);
-const SLOWER: u32 = 4;
-
 /// What is found from now on is found under these rules. It is counted from none on: who watches for the first stale
 /// answer sees it come.
 pub fn begin(live: &Live) {
@@ -315,11 +311,11 @@ impl Hit {
             }
             _ => None,
         };
-        let usual = Duration::from_millis(entry.took.into()) * SLOWER;
-        if begun.elapsed() > usual.max(SLOW) {
-            let now = live.ground.clock.now_ms();
-            live.ground.witness.pace().trouble(now);
-        }
+        let (usual, now) = (
+            Duration::from_millis(entry.took.into()),
+            live.ground.clock.now_ms(),
+        );
+        live.ground.witness.pace().took(begun.elapsed(), usual, now);
         said
     }
 

@@ -6,6 +6,7 @@
 
 mod drops; // which nodes it drops
 mod foretold; // which it would drop
+mod warmed; // what is asked for afterwards
 
 use crate::begun::Begun;
 use crate::body::{self, Body, Read};
@@ -21,14 +22,15 @@ use crate::outcome::Detail;
 use crate::rules::pattern::Captures;
 use crate::rules::settings::OnDown;
 use crate::rules::table::{Commits, ROLLOUT, Set, Table};
-use crate::rules::template::Source;
+use crate::rules::template::{Placeholder, Source};
 use crate::store::{Bump, Bumped, Leased};
 use crate::trace::{Trace, Work};
 use crate::verify::{self, Done};
+use crate::warming::Then;
 use crate::witness::UnderWay;
 use bytes::Bytes;
 use drops::{Drops, Named, Settled, names_a_place};
-pub use foretold::{Cause, Foretold};
+pub use foretold::{Asks, Cause, Foretold};
 use hyper::body::Body as _;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
@@ -57,6 +59,8 @@ pub struct Write {
     pub interim: Option<Interim>,
     /// Whose client counts as there while it is under way.
     pub on_behalf: Option<OnBehalf>,
+    /// Asks for what its sets warm, once what they drop is dropped.
+    pub then: Option<Then>,
 }
 
 /// Why a write has no answer of the origin's.
@@ -157,6 +161,7 @@ impl Write {
             document: document.as_ref(),
             claims: claims.as_ref(),
         };
+        let mut warm = Vec::new();
         let (answer, bump, unknown) = match answer {
             Ok(response) => {
                 let status = response.status().as_u16();
@@ -165,6 +170,7 @@ impl Write {
                 let headers = response.headers();
                 named.automatic.extend(drops.located(status, headers));
                 named.hard.extend(drops.grouped(status, headers));
+                warm = std::mem::take(&mut named.warm);
                 let (bump, read) = (named.bump(), (document.as_ref(), answered.as_ref()));
                 self.note(Some(response.status()), read, claims.as_ref(), &bump);
                 (Ok(response), bump, false)
@@ -179,7 +185,10 @@ impl Write {
         if bump.is_empty() {
             heed_others(&self.live, &answer).await;
         }
-        self.settle(leased, bump, unknown).await;
+        let is_dropped = self.settle(leased, bump, unknown).await;
+        if let Some(then) = self.then.take().filter(|_| is_dropped && !warm.is_empty()) {
+            then(warm);
+        }
         Ok(answer?)
     }
 
@@ -297,9 +306,10 @@ impl Write {
         }
     }
 
-    async fn settle(&self, leased: Leased, bump: Bump, unknown: bool) {
+    /// Whether it is dropped now; else it is owed.
+    async fn settle(&self, leased: Leased, bump: Bump, unknown: bool) -> bool {
         if bump.is_empty() && !matches!(leased, Leased::Granted(_)) {
-            return;
+            return true;
         }
         let (hard, soft) = (bump.hard.len(), bump.soft.len());
         let mut span = self.live.ground.tracer.part(Some(&self.trace), Work::Bump);
@@ -311,6 +321,7 @@ impl Write {
         span.note(|facts| facts.is_failure = is_owed);
         tracing::debug!(trace_id = %self.trace, hard, soft, is_owed, unknown, "dropped");
         count_rollout(&self.live, bumped);
+        !is_owed
     }
 
     async fn forward(&mut self) -> Result<Response<Body>, Failure> {
@@ -324,11 +335,11 @@ impl Write {
         self.live.ask(request, None, self.trace).await
     }
 
-    /// Reads the request's body where a drop asks for it, or could; it is sent on byte for byte either way.
+    /// Reads the request's body where a set asks for it, or a drop could; it is sent on byte for byte either way.
     async fn read_body(&mut self) -> Result<Option<Json>, Failure> {
         let limit = self.live.table.proxy.max_keyed_body;
         let is_asked =
-            self.any_drop_asks(|source| matches!(source, Source::Body | Source::BodyField(_)));
+            self.any_set_asks(|source| matches!(source, Source::Body | Source::BodyField(_)));
         // Who asks whether he may send it is told by the origin.
         let expects = self.parts.headers.contains_key(header::EXPECT);
         let is_noted = !expects && self.may_note(&self.parts.headers, &self.body, limit);
@@ -349,9 +360,9 @@ impl Write {
         Ok(document)
     }
 
-    /// Reads the answer's body where a drop asks for it, or could, no longer than a head may take.
+    /// Reads the answer's body where a set asks for it, or a drop could, no longer than a head may take.
     async fn read_answer(&self, response: Response<Body>) -> (Response<Body>, Option<Json>) {
-        let is_asked = self.any_drop_asks(|source| matches!(source, Source::Response(_)));
+        let is_asked = self.any_set_asks(|source| matches!(source, Source::Response(_)));
         let (headers, body) = (response.headers(), response.body());
         if !is_asked && !self.may_note(headers, body, MAX_KEYED_ANSWER) {
             return (response, None);
@@ -375,13 +386,14 @@ impl Write {
         self.live.verifies() && verify::may_read(headers, body, limit)
     }
 
-    fn any_drop_asks(&self, of: impl Fn(&Source) -> bool) -> bool {
+    fn any_set_asks(&self, of: impl Fn(&Source) -> bool) -> bool {
         let sets = self.sets();
-        let mut drops = sets.iter().flat_map(|(set, _)| &set.drops);
-        drops.any(|drop| {
-            drop.template
-                .placeholders()
-                .any(|placeholder| of(&placeholder.source))
+        let asks = |placeholder: &Placeholder| of(&placeholder.source);
+        sets.iter().any(|(set, _)| {
+            let mut drops = set.drops.iter().map(|drop| &drop.template);
+            let mut warm = set.warm.iter();
+            drops.any(|drop| drop.placeholders().any(asks))
+                || warm.any(|path| path.placeholders().any(asks))
         })
     }
 

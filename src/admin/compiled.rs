@@ -79,6 +79,7 @@ fn set(table: &Table, set: &Set) -> Json {
         "drop": set.drops.iter().map(drop).collect::<Vec<_>>(),
         "commits": classes.chain(statuses).collect::<Vec<_>>(),
         "soft": set.soft,
+        "warm": set.warm.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 

@@ -42,6 +42,9 @@ pub struct Explanation {
     /// What a write drops.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drops: Vec<Drops>,
+    /// What a write has asked for afterwards.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warms: Vec<Warms>,
     /// What else somebody should know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -153,4 +156,19 @@ pub struct Drops {
     pub nodes: Vec<String>,
     /// The rules whose answers may fall.
     pub rules: Vec<String>,
+}
+
+/// What a write has asked for once what it drops is dropped.
+#[derive(Debug, Serialize)]
+pub struct Warms {
+    /// The set's name.
+    pub set: String,
+    /// Its line in the rules file.
+    pub line: Option<usize>,
+    /// The path, as it is written there.
+    pub path: String,
+    /// What it comes to for this write; none where that is not known, or not before the answer.
+    pub asks: Option<String>,
+    /// The rule that keeps the answer, if it comes to one that is public and switched on.
+    pub rule: Option<String>,
 }

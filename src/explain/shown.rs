@@ -1,6 +1,6 @@
 //! An explanation as text for a person.
 
-use super::explanation::{DroppedBy, Explanation, LimitShown, Reason};
+use super::explanation::{DroppedBy, Explanation, LimitShown, Reason, Warms};
 use std::fmt::{self, Display, Formatter};
 
 /// Columns before what is told of a heading.
@@ -52,6 +52,8 @@ impl Display for Shown<'_> {
                 .collect::<Vec<_>>(),
         )?;
         self.drops(f)?;
+        let warms = told.warms.iter().map(|one| self.warms(one));
+        lines(f, "warms", &warms.collect::<Vec<_>>())?;
         lines(f, "note", &told.notes)
     }
 }
@@ -143,6 +145,20 @@ impl Shown<'_> {
             )
         });
         lines(f, "drops", &all.collect::<Vec<_>>())
+    }
+}
+
+impl Shown<'_> {
+    fn warms(&self, warms: &Warms) -> String {
+        let who = format!("{} ({})", warms.set, self.place(warms.line));
+        match (&warms.asks, &warms.rule) {
+            (Some(asks), Some(rule)) => format!("{asks}  by {who}: an answer of {rule}"),
+            (Some(asks), None) => format!("nothing: {asks}, by {who}, is no path of a public rule"),
+            (None, _) if warms.path.contains("{response.") => {
+                format!("{}  by {who}: known with the answer", warms.path)
+            }
+            (None, _) => format!("nothing: this write does not tell {}, by {who}", warms.path),
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a write drops.
 
-use super::explanation::{Drops, Explanation};
+use super::explanation::{Drops, Explanation, Warms};
 use super::{Case, near};
 use crate::body::Body;
 use crate::key;
-use crate::rules::table::{Commits, Table};
-use crate::write::{Cause, Foretold, Write};
+use crate::rules::table::{Commits, Stage, Table};
+use crate::write::{Asks, Cause, Foretold, Write};
 use bytes::Bytes;
+use hyper::Method;
 
 /// What a request that may change something comes to.
 pub(super) fn told(case: &Case<'_>) -> Explanation {
@@ -21,6 +22,7 @@ pub(super) fn told(case: &Case<'_>) -> Explanation {
         methods: head.methods().to_vec(),
         interim: None,
         on_behalf: None,
+        then: None,
         parts,
     };
     let body = Some(case.body);
@@ -41,6 +43,11 @@ pub(super) fn told(case: &Case<'_>) -> Explanation {
             .chain(notes(&foretold))
             .collect(),
         drops: foretold.iter().map(|one| drops(table, one)).collect(),
+        warms: write
+            .foretold_warm(body)
+            .iter()
+            .map(|one| warms(table, one))
+            .collect(),
         ..Explanation::of(
             "write",
             "a write: what it drops is dropped before its client hears that it is done",
@@ -61,6 +68,21 @@ fn drops(table: &Table, foretold: &Foretold) -> Drops {
         drop: foretold.template.clone(),
         nodes: foretold.nodes.iter().map(pattern).collect(),
         rules: foretold.rules.iter().map(name).collect(),
+    }
+}
+
+fn warms(table: &Table, asks: &Asks) -> Warms {
+    let read = |path: &str| {
+        let matched = table.read(&Method::GET, path)?;
+        let serves_all = matched.what.public && matched.what.stage == Stage::On;
+        serves_all.then(|| matched.what.name.clone())
+    };
+    Warms {
+        set: asks.set.name.clone(),
+        line: asks.set.lines.table(),
+        path: asks.template.clone(),
+        asks: asks.target.as_ref().map(ToString::to_string),
+        rule: asks.target.as_ref().and_then(|target| read(target.path())),
     }
 }
 

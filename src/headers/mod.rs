@@ -24,6 +24,14 @@ use hyper::{HeaderMap, Method};
 use std::borrow::Cow;
 use std::time::{Duration, UNIX_EPOCH};
 
+/// Fields that say nothing of who asks, though answers vary by them.
+pub const TELLS_NOBODY: [HeaderName; 4] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::ORIGIN,
+];
+
 /// Fields that concern one connection only, whether `Connection` names them or not (RFC 9110
 /// §7.6.1). `Trailer` is not among them: it describes the message, and trailers pass through.
 static HOP_BY_HOP: [HeaderName; 7] = [

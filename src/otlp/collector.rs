@@ -120,7 +120,7 @@ fn kind(work: Work) -> SpanKind {
     match work {
         Work::Request => SpanKind::Server,
         Work::Origin => SpanKind::Client,
-        Work::Look | Work::Fill | Work::Write | Work::Bump => SpanKind::Internal,
+        Work::Look | Work::Fill | Work::Write | Work::Bump | Work::Warm => SpanKind::Internal,
     }
 }
 

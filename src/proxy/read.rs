@@ -1,7 +1,7 @@
 //! A request that may use its rule: answered from what is kept, or by a fill.
 
 use super::part::completable;
-use super::{Answer, Course, Exchange};
+use super::{Answer, Course, Exchange, behind};
 use crate::asked::Asked;
 use crate::audit;
 use crate::claim::{self, Claimed};
@@ -192,23 +192,10 @@ impl Exchange {
 
     pub(super) fn fill(&self, asked: &Arc<Asked>, place: &Place, kept: Option<&Kept>) -> Fill {
         Fill {
-            live: self.live.clone(),
-            asked: asked.clone(),
-            vary: place.vary.clone(),
-            snapshot: place.snapshot.clone(),
-            reach: place.reach,
-            kept: kept
-                .filter(|kept| !kept.is_softened())
-                .map(|kept| kept.entry.clone()),
-            part: None,
-            range: None,
             stands_in_for: kept.map_or(&[], |kept| stands_in_for(asked, kept)),
-            forwarding: self.head.forwarding().clone(),
-            trace: *self.head.trace(),
-            own: None,
-            claim: None,
             on_behalf: self.client.on_behalf(),
             interim: self.client.interim(self.head.parts.version),
+            ..behind::fill(&self.live, &self.head, asked, place, kept)
         }
     }
 
@@ -227,23 +214,9 @@ impl Exchange {
         let Turn::Lead(lead) = whose else {
             return;
         };
-        let mut fill = self.fill(asked, place, Some(kept));
-        fill.stands_in_for = &[];
-        fill.interim = None;
-        fill.on_behalf = None; // one fetch for all readers
-        let (key, snapshot) = (place.key.clone(), place.snapshot.clone());
-        let patience = time::Instant::now() + self.live.table.proxy.origin_timeout;
-        self.live.ground.tasks.spawn(async move {
-            let (what, who) = ((&*key, &snapshot), (&lead, None));
-            match claim::claim(&fill.live, &fill.asked, what, who, patience).await {
-                Claimed::Fetch(claim) => {
-                    fill.claim = claim;
-                    drop(fill.begin(Some(lead))); // nobody waits for the answer
-                }
-                Claimed::Landed(landing) => lead.land(landing),
-                Claimed::Again => {}
-            }
-        });
+        let fill = behind::fill(&self.live, &self.head, asked, place, Some(kept));
+        let fetch = behind::fetch(fill, place.key.clone(), (lead, None));
+        self.live.ground.tasks.spawn(fetch);
     }
 
     /// Whether this reader is the one who has a fresh answer fetched anew (`refresh_ahead`).

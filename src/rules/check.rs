@@ -12,6 +12,7 @@ pub(crate) mod personal; // which words speak of whoever asks
 mod roles;
 mod routes;
 mod soft;
+mod warm;
 
 use super::file::{self, File};
 use super::problem::{Problem, Severity, Variable, render};
@@ -90,6 +91,7 @@ fn judge(file: &File, problems: &mut Vec<Problem>) {
     roles::check(file, problems);
     drops::check(file, problems);
     soft::check(file, problems);
+    warm::check(file, problems);
     limits::check(file, problems);
     if file.lacks.caches && file.caches.is_empty() {
         let help = "every request passes; add a [[cache]] table";

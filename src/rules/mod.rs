@@ -17,5 +17,6 @@ pub mod settings; // the checked form of the tables that are not rules
 pub mod table; // the compiled form: everything a request asks
 pub mod template; // `doctors:details:{doctorId | lower}`
 pub mod units; // "5m", "64KiB"
+pub mod warm; // `/api/v1/doctor/{response.data.id}`: paths to ask for after a write
 
 pub use read::Env;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Range;
 
 /// Longest pattern. No server accepts request lines much longer.
-const MAX_PATTERN: usize = 2048;
+pub(super) const MAX_PATTERN: usize = 2048;
 
 /// Names that mean something else in a template, so no path parameter may have them.
 pub const RESERVED: [&str; 9] = [
@@ -204,9 +204,13 @@ fn parameter(inner: &str, last: bool, range: Range<usize>) -> Result<Step, Fault
     }
 }
 
+/// Whether a character may stand in a segment of a path (RFC 3986 §3.3).
+pub(super) fn is_segment_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._~!$&'()+,;=:@%".contains(c)
+}
+
 fn literal(piece: &str, range: Range<usize>) -> Result<Step, Fault> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()+,;=:@%".contains(c);
-    let Some((at, bad)) = piece.char_indices().find(|(_, c)| !allowed(*c)) else {
+    let Some((at, bad)) = piece.char_indices().find(|(_, c)| !is_segment_char(*c)) else {
         if let Some(name) = piece.strip_prefix(':') {
             let help = format!("write `{{{name}}}`");
             return Err(Fault::new(
@@ -297,7 +301,7 @@ fn holds_encoded_slash(raw: &str) -> bool {
 }
 
 /// Whether every `%` is followed by two hexadecimal digits (RFC 3986 §2.1).
-fn well_formed(raw: &[u8]) -> bool {
+pub(super) fn well_formed(raw: &[u8]) -> bool {
     let hex = |at: usize| raw.get(at).is_some_and(u8::is_ascii_hexdigit);
     raw.iter()
         .enumerate()

@@ -13,6 +13,7 @@ use super::settings::{
 };
 use super::template::Template;
 use super::units::counted;
+use super::warm::WarmPath;
 use crate::digest::Digest;
 use hyper::Method;
 use hyper::header::HeaderName;
@@ -275,6 +276,8 @@ pub struct Set {
     pub commits: Commits,
     /// What it drops may be served stale where that is allowed while it is fetched anew.
     pub soft: bool,
+    /// What is asked for once it is dropped.
+    pub warm: Vec<WarmPath>,
     /// Where it stands in the file.
     pub lines: Lines,
 }

@@ -22,6 +22,7 @@ use crate::rules::table::Table;
 use crate::stats::Stats;
 use crate::store::{Opening, Store};
 use crate::trace::Tracer;
+use crate::warming::Warming;
 use crate::witness::Witness;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -128,6 +129,7 @@ impl Fleet {
             failures: Arc::default(),
             witness: Witness::default(),
             passing: Passing::default(),
+            warming: Warming::default(),
         };
         let mut live = Live::new(table, ground).expect("nothing to set up");
         live.origin = self.way_to_the_origin(&live.table, &death);

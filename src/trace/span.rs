@@ -30,6 +30,8 @@ pub enum Work {
     Write,
     /// The store is told what a write drops.
     Bump,
+    /// What a write's sets have asked for afterwards, until it is kept.
+    Warm,
 }
 
 impl Work {
@@ -42,6 +44,7 @@ impl Work {
             Work::Origin => "origin",
             Work::Write => "write",
             Work::Bump => "bump",
+            Work::Warm => "warm",
         }
     }
 }

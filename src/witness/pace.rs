@@ -4,6 +4,7 @@ use crate::digest::Digest;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Hits that are being verified at a time, without those that wait to be looked at again. Each asks the origin one
@@ -16,6 +17,10 @@ const A_SECOND: u64 = 20;
 
 /// Answers that differ and wait to be looked at again.
 const WAITING: usize = 64;
+
+/// An origin that takes longer than this, and so many times as long as usual, is spared.
+const SLOW: Duration = Duration::from_secs(1);
+const SLOWER: u32 = 4;
 
 /// For how long an origin that was slow, or did not answer, is not asked anything that no client wants.
 const SPARED_MS: u64 = 10_000;
@@ -105,6 +110,13 @@ impl Pace {
         self.troubled_at.store(now_ms, Relaxed);
     }
 
+    /// The origin took so long where it usually takes as long as that.
+    pub fn took(&self, took: Duration, usual: Duration, now_ms: u64) {
+        if took > (usual * SLOWER).max(SLOW) {
+            self.trouble(now_ms);
+        }
+    }
+
     /// Whether it was a moment ago. A moment that is yet to come was before the clock was set back: nobody knows how long
     /// ago, and an origin that is still in trouble shows it with the next answer.
     pub fn is_troubled(&self, now_ms: u64) -> bool {
@@ -150,6 +162,20 @@ mod tests {
         assert!(alone.is_some() && pace.alone(one).is_none() && pace.alone(other).is_some());
         drop(alone);
         assert!(pace.alone(one).is_some());
+    }
+
+    #[test]
+    fn an_origin_is_slow_by_what_is_usual_of_it() {
+        let seconds = Duration::from_secs;
+        for (took, usual, is_slow) in [(1, 0, false), (2, 0, true), (4, 1, false), (5, 1, true)] {
+            let pace = Pace::default();
+            pace.took(seconds(took), seconds(usual), 50_000);
+            assert_eq!(
+                pace.is_troubled(50_001),
+                is_slow,
+                "{took} s, usually {usual} s"
+            );
+        }
     }
 
     #[test]

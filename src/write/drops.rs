@@ -1,18 +1,20 @@
 //! Which nodes a write drops: those that its sets name, and those of what is kept for the paths that it
 //! concerns.
 
-use super::{Write, is_automatic};
+use super::{Write, is_automatic, warmed};
 use crate::groups;
 use crate::identity::Claims;
 use crate::inputs::{Inputs, Query};
 use crate::key;
 use crate::rules::pattern::Captures;
-use crate::rules::table::{AUTOMATIC, Commits, Drop, GROUPS, Rule, Ttl};
+use crate::rules::table::{AUTOMATIC, Commits, Drop, GROUPS, Rule, Set, Ttl};
 use crate::store::Bump;
+use crate::warming::Warm;
 use hyper::header::HeaderName;
 use hyper::{HeaderMap, Uri, header};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// How a write ended, as far as the rules care.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,12 +23,25 @@ pub(super) enum Settled {
     Unknown,
 }
 
+impl Settled {
+    /// Whether the origin is asked for something right after: not where it has just failed. What was dropped because
+    /// nobody knows may be dropped once more, when the lease ends.
+    fn may_warm(self) -> bool {
+        match self {
+            Settled::Answered(status) => status < 500,
+            Settled::Unknown => false,
+        }
+    }
+}
+
 /// The nodes that a write drops, by who names them.
 #[derive(Default)]
 pub(super) struct Named {
     pub(super) hard: BTreeSet<String>,
     soft: BTreeSet<String>,
     pub(super) automatic: BTreeSet<String>,
+    /// What is asked for then.
+    pub(super) warm: Vec<Warm>,
 }
 
 impl Named {
@@ -79,6 +94,9 @@ impl Drops<'_> {
                 match set.soft {
                     true => named.soft.extend(dropped),
                     false => named.hard.extend(dropped),
+                }
+                if settled.may_warm() {
+                    named.warm.extend(self.warm_of(set, &captures, answered));
                 }
                 write.live.ground.metrics.invalidated(&set.name);
                 let rules = set.drops.iter().flat_map(|drop| &drop.rules);
@@ -158,9 +176,38 @@ impl Drops<'_> {
         captures: &Captures,
         answered: Option<&Json>,
     ) -> BTreeSet<String> {
+        let named = |inputs: &Inputs| key::dropped_nodes(&self.write.live.table, drop, inputs);
+        self.by(captures, answered, named)
+    }
+
+    /// What a set has asked for afterwards.
+    pub(super) fn warm_of(
+        &self,
+        set: &Arc<Set>,
+        captures: &Captures,
+        answered: Option<&Json>,
+    ) -> Vec<Warm> {
+        let warm = |inputs: &Inputs| {
+            let paths = set.warm.iter();
+            let warm = paths.map(|path| Warm {
+                set: set.clone(),
+                target: warmed::target(path, inputs),
+            });
+            warm.collect()
+        };
+        self.by(captures, answered, warm)
+    }
+
+    /// Has something made of what the write, and its answer, hold.
+    fn by<T>(
+        &self,
+        captures: &Captures,
+        answered: Option<&Json>,
+        make: impl FnOnce(&Inputs) -> T,
+    ) -> T {
         let parts = &self.write.parts;
         let query = Query::parse(parts.uri.query()).ok();
-        let inputs = Inputs {
+        make(&Inputs {
             method: &parts.method,
             captures,
             headers: &parts.headers,
@@ -169,8 +216,7 @@ impl Drops<'_> {
             claims: self.claims,
             token: None,
             response: answered,
-        };
-        key::dropped_nodes(&self.write.live.table, drop, &inputs)
+        })
     }
 }
 

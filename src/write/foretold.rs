@@ -5,6 +5,7 @@ use super::{Write, is_automatic};
 use crate::inputs::plain_json;
 use crate::rules::table::{Rule, Set};
 use bytes::Bytes;
+use hyper::Uri;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -29,7 +30,38 @@ pub struct Foretold {
     pub rules: Vec<usize>,
 }
 
+/// What is asked for after a write.
+pub struct Asks {
+    /// The set that has it asked for.
+    pub set: Arc<Set>,
+    /// The path, as it is written there.
+    pub template: String,
+    /// What it comes to, as far as that is known before the answer.
+    pub target: Option<Uri>,
+}
+
 impl Write {
+    /// What would be asked for afterwards if it were answered as done. `body` is its whole body.
+    pub fn foretold_warm(&self, body: Option<&Bytes>) -> Vec<Asks> {
+        let document = body.and_then(|bytes| plain_json(&self.parts.headers, bytes));
+        let claims = self.claims();
+        let drops = Drops {
+            write: self,
+            document: document.as_ref(),
+            claims: claims.as_ref(),
+        };
+        let sets = self.sets();
+        let asks = sets.iter().flat_map(|(set, captures)| {
+            let warm = drops.warm_of(set, captures, None);
+            warm.into_iter().zip(&set.warm).map(|(warm, path)| Asks {
+                set: warm.set,
+                template: path.to_string(),
+                target: warm.target,
+            })
+        });
+        asks.collect()
+    }
+
     /// Whether this body is one of which lines can take something.
     pub fn reads(&self, body: &Bytes) -> bool {
         plain_json(&self.parts.headers, body).is_some()

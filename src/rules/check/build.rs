@@ -91,6 +91,7 @@ fn set(index: usize, draft: SetDraft, keys: &[Template]) -> Set {
         drops,
         commits,
         soft,
+        warm,
         lines,
         ..
     } = draft;
@@ -106,6 +107,7 @@ fn set(index: usize, draft: SetDraft, keys: &[Template]) -> Set {
         drops,
         commits,
         soft,
+        warm: warm.into_iter().map(|(path, _)| path).collect(),
         lines,
     }
 }

@@ -12,7 +12,7 @@ use hyper::Method;
 pub fn check(file: &File, problems: &mut Vec<Problem>) {
     for set in &file.sets {
         for (template, text) in &set.drops {
-            unknown_parameters(set, template, text, problems);
+            unknown_parameters(set, template.placeholders(), text, problems);
             // It may be meant for a rule whose key could not be read.
             let unread = file
                 .caches
@@ -34,8 +34,14 @@ pub fn check(file: &File, problems: &mut Vec<Problem>) {
     }
 }
 
-fn unknown_parameters(set: &SetDraft, drop: &Template, text: &Text, problems: &mut Vec<Problem>) {
-    for (nth, placeholder) in drop.placeholders().enumerate() {
+/// Placeholders of a text that are parameters of no route, or not of every one.
+pub(super) fn unknown_parameters<'t>(
+    set: &SetDraft,
+    placeholders: impl Iterator<Item = &'t Placeholder>,
+    text: &Text,
+    problems: &mut Vec<Problem>,
+) {
+    for (nth, placeholder) in placeholders.enumerate() {
         let Source::Path(name) = &placeholder.source else {
             continue;
         };

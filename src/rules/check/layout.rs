@@ -112,6 +112,7 @@ fn of_set(set: &Set) -> String {
         drops,
         commits,
         soft,
+        warm: _, // what is asked for is kept as what anybody asks for
         lines: _,
     } = set;
     let routes: Vec<String> = routes

@@ -7,7 +7,12 @@ use crate::rules::read::Text;
 use crate::rules::section::{Doubts, Section};
 use crate::rules::table::{Commits, Route};
 use crate::rules::template::{Beginning, Template, Use};
+use crate::rules::warm::WarmPath;
 use std::ops::Range;
+
+/// Paths that a set has asked for after a write. Each is a request to the origin for each write: to fetch more is the
+/// work of `sidecache warm`.
+const MAX_WARM: usize = 16;
 
 /// An `[[invalidate]]` table with its places in the file, as far as it could be read.
 #[derive(Clone, Debug)]
@@ -24,6 +29,8 @@ pub struct SetDraft {
     pub commits: Commits,
     /// Whether its drops are soft.
     pub soft: bool,
+    /// What it has asked for afterwards, and where that stands.
+    pub warm: Vec<(WarmPath, Text)>,
     /// Where it stands.
     pub lines: Lines,
     /// Which of its values could not be read.
@@ -37,11 +44,13 @@ pub fn set(s: Section<'_>) -> SetDraft {
     let (mut drops, mut unread) = drops(&s);
     let commits = commits(&s);
     let soft = s.flag("soft", false);
+    let mut warm = warm(&s);
     let lines = s.lines();
-    let doubts = s.finish(&[("warm", "leave it out: the next reader fills")]);
+    let doubts = s.finish(&[]);
     if doubts.torn {
         routes.clear();
         drops.clear();
+        warm.clear();
     }
     if doubts.of("drop") && unread.is_empty() {
         unread.push(Beginning::default());
@@ -53,6 +62,7 @@ pub fn set(s: Section<'_>) -> SetDraft {
         unread,
         commits,
         soft,
+        warm,
         lines,
         doubts,
     }
@@ -76,6 +86,26 @@ fn drops(s: &Section<'_>) -> (Vec<(Template, Text)>, Vec<Beginning>) {
         }
     }
     (drops, unread)
+}
+
+fn warm(s: &Section<'_>) -> Vec<(WarmPath, Text)> {
+    let texts = s.text_or_texts("warm").unwrap_or_default();
+    if texts.len() > MAX_WARM {
+        let message = format!("`warm` names {} paths, more than {MAX_WARM}", texts.len());
+        let help = "name those that are asked for most; `sidecache warm FILE` asks for many, once";
+        s.reader
+            .report(Problem::error(s.span_of("warm"), message, "too many", help));
+    }
+    let mut paths = Vec::new();
+    for text in texts {
+        match WarmPath::parse(&text.value) {
+            Ok(path) => paths.push((path, text)),
+            Err(faults) => faults
+                .into_iter()
+                .for_each(|fault| s.reader.fault(&text, fault)),
+        }
+    }
+    paths
 }
 
 fn commits(s: &Section<'_>) -> Commits {

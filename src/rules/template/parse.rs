@@ -15,6 +15,8 @@ pub enum Use {
     Drop,
     /// Names whose requests are counted together: no `*`, nothing of an answer.
     Limit,
+    /// Is a piece of a path that is asked for after a write: no digests.
+    Warm,
 }
 
 /// The signs, beside letters and digits, that a literal may hold. Between two placeholders of one
@@ -55,6 +57,21 @@ impl Template {
             Ok(Template { segments, wildcard })
         } else {
             Err(parser.faults)
+        }
+    }
+}
+
+impl Placeholder {
+    /// Parses `{doctorId | lower}`, which begins with its brace. All faults are found, left to right.
+    pub fn parse(text: &str, purpose: Use) -> Result<Placeholder, Vec<Fault>> {
+        let mut parser = Parser {
+            text,
+            purpose,
+            faults: Vec::new(),
+        };
+        match parser.braces(0, text.get(1..).unwrap_or_default()) {
+            (_, Some(Part::Value(placeholder))) if parser.faults.is_empty() => Ok(placeholder),
+            _ => Err(parser.faults),
         }
     }
 }
@@ -120,6 +137,7 @@ impl Parser<'_> {
                 ('*', Use::Drop) => "`*` is a whole segment, the last one: `doctors:list:*`",
                 ('*', Use::Key) => "`*` is for drops; a key names one answer",
                 ('*', Use::Limit) => "`*` is for drops; name what tells clients apart",
+                ('*', Use::Warm) => "`*` is for drops; name one path",
                 ('}', _) => "`{` is missing before it",
                 _ => "letters, digits and - _ . ~ @ + = may stand outside of braces",
             };
@@ -179,7 +197,11 @@ impl Parser<'_> {
                 "requests are counted before there is an answer",
                 "name something of the request; `{response.…}` is for drops",
             ),
-            (Source::ClientIp, Use::Key | Use::Drop) => (
+            (Source::Query | Source::Body | Source::Token, Use::Warm) => (
+                "a path holds values, not digests",
+                "name one parameter or field, `{query.NAME}`, `{body.NAME}`",
+            ),
+            (Source::ClientIp, Use::Key | Use::Drop | Use::Warm) => (
                 "`{client_ip}` is for limits: `per` in [[limit]]",
                 "no answer is kept by where its client is; leave it out",
             ),
@@ -207,6 +229,11 @@ impl Parser<'_> {
             );
             return None;
         };
+        if (filter, self.purpose) == (Filter::Hash, Use::Warm) {
+            let message = "a path holds values, not digests";
+            self.fault(range, message, "here", "leave `hash` out");
+            return None;
+        }
         if before.contains(&Filter::Hash) {
             let help = "move `hash` to the end";
             self.fault(

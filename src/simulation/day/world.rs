@@ -21,6 +21,7 @@ use crate::stats::Stats;
 use crate::store::simulated::{self, Eventually, Keys, Line, Reply, Server};
 use crate::store::{Opening, Store};
 use crate::trace::Tracer;
+use crate::warming::Warming;
 use crate::witness::Witness;
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -378,6 +379,7 @@ fn sidecar(
         failures: Arc::default(),
         witness: Witness::default(),
         passing: Passing::default(),
+        warming: Warming::default(),
     };
     let mut live = Live::new(table, ground).expect("nothing to set up");
     let asked = asked.clone();
