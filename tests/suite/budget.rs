@@ -168,3 +168,19 @@ async fn a_quarantine_is_heard_of_by_who_only_makes_rounds() {
         );
     }
 }
+
+#[tokio::test]
+async fn where_commands_are_scarce_nothing_is_asked_for_after_a_write() {
+    let (origin, redis) = (Origin::register().await, RedisServer::start());
+    spend(&redis, "test");
+    let rules = format!("{REGISTER_RULES}warm = \"/api/thing/{{id}}\"\n");
+    let sidecar = spent(&origin, &redis, &rules).await;
+    change(&sidecar).await;
+    let spared = "sidecache_warms_total{set=\"changed\",result=\"spared\"} 1";
+    eventually("it is spared", async || {
+        let metrics = sidecar.door("GET", "/metrics", "").await.text();
+        metrics.contains(spared)
+    })
+    .await;
+    assert_eq!(origin.count(), 1, "the write");
+}

@@ -46,6 +46,7 @@ mod soak; // hours of abuse in seconds, after which everything is as before
 mod chaos; // the promise, under faults, between real processes
 
 mod stale; // what becomes of an answer when its time is over
+mod warm; // what is asked for after a write
 mod soft; // what a write makes old, and who may still see it
 mod rfc9111; // RFC 9111 section by section, behind the shipped catch-all
 

@@ -11,6 +11,7 @@ mod refused;
 mod roles;
 mod shipped;
 mod soft;
+mod warm;
 mod whose;
 
 use super::{Checked, Severity, compile};
