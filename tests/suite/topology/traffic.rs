@@ -4,8 +4,8 @@
 use super::*;
 use crate::world::ask;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -23,10 +23,24 @@ pub struct Told {
     hits: AtomicU64,
     writes: AtomicU64,
     refused: AtomicU64,
-    /// Whether sidecars may be at different servers now, and the reads that were older then.
-    parted: AtomicBool,
-    parted_reads: AtomicU64,
+    /// While sidecars may be at different servers.
+    parted: Mutex<Option<Parted>>,
     wrong: Mutex<Vec<String>>,
+}
+
+/// Sidecars that may be at different servers.
+#[derive(Default)]
+struct Parted {
+    /// Until when, as soon as that is known.
+    until: Option<Instant>,
+    /// When the reads began that were older than a write which was acknowledged before.
+    old: Vec<Instant>,
+}
+
+impl Parted {
+    fn is_over(&self, at: Instant) -> bool {
+        self.until.is_some_and(|until| at > until)
+    }
 }
 
 impl Told {
@@ -38,6 +52,13 @@ impl Told {
     /// How many writes were answered by the origin.
     pub fn writes(&self) -> u64 {
         self.writes.load(SeqCst)
+    }
+
+    /// Whether a read that began then may be older than a write that was acknowledged before.
+    fn may_be_old(&self, begun: Instant) -> bool {
+        let mut parted = self.parted.lock().expect("not poisoned");
+        let parted = parted.as_mut().filter(|parted| !parted.is_over(begun));
+        parted.map(|parted| parted.old.push(begun)).is_some()
     }
 
     fn wrong(&self, what: String) {
@@ -93,20 +114,32 @@ impl Traffic {
     /// From now on sidecars may be parted: some may still be at a server that others have left. The README says for how
     /// long that is, and that nothing is promised then.
     pub fn may_be_parted(&self) {
-        self.told.parted.store(true, SeqCst);
+        *self.told.parted.lock().expect("not poisoned") = Some(Parted::default());
     }
 
-    /// Waits until they are together again; from then on all is promised.
-    pub async fn are_together(&self) {
-        eventually("no old answer for a while", async || {
-            let before = self.told.parted_reads.load(SeqCst);
-            self.hits_again().await;
-            self.writes_again().await;
-            self.hits_again().await;
-            self.told.parted_reads.load(SeqCst) == before
-        })
-        .await;
-        self.told.parted.store(false, SeqCst);
+    /// They are together again `within` this time of a moment, at the latest: all is promised to reads that begin later.
+    /// Returns once that is over.
+    pub async fn are_together(&self, within: Duration, of: Instant) {
+        let until = of + within;
+        let old = {
+            let mut parted = self.told.parted.lock().expect("not poisoned");
+            let parted = parted.as_mut().expect("they may be parted");
+            parted.until = Some(until);
+            parted.old.clone()
+        };
+        for begun in old.iter().filter(|begun| **begun > until) {
+            let late = *begun - of;
+            self.told.wrong(format!("still parted after {late:?}"));
+        }
+        eventually("that time is over", async || Instant::now() > until).await;
+        self.hits_again().await;
+        let parted = self.told.parted.lock().expect("not poisoned").take();
+        let old = parted.map(|parted| parted.old).unwrap_or_default();
+        let last = old.last().map(|last| last.saturating_duration_since(of));
+        eprintln!(
+            "{} old answers, the last to a read that began after {last:?}",
+            old.len()
+        );
     }
 
     /// Waits until there are so many hits more.
@@ -125,13 +158,11 @@ impl Traffic {
 /// Never returns.
 async fn read(door: SocketAddr, number: usize, told: Arc<Told>) {
     for thing in (number..).map(|turn| turn % THINGS) {
-        let floor = told.acknowledged[thing].load(SeqCst);
+        let (floor, begun) = (told.acknowledged[thing].load(SeqCst), Instant::now());
         let got = ask(door, "GET", &format!("/api/thing/{thing}"), &[], "").await;
         told.reads.fetch_add(1, SeqCst);
         match got.status {
-            200 if got.n() < floor && told.parted.load(SeqCst) => {
-                told.parted_reads.fetch_add(1, SeqCst);
-            }
+            200 if got.n() < floor && told.may_be_old(begun) => {}
             200 if got.n() < floor => {
                 let (n, status) = (got.n(), got.cache_status());
                 told.wrong(format!("thing {thing} is {n}, {floor} was told: {status}"));
