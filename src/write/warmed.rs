@@ -76,7 +76,8 @@ mod tests {
             pattern: Pattern::parse("/doctor/{id}").expect("a pattern"),
         };
         let written = format!("/doctor/{id}");
-        let captures = captures(&route, &written, vec![8..written.len()]);
+        let id = std::iter::once(8..written.len());
+        let captures = captures(&route, &written, id.collect());
         let query = Query::parse(Some(query)).ok();
         let inputs = Inputs {
             method: &route.method,

@@ -259,3 +259,77 @@ async fn answers_that_vary_are_kept_for_those_who_ask_as_the_writer_did() {
         assert_eq!((got.n(), got.outcome()), (written.n(), "hit"), "{from}");
     }
 }
+
+#[tokio::test]
+async fn what_a_write_would_warm_is_explained_and_shown() {
+    let desk = Desk::open().await;
+    let sidecar = Sidecar::start(&desk.origin, "memory:", RULES).await;
+    let explained = async |method: &str, url: &str| {
+        let question = serde_json::json!({ "method": method, "url": url }).to_string();
+        let told = sidecar.door("POST", "/api/explain", &question).await.text();
+        let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+        told["warms"].clone()
+    };
+    let changed = explained("PATCH", "/api/change/a%20b").await;
+    assert_eq!(changed[0]["path"], "/api/thing/{id}");
+    assert_eq!(changed[0]["asks"], "/api/thing/a%20b");
+    assert_eq!(
+        (&changed[0]["set"], &changed[0]["rule"]),
+        (&"changed".into(), &"thing".into())
+    );
+    assert_eq!(changed[2]["asks"], "/api/thing?limit=10");
+    assert_eq!(
+        explained("PATCH", "/api/change/new").await[0]["rule"],
+        serde_json::Value::Null
+    );
+    let created = explained("POST", "/api/create").await;
+    assert_eq!(
+        created[0]["asks"],
+        serde_json::Value::Null,
+        "known with the answer"
+    );
+    assert_eq!(
+        explained("GET", "/api/thing").await,
+        serde_json::Value::Null
+    );
+    assert_eq!(desk.origin.count(), 0, "nobody is asked");
+    let rules = sidecar.door("GET", "/api/rules", "").await.text();
+    assert!(
+        rules.contains("\"warm\":[\"/api/thing/{id}\",\"/api/thing\",\"/api/thing?limit=10\"]"),
+        "{rules}"
+    );
+}
+
+#[test]
+fn what_a_write_would_warm_is_told_to_a_person() {
+    use crate::process::{command, output, stdout, written};
+    let directory = tempfile::tempdir().expect("a directory");
+    let address = "127.0.0.1:1".parse().expect("an address");
+    let rules = written(
+        directory.path(),
+        &(crate::world::head(address, "memory:") + RULES),
+    );
+    let told = |method: &str, url: &str| {
+        let mut explain = command();
+        let rules = [std::ffi::OsStr::new("--rules"), rules.as_os_str()];
+        stdout(&output(explain.args(["explain", method, url]).args(rules)))
+    };
+    let changed = told("PATCH", "/api/change/1");
+    let is_told = |told: &str, text: &str| {
+        assert!(
+            told.lines().any(|line| line.contains(text)),
+            "{text}: {told}"
+        );
+    };
+    is_told(&changed, "warms       /api/thing/1  by changed (");
+    is_told(&changed, "): an answer of thing");
+    is_told(
+        &told("PATCH", "/api/change/new"),
+        "nothing: /api/thing/new, by changed (",
+    );
+    is_told(
+        &told("POST", "/api/create"),
+        "/api/thing/{response.data.id}  by created (",
+    );
+    is_told(&told("POST", "/api/create"), "): known with the answer");
+}

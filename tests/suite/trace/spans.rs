@@ -1,6 +1,7 @@
 use super::logs::{lines, logging};
 use super::{GIVEN, GIVEN_ID, GIVEN_SPAN, told};
-use crate::world::{self, Asked, Origin, Reply};
+use crate::process::Process;
+use crate::world::{self, Asked, Origin, REGISTER_RULES, Reply};
 use serde_json::Value as Json;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -79,6 +80,31 @@ async fn a_write_asks_the_origin_and_tells_the_store() {
     let bump = &lines(&process, "bump", 1).await[0];
     is_part(bump, write);
     assert_eq!(bump["dropped"], 1);
+}
+
+#[tokio::test]
+async fn what_is_asked_for_after_a_write_is_part_of_it() {
+    let origin = super::origin().await;
+    let warm = format!("{REGISTER_RULES}warm = \"/api/thing/{{id}}\"\n");
+    let rules = world::head(origin.address, "memory:") + &warm;
+    let environment = [("SIDECACHE_LOG", SPANS), ("SIDECACHE_LOG_FORMAT", "json")];
+    let process = Process::start_with(&rules, &environment);
+    let traced = [("traceparent", GIVEN)];
+    world::ask(process.proxy(), "PATCH", "/api/change/1", &traced, "").await;
+    let request = &lines(&process, "request", 1).await[0];
+    let warm = &lines(&process, "warm", 1).await[0];
+    is_part(warm, request);
+    assert_eq!(
+        (&warm["rule"], &warm["outcome"]),
+        (&"thing".into(), &"kept".into())
+    );
+    let fill = &lines(&process, "fill", 1).await[0];
+    is_part(fill, warm);
+    let asking = lines(&process, "origin", 2).await;
+    let asking = asking
+        .iter()
+        .find(|span| span["parent_id"] == fill["span_id"]);
+    is_told(&origin.last(), asking.expect("the fill asks"));
 }
 
 #[tokio::test]
