@@ -53,15 +53,17 @@ pub struct Fleet {
     /// The clocks of the machines.
     pub clocks: Vec<simulated::Clock>,
     pub report: Mutex<Report>,
+    /// Of sidecars that are started from now on.
+    pub rules: String,
     places: Vec<Mutex<Option<Arc<Sidecar>>>>,
     started: AtomicUsize,
     /// Everybody ends what he began.
     pub quiet: AtomicBool,
 }
 
-fn table() -> Table {
-    let checked = check::compile(RULES.as_bytes(), &|_| None, Path::new("."));
-    let shown = checked.render("rules", RULES.as_bytes(), false);
+fn table(rules: &str) -> Table {
+    let checked = check::compile(rules.as_bytes(), &|_| None, Path::new("."));
+    let shown = checked.render("rules", rules.as_bytes(), false);
     checked.table.expect(&shown)
 }
 
@@ -81,6 +83,7 @@ impl Fleet {
             origin,
             clocks: (0..SIDECARS).map(|_| simulated::Clock::right()).collect(),
             report: Mutex::default(),
+            rules: RULES.to_owned(),
             places: (0..SIDECARS).map(|_| Mutex::new(None)).collect(),
             started: AtomicUsize::new(0),
             quiet: AtomicBool::new(false),
@@ -92,11 +95,21 @@ impl Fleet {
         self.places[place].lock().expect("not poisoned").clone()
     }
 
+    /// How many of those that run have kept something after a write without a reader.
+    pub fn warmed(&self) -> u64 {
+        let kept = "sidecache_warms_total{set=\"raised\",result=\"kept\"}";
+        let has = |place: &usize| {
+            let sidecar = self.at(*place);
+            sidecar.is_some_and(|one| one.live.ground.metrics.encode().contains(kept))
+        };
+        (0..SIDECARS).filter(has).count() as u64
+    }
+
     /// Starts one where none is.
     pub async fn start(&self, place: usize) {
         let number = self.started.fetch_add(1, SeqCst);
         let death = CancellationToken::new();
-        let table = table();
+        let table = table(&self.rules);
         let dice = Dice::new(self.seed, 1000 + number as u64);
         let way = Way::new(self.redis.clone(), number, death.clone(), dice);
         let metrics = Arc::new(Metrics::new());

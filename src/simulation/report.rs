@@ -33,6 +33,8 @@ pub struct Report {
     /// Reads that only a soft drop allows.
     pub softened: u64,
     pub writes: u64,
+    /// Sidecars that kept something after a write for which no reader had asked.
+    pub warmed: u64,
     pub faults: BTreeMap<Fault, u64>,
     pub wrong: Vec<String>,
     /// Whether clocks jumped: then nobody can say how old a hit may be.
@@ -132,6 +134,7 @@ impl Report {
         self.hits += other.hits;
         self.softened += other.softened;
         self.writes += other.writes;
+        self.warmed += other.warmed;
         self.wrong.extend(other.wrong);
         for (fault, times) in other.faults {
             *self.faults.entry(fault).or_default() += times;
@@ -147,13 +150,15 @@ impl fmt::Display for Report {
             hits,
             softened,
             writes,
+            warmed,
             faults,
             wrong,
-            ..
+            clocks_jump: _,
         } = self;
         writeln!(
             f,
-            "simulation: {seeds} seeds, {reads} reads checked ({hits} hits, {softened} after a soft drop), {writes} writes"
+            "simulation: {seeds} seeds, {reads} reads checked ({hits} hits, {softened} after a soft drop), {writes} writes, \
+             {warmed} sidecars that warmed"
         )?;
         for (fault, times) in faults {
             writeln!(f, "  {times:>8}  {fault:?}")?;

@@ -108,6 +108,7 @@ async fn the_rules_in_force_are_shown_without_their_secrets() {
         "drop": [{ "template": "mine:{claims.email | lower}:{id}", "rules": ["mine"] }],
         "commits": ["2xx", "409"],
         "soft": false,
+        "warm": [],
     });
     assert_eq!(rules["sets"], json!([set]));
     let warned = rules["warnings"].as_array().expect("a list");
