@@ -26,8 +26,8 @@ const LEAST_WITHOUT: usize = 3;
 /// What is found, rule by rule.
 pub(super) fn findings(table: &Table, gathered: &Gathered) -> Vec<Json> {
     let shapes = |rule: &str| witness::shape(table, rule);
-    let cases = without_restless(gathered);
-    let found = inferred(&cases, &shapes);
+    let all = without_restless(gathered);
+    let found = inferred(&all, &shapes);
     let mut names = Names::new();
     let suspects = found.suspects.iter();
     let mut findings: Vec<Json> = suspects
@@ -35,7 +35,7 @@ pub(super) fn findings(table: &Table, gathered: &Gathered) -> Vec<Json> {
         .collect();
     let mut unexplained: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
     for at in &found.unexplained {
-        let case = &cases[*at];
+        let case = &all[*at];
         unexplained.entry(&case.rule).or_default().push(case);
     }
     let without = unexplained.iter();
@@ -44,7 +44,9 @@ pub(super) fn findings(table: &Table, gathered: &Gathered) -> Vec<Json> {
     findings.extend(without.filter_map(|(rule, cases)| {
         let found = table.rules.iter().find(|known| known.name == **rule);
         let is_shared = found.is_some_and(|rule| !rule.public);
-        without_write(gathered, (rule, is_shared), cases)
+        let of_rule = all.iter().filter(|case| case.rule == **rule);
+        let stale = of_rule.filter(|case| case.is_stale()).count();
+        without_write(gathered, (rule, is_shared), cases, stale)
     }));
     let tallies = gathered.tallies.iter();
     findings.extend(tallies.filter_map(|(rule, tally)| restless(rule, tally)));
@@ -133,17 +135,18 @@ fn of_write(
     })
 }
 
-/// Of stale answers before which there was no write, if they are no accident. `unexplained` are all that no suspect
-/// explains.
+/// Of stale answers before which there was no write, if they are no accident. `unexplained` are those of so many stale ones
+/// that no suspect explains.
 fn without_write(
     gathered: &Gathered,
     (rule, is_shared): (&str, bool),
     unexplained: &[&Case],
+    stale: usize,
 ) -> Option<Json> {
     let tally = gathered.tallies.get(rule)?;
     let without = unexplained.iter().filter(|case| case.causes.is_empty());
     let cases: Vec<&Case> = without.copied().collect();
-    let share = cases.len() as f64 / tally.stale.max(1) as f64;
+    let share = cases.len() as f64 / stale.max(1) as f64;
     if cases.len() < LEAST_WITHOUT || share < WITHOUT_SHARE {
         return None;
     }

@@ -303,6 +303,10 @@ async fn what_five_lines_forget_is_named_and_nothing_else_is() {
     println!("inferred in {} ms", asked.elapsed().as_millis());
     let found = named(&audit);
     let (right, wrong) = judged(&found, kinds);
+    let others = audit["findings"].as_array().expect("findings").iter();
+    for one in others.filter(|one| one["kind"] != "stale") {
+        println!("{}: {} {}", one["kind"], one["rule"], one["evidence"]);
+    }
     found.iter().for_each(|one| assert_it_names_its_rule(one));
     assert_it_can_be_used(&with_advice(&found)).await;
     // Where writes are few they may come together by chance, once. Many are judged as many.

@@ -44,12 +44,12 @@ fn staleness_before_which_nobody_wrote_is_said_with_a_ttl_that_would_bound_it() 
     let cases = [40, 90, 60].map(|age| case(true, age, &[]));
     let gathered = gathered(cases.into());
     let unexplained: Vec<&Case> = gathered.cases.iter().collect();
-    let found = without_write(&gathered, ("list", false), &unexplained).expect("a finding");
+    let found = without_write(&gathered, ("list", false), &unexplained, 3).expect("a finding");
     assert_eq!(found["evidence"]["soonest_s"], 40);
     assert_eq!(found["evidence"]["latest_s"], 90);
     let advice = found["advice"].as_str().expect("a text");
     assert!(advice.contains("`ttl = \"20s\"`"), "{advice}");
-    assert!(without_write(&gathered, ("list", false), &unexplained[..2]).is_none());
+    assert!(without_write(&gathered, ("list", false), &unexplained[..2], 3).is_none());
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn what_may_still_turn_out_to_have_a_cause_is_not_said_to_have_none() {
     let found = |cases: &[Case]| {
         let gathered = gathered(cases.to_vec());
         let unexplained: Vec<&Case> = gathered.cases.iter().collect();
-        without_write(&gathered, ("list", false), &unexplained)
+        without_write(&gathered, ("list", false), &unexplained, cases.len())
     };
     assert!(found(&cases).is_none());
     cases.extend([1, 2, 3].map(|age| case(true, age, &[])));
