@@ -273,6 +273,7 @@ impl Exchange {
             interim: self.client.interim(parts.version),
             on_behalf: self.client.on_behalf(),
             parts,
+            begun_ms: 0,
         };
         let answer = write.begin().await;
         if let Some(writing) = writing {

@@ -23,6 +23,8 @@ pub type Mark = u64;
 pub struct Write {
     /// When its answer was there, in milliseconds of Unix time.
     pub at_ms: u64,
+    /// How long that took, in milliseconds: what it changes can be seen before.
+    pub took_ms: u32,
     /// Its route, as `on` would have it: `PATCH /api/v1/doctor/{id}`.
     pub route: String,
     /// What a drop could name by it, each as the placeholder that stands for it: `{id}`, `{body.doctorId}`,
@@ -33,8 +35,13 @@ pub struct Write {
 }
 
 impl Write {
+    /// When it set out, in milliseconds of Unix time.
+    pub fn begun_ms(&self) -> u64 {
+        self.at_ms.saturating_sub(self.took_ms.into())
+    }
+
     /// Whether it dropped what hangs on these nodes.
-    fn dropped(&self, nodes: &[Mark]) -> bool {
+    pub fn dropped(&self, nodes: &[Mark]) -> bool {
         self.drops.contains(&EVERYTHING) || nodes.iter().any(|node| self.drops.contains(node))
     }
 }

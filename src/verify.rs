@@ -119,6 +119,8 @@ enum Way {
 
 /// What seems to be stale.
 struct Candidate {
+    /// When the origin was asked first, in milliseconds of Unix time.
+    asked_ms: u64,
     at: Vec<String>,
     restless: Vec<String>,
     now: Said,
@@ -147,51 +149,40 @@ impl Hit {
         ground
             .witness
             .saw(&self.live.table, &rule.name, &outcome, sighting);
-        self.hold_against_others(&outcome, told, seen_ms).await;
+        if ground.witness.has_owners(&rule.name) {
+            self.put_in_quarantine(told).await;
+        }
         if let Outcome::Stale { at, age_ms, .. } = &outcome {
             self.drop_stale(at, *age_ms).await;
         }
     }
 
-    /// What one is told who shares a role with others, of what status and length it may be, held against what is kept
-    /// for them.
-    async fn hold_against_others(
-        &self,
-        outcome: &Outcome,
-        (status, length): (StatusCode, usize),
-        seen_ms: u64,
-    ) {
-        let differs = match outcome {
-            Outcome::Same | Outcome::Restless(_) => false,
-            Outcome::Stale { .. } => true,
-            Outcome::Overtaken | Outcome::Unclear => return,
-        };
+    /// What people of a role share is not the same for each: what is kept for one is of another status or length than what
+    /// this one is told, perhaps.
+    async fn put_in_quarantine(&self, (status, length): (StatusCode, usize)) {
         let (live, entry, rule) = (&self.live, &self.entry, &self.asked.rule);
-        let Some(person) = self.asked.person().filter(|_| live.is_of_a_role(rule)) else {
-            return;
+        live.ground.metrics.audited(&rule.name, LEAK, "differs");
+        let evidence = Evidence {
+            at: live.ground.clock.now_ms(),
+            status: (entry.status.as_u16(), status.as_u16()),
+            length: (entry.body.len(), length),
         };
-        let ground = &live.ground;
-        let told = (person, seen_ms.saturating_sub(entry.kept_at));
-        let Some(has_owners) = ground
-            .witness
-            .told_other(&rule.name, id(entry), told, differs)
-        else {
-            return;
-        };
-        let word = if differs { "differs" } else { "same" };
-        ground.metrics.audited(&rule.name, LEAK, word);
-        if has_owners {
-            let evidence = Evidence {
-                at: ground.clock.now_ms(),
-                status: (entry.status.as_u16(), status.as_u16()),
-                length: (entry.body.len(), length),
-            };
-            audit::quarantine(live, rule, &evidence).await;
+        audit::quarantine(live, rule, &evidence).await;
+    }
+
+    /// Whether what people share was fetched for who asks, a moment ago; `None` where nothing follows from it.
+    fn is_own(&self, at_ms: u64) -> Option<bool> {
+        if !self.live.is_of_a_role(&self.asked.rule) {
+            return None;
         }
+        let (person, witness) = (self.asked.person()?, &self.live.ground.witness);
+        let age_ms = at_ms.saturating_sub(self.entry.kept_at);
+        witness.is_own(id(&self.entry), person, age_ms)
     }
 
     /// Asks once, and where the answer is another one than what is kept, once more.
     async fn first_sight(&self, seen_ms: &mut u64) -> Result<Candidate, Outcome> {
+        let asked_ms = *seen_ms;
         let now = self.ask(Way::Open).await.ok_or(Outcome::Unclear)?;
         *seen_ms = self.live.ground.clock.now_ms();
         if now.is(&self.entry) {
@@ -200,16 +191,24 @@ impl Hit {
         let again = self.ask(Way::Afresh).await.ok_or(Outcome::Unclear)?;
         let known = self.live.ground.witness.restless(&self.asked.rule.name);
         let (at, restless) = held(&Said::of(&self.entry), &now, &again, &known)?;
-        // What drops it from now on comes too late: it was there, and no write was on its way.
-        match self.is_overtaken().await {
+        // What drops it from now on comes too late: it was there, and no write was on its way that was leased.
+        match self.is_under_way().await || !self.is_there().await {
             true => Err(Outcome::Overtaken),
-            false => Ok(Candidate { at, restless, now }),
+            false => Ok(Candidate {
+                asked_ms,
+                at,
+                restless,
+                now,
+            }),
         }
     }
 
     /// A moment later: whether the origin still says something else.
     async fn look_again(&self, candidate: Candidate, seen_ms: u64) -> Outcome {
+        let asked_ms = candidate.asked_ms;
         match self.still_differs(candidate).await {
+            // Only the answer of some writes says what they drop.
+            Ok(_) if self.was_dropped(asked_ms) => Outcome::Overtaken,
             Ok((at, restless)) => Outcome::Stale {
                 at,
                 restless,
@@ -241,9 +240,6 @@ impl Hit {
             Ok((moved, _)) => moved,
             Err(_) => Vec::new(),
         };
-        if self.live.is_of_a_role(&self.asked.rule) {
-            witness.told_again(rule, !moved.is_empty());
-        }
         at.retain(|place| candidate.at.contains(place));
         let at = witness.without_clocks(rule, at, &moved);
         restless.extend(candidate.restless);
@@ -255,18 +251,27 @@ impl Hit {
         }
     }
 
-    /// Whether something has dropped what is kept, or is about to. First the writes under way, then what is kept: one
-    /// that ends in between has dropped it.
-    async fn is_overtaken(&self) -> bool {
+    /// Whether a write is on its way that may come to drop what is kept, or nobody knows. To be asked before
+    /// [`is_there`](Hit::is_there): one that ends in between has dropped it.
+    async fn is_under_way(&self) -> bool {
+        let key = self.asked.key(&self.vary.names);
+        let ground = &self.live.ground;
+        ground.witness.is_under_way(&key.nodes)
+            || !matches!(ground.store.any_intent(&key.nodes).await, Ok(false))
+    }
+
+    /// Whether a write that was answered meanwhile has dropped what is kept.
+    fn was_dropped(&self, since_ms: u64) -> bool {
+        let (table, rule) = (&self.live.table, &self.asked.rule);
+        let key = self.asked.key(&self.vary.names);
+        let marked = Marked::of(table, rule, self.asked.segments(), &key.nodes);
+        let witness = &self.live.ground.witness;
+        witness.has_dropped(&marked.nodes, since_ms)
+    }
+
+    /// Whether what is kept still is.
+    async fn is_there(&self) -> bool {
         let (live, asked) = (&self.live, &self.asked);
-        let key = asked.key(&self.vary.names);
-        let ground = &live.ground;
-        if ground.witness.is_under_way(&key.nodes) {
-            return true;
-        }
-        if !matches!(ground.store.any_intent(&key.nodes).await, Ok(false)) {
-            return true; // or nobody knows
-        }
         let found = Aim::of(live, asked)
             .in_store()
             .look(live, asked, None)
@@ -278,7 +283,7 @@ impl Hit {
                 && entry.binding == self.entry.binding;
             is_same && matches!(kept.served, Served::Fresh { .. })
         };
-        !found.kept.as_ref().is_some_and(same)
+        found.kept.as_ref().is_some_and(same)
     }
 
     async fn ask(&self, way: Way) -> Option<Said> {
@@ -331,6 +336,7 @@ impl Hit {
             differs: stale_at.is_some(),
             is_hit: true,
             places: stale_at.cloned().unwrap_or_default(),
+            is_own: self.is_own(at_ms),
         }
     }
 
@@ -346,7 +352,9 @@ impl Hit {
         let nodes: Vec<String> = key::pattern_nodes(table, &named, Some(&[rule.index]))
             .into_iter()
             .collect();
-        let dropped = ground.store.bump(&nodes).await != Bumped::Owed;
+        // What has been fetched anew meanwhile is left.
+        let is_there = self.is_there().await;
+        let dropped = !is_there || ground.store.bump(&nodes).await != Bumped::Owed;
         live.dropped(rule.index);
         ground.metrics.invalidated(VERIFIED);
         if ground.witness.may_say(&rule.name, ground.clock.now_ms()) {

@@ -30,7 +30,7 @@ use crate::digest::{Digest, Digester, KEY_BYTES};
 use crate::likeness::{self, Likeness, STATUS};
 use crate::rules::settings::SealSettings;
 use crate::rules::table::{Rule, Table};
-use crate::suspects::{Case, Shape, Write};
+use crate::suspects::{Case, Mark, Shape, Write};
 use cases::Cases;
 use ends::{Again, End, Ended, Ends};
 use fleet::Teller;
@@ -169,6 +169,7 @@ impl Witness {
             differs: again.has_changed,
             is_hit: false,
             places,
+            is_own: None,
         });
     }
 
@@ -191,25 +192,22 @@ impl Witness {
         Some((again, places.unwrap_or_default()))
     }
 
-    /// What the origin told one and the same was something else a second later, or the same.
-    pub fn told_again(&self, rule: &str, differs: bool) {
-        self.books().persons.own(rule, differs);
+    /// Whether what is kept was fetched for this person, where people share it; `None` where that is not known, or where
+    /// it was so long ago that data may have changed.
+    pub fn is_own(&self, kept: Id, person: u64, age_ms: u64) -> Option<bool> {
+        let fetched_for = self.books().ends.fetched_for(kept)?;
+        (age_ms <= persons::YOUNG_MS).then_some(fetched_for == person)
     }
 
-    /// The origin told `person` something else than what is kept since so many milliseconds, or the same. Says whether it
-    /// follows that answers of this rule have owners: `None` where it says nothing, because it was fetched for the same,
-    /// or longer ago than data needs to change.
-    pub fn told_other(
-        &self,
-        rule: &str,
-        kept: Id,
-        (person, age_ms): (u64, u64),
-        differs: bool,
-    ) -> Option<bool> {
-        let mut books = self.books();
-        let fetched_for = books.ends.fetched_for(kept)?;
-        let is_other = fetched_for != person && age_ms <= persons::YOUNG_MS;
-        is_other.then(|| books.persons.others(rule, differs))
+    /// Whether it was found out that answers of this rule have owners; it is said once.
+    pub fn has_owners(&self, rule: &str) -> bool {
+        self.books().persons.take_found(rule)
+    }
+
+    /// Whether a write that was answered since a moment, in milliseconds of Unix time, dropped one of these nodes.
+    pub fn has_dropped(&self, nodes: &[Mark], since_ms: u64) -> bool {
+        let books = self.books();
+        books.writes.any_dropped(nodes, since_ms)
     }
 
     /// The places at which answers of a rule are known to differ from one moment to the next.

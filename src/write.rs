@@ -61,6 +61,8 @@ pub struct Write {
     pub on_behalf: Option<OnBehalf>,
     /// Asks for what its sets warm, once what they drop is dropped.
     pub then: Option<Then>,
+    /// When the origin was asked, in milliseconds of Unix time; 0 before.
+    pub begun_ms: u64,
 }
 
 /// Why a write has no answer of the origin's.
@@ -266,6 +268,7 @@ impl Write {
                 document,
                 answered,
                 claims,
+                begun_ms: self.begun_ms,
                 dropped: &[bump.hard.as_slice(), &bump.soft].concat(),
             };
             verify::wrote(&self.live, status, &done);
@@ -325,6 +328,7 @@ impl Write {
     }
 
     async fn forward(&mut self) -> Result<Response<Body>, Failure> {
+        self.begun_ms = self.live.ground.clock.now_ms();
         let mut request = Request::new(std::mem::replace(&mut self.body, Body::empty()));
         *request.method_mut() = self.parts.method.clone();
         *request.uri_mut() = self.parts.uri.clone();

@@ -24,6 +24,7 @@ pub(super) fn told(case: &Case<'_>) -> Explanation {
         on_behalf: None,
         then: None,
         parts,
+        begun_ms: 0,
     };
     let body = Some(case.body);
     let body = body.filter(|body| !body.is_empty() && body.len() <= table.proxy.max_keyed_body);

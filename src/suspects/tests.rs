@@ -25,6 +25,7 @@ fn write(at_ms: u64, route: &str, parts: &[(&str, Mark)]) -> Arc<Write> {
     let parts = parts.iter().map(|(name, mark)| ((*name).to_owned(), *mark));
     Arc::new(Write {
         at_ms,
+        took_ms: 0,
         route: route.to_owned(),
         parts: parts.collect(),
         drops: Vec::new(),

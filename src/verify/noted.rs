@@ -38,6 +38,8 @@ pub struct Done<'w> {
     pub answered: Option<&'w Json>,
     /// Who wrote.
     pub claims: Option<&'w Claims>,
+    /// When it set out, in milliseconds of Unix time.
+    pub begun_ms: u64,
     /// The nodes that it drops.
     pub dropped: &'w [String],
 }
@@ -68,8 +70,11 @@ pub fn wrote(live: &Live, status: Option<StatusCode>, done: &Done<'_>) {
         0..=MAX_DROPS => nodes.map(|node| parts::mark(node, &secret)).collect(),
         _ => vec![EVERYTHING],
     };
+    let at_ms = live.ground.clock.now_ms();
+    let took_ms = at_ms.saturating_sub(done.begun_ms);
     live.ground.witness.wrote(suspects::Write {
-        at_ms: live.ground.clock.now_ms(),
+        at_ms,
+        took_ms: u32::try_from(took_ms).unwrap_or(u32::MAX),
         route: route.text,
         parts: marked
             .map(|(name, value)| (name, parts::mark(&value, &secret)))

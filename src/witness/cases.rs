@@ -1,6 +1,7 @@
 //! What came of verifying hits and of fetching anew, and the writes before each.
 
 use super::pace::Id;
+use super::persons::Pair;
 use super::writes::Known;
 use crate::parts;
 use crate::rules::table::{Rule, Table};
@@ -25,9 +26,6 @@ const LOOKED_BACK: usize = 64;
 
 /// Kept answers of which it is remembered when they were fresh.
 const MAX_FRESH: usize = 8192;
-
-/// What a write has changed can be seen before its answer is there; so much before, for most.
-pub(super) const ANSWERED_WITHIN_MS: u64 = 300;
 
 /// Different causes of all cases together.
 const MAX_CAUSES: usize = 16_384;
@@ -78,20 +76,38 @@ pub struct Sighting {
     pub is_hit: bool,
     /// Where it differs, if that is known.
     pub places: Vec<String>,
+    /// Of what people of a role share and was fetched a moment ago: whether it was fetched for who was told this.
+    pub is_own: Option<bool>,
 }
 
 impl Sighting {
+    /// What was fetched for one and what he or another was told, if no write was known to be there in between.
+    pub(super) fn pair(&self, writes: &Known) -> Option<Pair> {
+        let is_own = self.is_own?;
+        let is_quiet = writes.is_whole_since(self.asked_at_ms)
+            && writes.begun(self.asked_at_ms, self.at_ms).is_empty();
+        is_quiet.then(|| Pair {
+            rule: self.rule.clone(),
+            is_own,
+            differs: self.differs,
+        })
+    }
+
     /// What it comes to by the writes that are known; nothing where it may hang on one that nobody here knows of, or on any
     /// of many. It may take a while: each write of its time is held against it.
     pub(super) fn case(self, writes: &Known) -> Option<Case> {
         if !writes.is_whole_since(self.asked_at_ms) {
             return None;
         }
-        let until_ms = match self.differs {
-            true => self.at_ms.saturating_add(ANSWERED_WITHIN_MS),
-            false => self.at_ms,
+        let writes = match self.differs {
+            true => writes.begun(self.asked_at_ms, self.at_ms),
+            false => writes.between(self.asked_at_ms, self.at_ms),
         };
-        let writes = writes.between(self.asked_at_ms, until_ms);
+        // One that was seen just before it was dropped is nobody's oversight.
+        let mut late = writes.iter().filter(|write| write.at_ms >= self.at_ms);
+        if self.is_hit && self.differs && late.any(|write| write.dropped(&self.key.nodes)) {
+            return None;
+        }
         if !self.is_hit && writes.len() > MAX_WRITES {
             return None;
         }

@@ -165,9 +165,11 @@ impl Witness {
         let (witness, layout) = (self.clone(), table.layout);
         // Hundreds of them, each with hundreds of writes before it, take a while, in which others are to be answered.
         let attributed = spawn_blocking(move || {
-            for case in sightings.into_iter().filter_map(|one| one.case(&writes)) {
+            for sighting in sightings {
+                let (pair, case) = (sighting.pair(&writes), sighting.case(&writes));
                 if let Some(mut books) = witness.books_under(layout) {
-                    books.cases.add(case);
+                    pair.iter().for_each(|pair| books.persons.note(pair));
+                    case.into_iter().for_each(|case| books.cases.add(case));
                 }
             }
         });

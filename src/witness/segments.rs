@@ -26,6 +26,7 @@ impl Segments {
             let parts = write.parts.iter();
             Arc::new(Write {
                 at_ms: write.at_ms,
+                took_ms: write.took_ms,
                 route: write.route.clone(),
                 parts: parts
                     .filter(|(_, mark)| self.0.contains(mark))
@@ -52,6 +53,7 @@ mod tests {
         let parts = [("{body.password}", 7), ("{body.doctorId}", 2)];
         let write = Write {
             at_ms: 5,
+            took_ms: 1,
             route: "POST /review".to_owned(),
             parts: parts.map(|(name, mark)| (name.to_owned(), mark)).to_vec(),
             drops: vec![8],

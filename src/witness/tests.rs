@@ -58,6 +58,7 @@ fn write(at_ms: u64, route: &str, parts: &[(&str, Mark)]) -> Write {
     let parts = parts.iter().map(|(name, mark)| ((*name).to_owned(), *mark));
     Write {
         at_ms,
+        took_ms: 77,
         route: route.to_owned(),
         parts: parts.collect(),
         drops: vec![at_ms],
@@ -75,6 +76,7 @@ fn sighting(id: u64, (asked_at_ms, at_ms): (u64, u64), differs: bool) -> Sightin
         differs,
         is_hit: true,
         places: vec!["/data".to_owned()],
+        is_own: None,
     }
 }
 

@@ -8,6 +8,7 @@
 //! head     4 bytes   length, then so many bytes of JSON
 //!
 //! write    8 bytes   when, milliseconds of Unix time
+//!          4 bytes   how long it took until it was answered, milliseconds
 //!          8 bytes   its number
 //!          2 bytes   route
 //!          1 byte    how many parts, and for each:
@@ -21,13 +22,13 @@
 //!          number    age, milliseconds
 //!          number    how many places, and for each its number
 //!          number    how many causes, and for each:
-//!                    number, milliseconds from the write to 300 after the case; where it has parts, 2 bytes values
+//!                    number, milliseconds from the write to a minute after the case; where it has parts, 2 bytes values
 //! ```
 //! Bytes are little-endian, a number has seven bits in each byte, the lowest first, and the eighth bit in all but the
 //! last.
 
-use super::cases::ANSWERED_WITHIN_MS;
 use super::tally::Tally;
+use super::writes::LONGEST_MS;
 use crate::digest::Digest;
 use crate::suspects::{Case, Cause, EVERYTHING, Possible, Write};
 use bytes::Bytes;
@@ -43,6 +44,10 @@ const MAX_HEAD: usize = 12 << 10;
 
 /// Bytes that the tallies of a process may take.
 const MAX_TALLIES: usize = 10 << 10;
+
+/// Bytes of a text that is read: each stands in memory once for each write or case that names it. Longer routes and names
+/// are not told.
+const MAX_TEXT: usize = 512;
 
 /// The first byte.
 const FORMAT: u8 = 2;
@@ -60,6 +65,9 @@ impl Numbered {
     fn number(&mut self, text: &str, room: usize) -> Option<u16> {
         if let Some(number) = self.numbers.get(text) {
             return Some(*number);
+        }
+        if text.len() > MAX_TEXT {
+            return None;
         }
         let number = u16::try_from(self.all.len()).ok()?;
         let bytes = text.len() + r#""","#.len();
@@ -98,11 +106,12 @@ pub(super) fn of_writes(now_ms: u64, writes: &[(u64, Arc<Write>)]) -> Bytes {
             Ok(_) => &write.drops,
             Err(_) => &[EVERYTHING],
         };
-        let length = 20 + 10 * parts.len() + 8 * drops.len();
+        let length = 24 + 10 * parts.len() + 8 * drops.len();
         if MAX_HEAD + rows.len() + length > MAX_BYTES {
             break;
         }
         rows.extend(write.at_ms.to_le_bytes());
+        rows.extend(write.took_ms.to_le_bytes());
         rows.extend(number.to_le_bytes());
         rows.extend(route.to_le_bytes());
         rows.push(parts.len() as u8); // no more were taken
@@ -133,7 +142,10 @@ fn with_head(head: &impl Serialize, rows: &[u8]) -> Bytes {
 fn headed<'v, H: Deserialize<'v>>(value: &'v [u8]) -> Option<(H, Rows<'v>)> {
     let (format, rest) = value.split_first()?;
     let (length, rest) = rest.split_first_chunk::<4>()?;
-    let (head, rows) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    let length = u32::from_le_bytes(*length) as usize;
+    let (head, rows) = rest
+        .split_at_checked(length)
+        .filter(|_| length <= MAX_BYTES)?;
     let head = serde_json::from_slice(head).ok();
     Some((head.filter(|_| *format == FORMAT)?, Rows(rows)))
 }
@@ -142,9 +154,15 @@ fn headed<'v, H: Deserialize<'v>>(value: &'v [u8]) -> Option<(H, Rows<'v>)> {
 /// told it.
 pub(super) fn writes(value: &[u8]) -> Option<(u64, Vec<(u64, Write)>)> {
     let (head, mut rows): (Head, Rows) = headed(value)?;
+    let mut texts = head.routes.iter().chain(&head.names);
+    if !texts.all(|text| text.len() <= MAX_TEXT) {
+        return None;
+    }
     let mut writes = Vec::new();
     while !rows.0.is_empty() {
-        let (at_ms, number) = (rows.long()?, rows.long()?);
+        let at_ms = rows.long()?;
+        let took_ms = u32::from_le_bytes(rows.take()?);
+        let number = rows.long()?;
         let route = head.routes.get(rows.short()?)?.clone();
         let mut parts = Vec::new();
         for _ in 0..rows.byte()? {
@@ -155,6 +173,7 @@ pub(super) fn writes(value: &[u8]) -> Option<(u64, Vec<(u64, Write)>)> {
         let drops = (0..dropped).map(|_| rows.long()).collect::<Option<_>>()?;
         let write = Write {
             at_ms,
+            took_ms,
             route,
             parts,
             drops,
@@ -263,7 +282,7 @@ impl Found {
             }
         }
         let mut known = Known::default();
-        for case in latest_first {
+        for case in latest_first.filter(|case| is_told(case)) {
             let (row, more) = found.row(case, &mut known);
             if row.len() + more > room {
                 break;
@@ -315,7 +334,7 @@ impl Found {
                 self.causes.len() as u64 - 1
             });
             push(&mut row, number);
-            let until = case.at_ms.saturating_add(ANSWERED_WITHIN_MS);
+            let until = case.at_ms.saturating_add(LONGEST_MS);
             push(&mut row, until.saturating_sub(possible.at_ms));
             if !cause.parts.is_empty() {
                 row.extend(possible.values.to_le_bytes());
@@ -332,6 +351,11 @@ impl Found {
     /// What a field says; nothing where a sidecar would not have said that.
     pub(super) fn read(value: &[u8]) -> Option<Found> {
         let (mut found, mut rows): (Found, Rows) = headed(value)?;
+        let causes = found.causes.iter().flatten();
+        let mut texts = found.rules.iter().chain(causes).chain(&found.places);
+        if !texts.all(|text| text.len() <= MAX_TEXT) {
+            return None;
+        }
         let causes = found.causes.iter().enumerate().map(|(at, texts)| {
             let (route, parts) = texts.split_first()?;
             Some(Arc::new(Cause {
@@ -377,7 +401,7 @@ impl Found {
         }
         for _ in 0..rows.number()? {
             let cause = causes.get(rows.position()?)?.clone();
-            let until = at_ms.saturating_add(ANSWERED_WITHIN_MS);
+            let until = at_ms.saturating_add(LONGEST_MS);
             let at_ms = until.checked_sub(rows.number()?)?;
             let values = match cause.parts.is_empty() {
                 true => 0,
@@ -391,6 +415,16 @@ impl Found {
         }
         Some(case)
     }
+}
+
+fn is_told(case: &Case) -> bool {
+    let causes = case.causes.iter().map(|possible| &*possible.cause);
+    let texts = causes.flat_map(|cause| cause.parts.iter().chain([&cause.route]));
+    let mut lengths = texts.map(String::len);
+    let mut places = case.places.iter();
+    case.rule.len() <= MAX_TEXT
+        && lengths.all(|length| length <= MAX_TEXT)
+        && places.all(|place| place.len() <= MAX_TEXT)
 }
 
 fn length(value: &impl Serialize) -> usize {

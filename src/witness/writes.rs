@@ -1,6 +1,6 @@
 //! The writes that a process saw, and those that it heard of.
 
-use crate::suspects::Write;
+use crate::suspects::{Mark, Write};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -9,6 +9,9 @@ const MAX_OWN: usize = 1024;
 
 /// All that are remembered: what is kept longer than it takes for so many hangs on none of them that could be named.
 const MAX_KNOWN: usize = 4096;
+
+/// A write that takes longer is not among those that may have been seen before they were answered.
+pub(super) const LONGEST_MS: u64 = 60_000;
 
 /// Processes of which it is remembered how much was heard.
 const MAX_HEARD: usize = 2048;
@@ -47,6 +50,13 @@ impl Writes {
     /// All that are known now.
     pub(super) fn known(&self) -> Known {
         self.known.clone()
+    }
+
+    /// Whether one that was answered since a moment, in milliseconds of Unix time, dropped one of these nodes.
+    pub(super) fn any_dropped(&self, nodes: &[Mark], since_ms: u64) -> bool {
+        let since = self.known.all.iter().rev();
+        let mut since = since.take_while(|write| write.at_ms >= since_ms);
+        since.any(|write| write.dropped(nodes))
     }
 
     /// How many there were.
@@ -103,6 +113,15 @@ impl Known {
         moment_ms >= self.whole_since_ms
     }
 
+    /// Those that were answered after one moment and had set out by another, in milliseconds of Unix time.
+    pub(super) fn begun(&self, after_ms: u64, until_ms: u64) -> Vec<Arc<Write>> {
+        let latest = until_ms.saturating_add(LONGEST_MS);
+        let writes = self.between(after_ms, latest).into_iter();
+        writes
+            .filter(|write| write.begun_ms() <= until_ms)
+            .collect()
+    }
+
     /// Those after one moment and not after another, in milliseconds of Unix time.
     pub(super) fn between(&self, after_ms: u64, until_ms: u64) -> Vec<Arc<Write>> {
         let from = self.all.partition_point(|known| known.at_ms <= after_ms);
@@ -118,6 +137,7 @@ mod tests {
     fn write(at_ms: u64, route: &str) -> Write {
         Write {
             at_ms,
+            took_ms: 0,
             route: route.to_owned(),
             parts: Vec::new(),
             drops: Vec::new(),

@@ -69,6 +69,7 @@ fn lines(all: &[(&str, &[(&str, &str)])]) -> Vec<String> {
             .map(|(name, value)| ((*name).to_owned(), mark(value)));
         writes.add(Write {
             at_ms: 15,
+            took_ms: 0,
             route: (*route).to_owned(),
             parts: parts.collect(),
             drops: Vec::new(),
