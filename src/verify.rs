@@ -205,10 +205,10 @@ impl Hit {
 
     /// A moment later: whether the origin still says something else.
     async fn look_again(&self, candidate: Candidate, seen_ms: u64) -> Outcome {
-        let asked_ms = candidate.asked_ms;
+        let between = (candidate.asked_ms, seen_ms);
         match self.still_differs(candidate).await {
             // Only the answer of some writes says what they drop.
-            Ok(_) if self.was_dropped(asked_ms) => Outcome::Overtaken,
+            Ok(_) if self.was_dropped(between) => Outcome::Overtaken,
             Ok((at, restless)) => Outcome::Stale {
                 at,
                 restless,
@@ -260,30 +260,35 @@ impl Hit {
             || !matches!(ground.store.any_intent(&key.nodes).await, Ok(false))
     }
 
-    /// Whether a write that was answered meanwhile has dropped what is kept.
-    fn was_dropped(&self, since_ms: u64) -> bool {
+    /// Whether a write that was answered after the first of these moments, and had set out by the other, has dropped what
+    /// is kept.
+    fn was_dropped(&self, between: (u64, u64)) -> bool {
         let (table, rule) = (&self.live.table, &self.asked.rule);
         let key = self.asked.key(&self.vary.names);
         let marked = Marked::of(table, rule, self.asked.segments(), &key.nodes);
         let witness = &self.live.ground.witness;
-        witness.has_dropped(&marked.nodes, since_ms)
+        witness.has_dropped(&marked.nodes, between)
     }
 
     /// Whether what is kept still is.
     async fn is_there(&self) -> bool {
+        let same = |now: &Entry| {
+            now.kept_at == self.entry.kept_at
+                && now.versions == self.entry.versions
+                && now.binding == self.entry.binding
+        };
+        self.kept_now().await.is_some_and(|now| same(&now))
+    }
+
+    /// What is kept and fresh now.
+    async fn kept_now(&self) -> Option<Arc<Entry>> {
         let (live, asked) = (&self.live, &self.asked);
         let found = Aim::of(live, asked)
             .in_store()
             .look(live, asked, None)
             .await;
-        let same = |kept: &Kept| {
-            let entry = &kept.entry;
-            let is_same = entry.kept_at == self.entry.kept_at
-                && entry.versions == self.entry.versions
-                && entry.binding == self.entry.binding;
-            is_same && matches!(kept.served, Served::Fresh { .. })
-        };
-        found.kept.as_ref().is_some_and(same)
+        let fresh = |kept: &Kept| matches!(kept.served, Served::Fresh { .. });
+        found.kept.filter(fresh).map(|kept| kept.entry)
     }
 
     async fn ask(&self, way: Way) -> Option<Said> {
@@ -352,9 +357,12 @@ impl Hit {
         let nodes: Vec<String> = key::pattern_nodes(table, &named, Some(&[rule.index]))
             .into_iter()
             .collect();
-        // What has been fetched anew meanwhile is left.
-        let is_there = self.is_there().await;
-        let dropped = !is_there || ground.store.bump(&nodes).await != Bumped::Owed;
+        // What was dropped and fetched anew meanwhile is left. Under the same versions others may hold what was stale.
+        let now = self.kept_now().await;
+        if now.is_some_and(|now| now.versions != self.entry.versions) {
+            return;
+        }
+        let dropped = ground.store.bump(&nodes).await != Bumped::Owed;
         live.dropped(rule.index);
         ground.metrics.invalidated(VERIFIED);
         if ground.witness.may_say(&rule.name, ground.clock.now_ms()) {

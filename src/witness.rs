@@ -204,10 +204,12 @@ impl Witness {
         self.books().persons.take_found(rule)
     }
 
-    /// Whether a write that was answered since a moment, in milliseconds of Unix time, dropped one of these nodes.
-    pub fn has_dropped(&self, nodes: &[Mark], since_ms: u64) -> bool {
-        let books = self.books();
-        books.writes.any_dropped(nodes, since_ms)
+    /// Whether a write that was answered after the first of these moments, and had set out by the other, dropped one of
+    /// these nodes. In milliseconds of Unix time.
+    pub fn has_dropped(&self, nodes: &[Mark], (after_ms, until_ms): (u64, u64)) -> bool {
+        let known = self.books().writes.known();
+        let mut begun = known.begun(after_ms, until_ms).into_iter();
+        begun.any(|write| write.dropped(nodes))
     }
 
     /// The places at which answers of a rule are known to differ from one moment to the next.

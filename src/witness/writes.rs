@@ -1,6 +1,6 @@
 //! The writes that a process saw, and those that it heard of.
 
-use crate::suspects::{Mark, Write};
+use crate::suspects::Write;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -50,13 +50,6 @@ impl Writes {
     /// All that are known now.
     pub(super) fn known(&self) -> Known {
         self.known.clone()
-    }
-
-    /// Whether one that was answered since a moment, in milliseconds of Unix time, dropped one of these nodes.
-    pub(super) fn any_dropped(&self, nodes: &[Mark], since_ms: u64) -> bool {
-        let since = self.known.all.iter().rev();
-        let mut since = since.take_while(|write| write.at_ms >= since_ms);
-        since.any(|write| write.dropped(nodes))
     }
 
     /// How many there were.
@@ -169,6 +162,22 @@ mod tests {
         assert_eq!(routes(writes.known.between(0, 99)).len(), 4);
         assert_eq!(routes(writes.known.between(50, 20)), Vec::<String>::new());
         assert_eq!(writes.own().len(), 1);
+    }
+
+    #[test]
+    fn what_has_set_out_counts_before_it_is_answered() {
+        let mut writes = Writes::default();
+        let mut slow = write(900, "POST /slow");
+        slow.took_ms = 850;
+        writes.add(slow);
+        writes.add(write(40, "POST /before"));
+        writes.add(write(70, "POST /after"));
+        let routes = |after, until| {
+            let begun = writes.known().begun(after, until).into_iter();
+            begun.map(|write| write.route.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(routes(30, 60), ["POST /before", "POST /slow"]);
+        assert_eq!(routes(40, 45), Vec::<String>::new());
     }
 
     #[test]

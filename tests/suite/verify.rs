@@ -84,6 +84,11 @@ impl Clinic {
                         let _ = waiting.acquire().await; // ends when it is closed
                         json(json!({}))
                     }
+                    ("POST", "/rename") => {
+                        reviewed(1);
+                        let _ = waiting.acquire().await;
+                        json(json!({})).header("location", "/doctor/1")
+                    }
                     ("GET", "/doctor/0") => json(item(0)),
                     ("GET", "/doctor/1") => json(item(1)),
                     ("GET", "/pod") => json(json!({ "pod": request.connection % 2 })),
@@ -280,6 +285,32 @@ async fn a_write_that_is_under_way_through_another_sidecar_is_no_finding() {
         assert_eq!(came_to(sidecar, "doctor-details", "stale").await, 0);
         assert_eq!(audit(sidecar).await["findings"], json!([]));
     }
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_alone_says_what_it_drops_is_no_finding() {
+    let (clinic, redis) = (Clinic::start().await, RedisServer::start());
+    let sidecar = Arc::new(sidecar(&clinic, &redis, "1.0").await);
+    sidecar.get("/doctor/1").await;
+    let before = clinic.origin.count();
+    let writer = sidecar.clone();
+    let writing = tokio::spawn(async move { writer.ask("POST", "/rename", JSON, "{}").await });
+    eventually("the write is carried out", async || {
+        clinic.origin.count() > before
+    })
+    .await;
+    assert_eq!(sidecar.get("/doctor/1").await.outcome(), "hit");
+    eventually("the hit is verified", async || {
+        clinic.origin.count() >= before + 3
+    })
+    .await;
+    clinic.leave.close();
+    assert_eq!(writing.await.expect("it ends").status, 200);
+    eventually("it is overtaken", async || {
+        came_to(&sidecar, "doctor-details", "overtaken").await == 1
+    })
+    .await;
+    assert_eq!(came_to(&sidecar, "doctor-details", "stale").await, 0);
 }
 
 #[tokio::test]
