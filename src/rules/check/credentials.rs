@@ -1,14 +1,15 @@
 //! No credential stands in clear where it would be seen: in keys, which whoever looks into the store
-//! can read, or among what an answer varies by.
+//! can read, in URLs, which are logged, or among what an answer varies by.
 
 use crate::rules::file::{Draft, File};
 use crate::rules::problem::Problem;
 use crate::rules::read::Text;
 use crate::rules::settings::TokenSource;
 use crate::rules::template::{Filter, Placeholder, Source, Template};
+use crate::rules::warm::WarmPath;
 use hyper::header::{AUTHORIZATION, COOKIE, HeaderName};
 
-/// Keys, drops and `vary` that would hold a credential.
+/// Keys, drops, paths to ask for and `vary` that would hold a credential.
 pub fn check(file: &File, problems: &mut Vec<Problem>) {
     for draft in &file.caches {
         if let Some(key) = draft.template() {
@@ -18,6 +19,9 @@ pub fn check(file: &File, problems: &mut Vec<Problem>) {
     }
     for (drop, text) in file.sets.iter().flat_map(|set| &set.drops) {
         template(file, drop, text, problems);
+    }
+    for (path, text) in file.sets.iter().flat_map(|set| &set.warm) {
+        url(file, path, text, problems);
     }
 }
 
@@ -33,21 +37,41 @@ fn template(file: &File, template: &Template, text: &Text, problems: &mut Vec<Pr
     }
 }
 
+/// A claim of the writer may well name a page of everybody's.
+fn url(file: &File, path: &WarmPath, text: &Text, problems: &mut Vec<Problem>) {
+    for (nth, placeholder) in path.placeholders().enumerate() {
+        let source = &placeholder.source;
+        if is_credential(file, source) {
+            let message = format!("`{{{source}}}` would put the credential into a URL");
+            let help = "leave the path out, or name what to ask for by `{claims.…}` or by the write's path or body";
+            let at = text.placeholder(nth);
+            problems.push(Problem::error(at, message, "a credential", help));
+        }
+    }
+}
+
 /// What to write instead of a placeholder that shows a credential.
 fn remedy(file: &File, placeholder: &Placeholder) -> Option<String> {
+    if !is_credential(file, &placeholder.source) {
+        return None;
+    }
     match &placeholder.source {
+        Source::Cookie(_) if placeholder.filters.contains(&Filter::Hash) => None,
+        Source::Cookie(name) => Some(format!("write `{{token}}`, or `{{cookie.{name} | hash}}`")),
         Source::Header(name) if *name == AUTHORIZATION || *name == COOKIE => {
             Some("write `{claims.…}`, `{token}` (its digest) or `{cookie.NAME}`".to_owned())
         }
-        Source::Header(name) if carries_token(file, name) => {
-            Some("write `{token}` (its digest), or `{claims.…}`".to_owned())
+        _ => Some("write `{token}` (its digest), or `{claims.…}`".to_owned()),
+    }
+}
+
+fn is_credential(file: &File, source: &Source) -> bool {
+    match source {
+        Source::Header(name) => {
+            *name == AUTHORIZATION || *name == COOKIE || carries_token(file, name)
         }
-        Source::Cookie(name)
-            if is_token_cookie(file, name) && !placeholder.filters.contains(&Filter::Hash) =>
-        {
-            Some(format!("write `{{token}}`, or `{{cookie.{name} | hash}}`"))
-        }
-        _ => None,
+        Source::Cookie(name) => is_token_cookie(file, name),
+        _ => false,
     }
 }
 

@@ -111,6 +111,39 @@ fn a_path_that_nobody_could_be_served_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn no_credential_becomes_part_of_a_url() {
+    let identity = "[identity]\ntoken = [\"cookie:sid\", \"header:x-token\", \"header:authorization\"]\n\
+        verify = { algorithm = \"HS256\", secret = \"0123456789abcdef0123456789abcdef\" }\n";
+    let rules = identity.to_owned() + &public();
+    for source in [
+        "header.authorization",
+        "header.Cookie",
+        "header.x-token",
+        "cookie.sid",
+        "cookie.sid | lower",
+    ] {
+        for path in [
+            format!("\"/doctor/{{id}}?limit={{{source}}}\""),
+            format!("\"/doctor/{{{source}}}\""),
+        ] {
+            let said = said(&rules, &path);
+            let is_told = said.iter().any(|(severity, said, help)| {
+                *severity == Severity::Error
+                    && said.contains("credential into a URL")
+                    && help.contains("leave the path out")
+            });
+            assert!(is_told, "{path}: {said:?}");
+        }
+    }
+    for source in ["claims.page", "cookie.lang", "header.x-page"] {
+        let path = format!("\"/doctor/{{{source}}}\"");
+        assert_eq!(said(&rules, &path), [], "names a page of everybody's");
+    }
+    let unnamed = one(&public(), r#""/doctor/{header.authorization}""#);
+    assert!(unnamed.1.contains("credential"), "{unnamed:?}");
+}
+
+#[test]
 fn a_path_without_effect_is_warned_of() {
     let stage = |stage: &str| doctor(&format!("public = true\nstage = \"{stage}\""));
     let other = public() + &rule("other", "GET /other", "other", "public = true\nquery = []");
