@@ -11,10 +11,13 @@ use crate::rules::table::{AUTOMATIC, Commits, Drop, GROUPS, Rule, Set, Ttl};
 use crate::store::Bump;
 use crate::warming::Warm;
 use hyper::header::HeaderName;
-use hyper::{HeaderMap, Uri, header};
+use hyper::{HeaderMap, StatusCode, Uri, header};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// The write is yet to happen (RFC 9110 §15.3.3).
+const ACCEPTED: u16 = StatusCode::ACCEPTED.as_u16();
 
 /// How a write ended, as far as the rules care.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,11 +27,12 @@ pub(super) enum Settled {
 }
 
 impl Settled {
-    /// Whether the origin is asked for something right after: not where it has just failed. What was dropped because
-    /// nobody knows may be dropped once more, when the lease ends.
+    /// Whether the origin is asked for something right after: not where it has just failed, nor where it will act later
+    /// and would tell what was before. What was dropped because nobody knows may be dropped once more, when the lease
+    /// ends.
     fn may_warm(self) -> bool {
         match self {
-            Settled::Answered(status) => status < 500,
+            Settled::Answered(status) => status < 500 && status != ACCEPTED,
             Settled::Unknown => false,
         }
     }
