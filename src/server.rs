@@ -271,6 +271,7 @@ impl Server {
     pub async fn drain(self) -> bool {
         let live = self.live.load_full();
         let (teller, closing) = self.teller;
+        live.ground.warming.end();
         let finish = async {
             self.proxy.shut().await;
             live.ground.tasks.close();

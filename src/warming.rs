@@ -95,6 +95,11 @@ impl Default for Warming {
 }
 
 impl Warming {
+    /// Nothing begins any more: whoever waits for his turn, or comes for one, gets none. What is under way goes on.
+    pub fn end(&self) {
+        self.turns.close();
+    }
+
     /// Takes charge of an answer that is to be asked for.
     ///
     /// # Errors
@@ -134,7 +139,8 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// Waits for a turn to ask. What was wanted until then is what is asked for now. `None` where that took too long.
+    /// Waits for a turn to ask. What was wanted until then is what is asked for now. `None` where that took too long,
+    /// or this process ends.
     pub async fn turn(&self) -> Option<TurnToAsk> {
         let turn = self.turns.clone().acquire_owned();
         let turn = tokio::time::timeout(PATIENCE, turn).await.ok()?.ok()?;
@@ -224,5 +230,30 @@ mod tests {
         assert!(late.turn().await.is_none());
         turns.pop();
         assert!(late.turn().await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_end_nobody_waits_for_a_turn_and_nobody_gets_one() {
+        let warming = Warming::default();
+        let begun = take(&warming, "begun").expect("there is room");
+        let turn = begun.turn().await.expect("a turn");
+        let more: Vec<_> = ["a", "b", "c", "d"]
+            .map(|name| take(&warming, name).expect("there is room"))
+            .into();
+        let mut turns = Vec::new();
+        for charge in &more[..AT_A_TIME - 1] {
+            turns.push(charge.turn().await.expect("a turn"));
+        }
+        let asked_at = tokio::time::Instant::now();
+        let (waited, ()) = tokio::join!(more[3].turn(), async { warming.end() });
+        assert!(waited.is_none() && asked_at.elapsed().is_zero());
+        drop((turn, turns));
+        assert_eq!(
+            take(&warming, "begun").err(),
+            Some(Warmed::Coalesced),
+            "once more"
+        );
+        let again = begun.again().expect("it was wanted");
+        assert!(again.turn().await.is_none());
     }
 }

@@ -26,7 +26,8 @@ pub(super) fn after(live: &Arc<Live>, head: &Arc<Head>) -> Then {
     let (live, head) = (live.clone(), head.clone());
     Box::new(move |all| {
         for warm in all {
-            // Not among the tasks that the end of this process waits for: nobody misses it.
+            // Not among the tasks that the end of this process waits for: nobody misses it. A fetch that has begun is
+            // waited for as every fill is: it may be another sidecar's readers who wait for it.
             tokio::spawn(told(live.clone(), head.clone(), warm));
         }
     })

@@ -1,5 +1,5 @@
 use super::*;
-use crate::world::head;
+use crate::world::{ask, head};
 
 #[tokio::test]
 async fn an_origin_in_trouble_is_asked_for_no_more() {
@@ -67,4 +67,31 @@ async fn nothing_is_asked_for_after_a_write_that_did_not_happen_or_may_not_have(
     assert_eq!(reads(), 3);
     let metrics = sidecar.door("GET", "/metrics", "").await.text();
     assert!(!metrics.contains("sidecache_warms_total{"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_process_that_is_told_to_end_finishes_what_it_fetches_and_begins_nothing() {
+    let (desk, redis) = (Desk::start().await, RedisServer::start());
+    let sidecar = Sidecar::start(&desk.origin, &redis.url(), RULES).await;
+    let (address, admin) = (sidecar.address(), sidecar.admin());
+    change(&sidecar).await;
+    desk.was_read(3).await;
+    let slow = tokio::spawn(async move {
+        ask(address, "PATCH", "/api/change/2", &[("x-slow", "1")], "").await
+    });
+    eventually("the write is there", async || {
+        desk.origin.last().header("x-slow").is_some()
+    })
+    .await;
+    let drained = tokio::spawn(sidecar.server.drain());
+    eventually("it drains", async || {
+        let ready = ask(admin, "GET", "/readyz", &[("host", "localhost")], "").await;
+        ready.status == 503
+    })
+    .await;
+    desk.slow.close();
+    assert_eq!(slow.await.expect("no panic").status, 200);
+    desk.reads.close();
+    assert!(drained.await.expect("no panic"), "nothing was cut off");
+    assert_eq!(desk.read().len(), 3, "{:?}", desk.read());
 }
