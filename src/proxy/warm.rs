@@ -149,13 +149,18 @@ impl Reading {
         }
         let (fills, now) = (&live.fills, live.ground.clock.now_ms());
         let (key, coming) = (place.key.clone(), fills.arrival());
+        let taken = place.taken.take();
         let turn = fills.turn(&key.entry, &place.snapshot, Coalesce::Local, coming, now);
         let lead = match turn {
             Turn::Lead(lead) => lead,
-            Turn::Wait(_) | Turn::Queue(_) => return Warmed::Fresh,
+            Turn::Wait(_) | Turn::Queue(_) => {
+                if let Some(taken) = taken {
+                    fills.give(&key.entry, &place.snapshot, taken);
+                }
+                return Warmed::Fresh;
+            }
             Turn::Alone => return Warmed::Spared,
         };
-        let taken = place.taken.take();
         let fill = behind::fill(live, &self.head, asked, place, kept);
         match behind::fetch(fill, key, (lead, taken)).await {
             Landing::Kept(_) => Warmed::Kept,
