@@ -339,21 +339,23 @@ impl Write {
         self.live.ask(request, None, self.trace).await
     }
 
-    /// Reads the request's body where a set asks for it, or a drop could; it is sent on byte for byte either way.
+    /// Reads the request's body where a set asks for it, or a drop could; it is sent on byte for byte either way. Where no
+    /// drop asks, as much as is there.
     async fn read_body(&mut self) -> Result<Option<Json>, Failure> {
         let limit = self.live.table.proxy.max_keyed_body;
-        let is_asked =
-            self.any_set_asks(|source| matches!(source, Source::Body | Source::BodyField(_)));
+        let of_body = |source: &Source| matches!(source, Source::Body | Source::BodyField(_));
+        let is_asked = self.any_drop_asks(of_body);
         // Who asks whether he may send it is told by the origin.
         let expects = self.parts.headers.contains_key(header::EXPECT);
-        let is_noted = !expects && self.may_note(&self.parts.headers, &self.body, limit);
-        if !is_asked && !is_noted {
+        let may_note = || self.may_note(&self.parts.headers, &self.body, limit);
+        let is_of_use = !expects && (self.any_warm_asks(of_body) || may_note());
+        if !is_asked && !is_of_use {
             return Ok(None);
         }
         let body = std::mem::take(&mut self.body);
         let read = match is_asked {
             true => body::read_up_to(body, limit).await,
-            false => body::read_now(body, limit), // nobody waits for what is only remembered
+            false => body::read_now(body, limit), // nobody waits for what no drop hangs on
         };
         let (document, body) = match read {
             Read::Whole(bytes) => (plain_json(&self.parts.headers, &bytes), Body::full(bytes)),
@@ -364,11 +366,14 @@ impl Write {
         Ok(document)
     }
 
-    /// Reads the answer's body where a set asks for it, or a drop could, no longer than a head may take.
+    /// Reads the answer's body where a set asks for it, or a drop could, no longer than a head may take. Where no drop asks,
+    /// as much as is there.
     async fn read_answer(&self, response: Response<Body>) -> (Response<Body>, Option<Json>) {
-        let is_asked = self.any_set_asks(|source| matches!(source, Source::Response(_)));
+        let of_answer = |source: &Source| matches!(source, Source::Response(_));
+        let is_asked = self.any_drop_asks(of_answer);
         let (headers, body) = (response.headers(), response.body());
-        if !is_asked && !self.may_note(headers, body, MAX_KEYED_ANSWER) {
+        let may_note = || self.may_note(headers, body, MAX_KEYED_ANSWER);
+        if !is_asked && !self.any_warm_asks(of_answer) && !may_note() {
             return (response, None);
         }
         let (head, body) = response.into_parts();
@@ -390,14 +395,19 @@ impl Write {
         self.live.verifies() && verify::may_read(headers, body, limit)
     }
 
-    fn any_set_asks(&self, of: impl Fn(&Source) -> bool) -> bool {
-        let sets = self.sets();
+    fn any_drop_asks(&self, of: impl Fn(&Source) -> bool) -> bool {
         let asks = |placeholder: &Placeholder| of(&placeholder.source);
-        sets.iter().any(|(set, _)| {
+        self.sets().iter().any(|(set, _)| {
             let mut drops = set.drops.iter().map(|drop| &drop.template);
-            let mut warm = set.warm.iter();
             drops.any(|drop| drop.placeholders().any(asks))
-                || warm.any(|path| path.placeholders().any(asks))
+        })
+    }
+
+    fn any_warm_asks(&self, of: impl Fn(&Source) -> bool) -> bool {
+        let asks = |placeholder: &Placeholder| of(&placeholder.source);
+        self.sets().iter().any(|(set, _)| {
+            let mut warm = set.warm.iter();
+            warm.any(|path| path.placeholders().any(asks))
         })
     }
 

@@ -1,5 +1,9 @@
 use super::*;
+use crate::raw::until;
+use crate::world::head;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 
 /// Has an answer name `id`, and waits until it is known what came of it.
 async fn create(sidecar: &Sidecar, id: &Value) {
@@ -67,4 +71,28 @@ async fn what_is_not_known_or_not_everybodys_is_not_asked_for() {
     create(&sidecar, &json!(1)).await;
     warmed(&sidecar, "created", "kept", 1).await;
     assert_eq!(desk.read(), [THING]);
+}
+
+#[tokio::test]
+async fn a_write_is_answered_before_the_body_of_its_answer_is_there_that_names_what_to_ask_for() {
+    let (listener, redis) = (
+        TcpListener::bind("127.0.0.1:0").await.expect("a port"),
+        RedisServer::start(),
+    );
+    let address = listener.local_addr().expect("an address");
+    let sidecar = Sidecar::with_file(&format!("{}{RULES}", head(address, &redis.url()))).await;
+    let mut client = TcpStream::connect(sidecar.address()).await.expect("listens");
+    let request = b"POST /api/create HTTP/1.1\r\nHost: api.test\r\nContent-Length: 0\r\n\r\n";
+    client.write_all(request).await.expect("sent");
+    let (mut origin, _) = listener.accept().await.expect("a request");
+    until(&mut origin, "\r\n\r\n").await;
+    let body = r#"{"data": {"id": 1}}"#;
+    let answer = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: ";
+    let answer = format!("{answer}{}\r\n\r\n{}", body.len(), &body[..9]);
+    origin.write_all(answer.as_bytes()).await.expect("heard");
+    let heard = until(&mut client, &body[..9]).await;
+    assert!(heard.starts_with("HTTP/1.1 201 "), "{heard}");
+    warmed(&sidecar, "created", "unresolved", 1).await;
+    origin.write_all(&body.as_bytes()[9..]).await.expect("heard");
+    assert_eq!(until(&mut client, "}}").await, body[9..]);
 }
