@@ -4,6 +4,7 @@ use crate::rules::pattern::{Captures, Pattern, Step};
 use crate::rules::table::{Route as Written, Table};
 use hyper::Method;
 use percent_encoding::percent_decode_str;
+use std::collections::BTreeMap;
 
 /// Longest segment that is a word of the program: what is longer names a thing.
 const LONGEST_WORD: usize = 24;
@@ -34,6 +35,14 @@ const BEFORE_NAMES: [&str; 7] = [
 
 /// What a placeholder is called that has no word before it.
 const UNNAMED: &str = "id";
+
+/// Segments of a path that are looked at, and those of them that may be parameters. No API is as deep: what comes
+/// after is left together as [`REST`], so that neither the work nor a route grows with what a stranger sends.
+const MOST_SEGMENTS: usize = 32;
+const MOST_PARAMS: usize = 16;
+
+/// What stands for the rest of a path that is too deep. It has no value.
+const REST: &str = "{rest*}";
 
 /// A route and what a path holds under it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,15 +96,20 @@ fn written(route: &Written, captures: &Captures<'_, '_>) -> Route {
 }
 
 /// A route made of a path alone: segments that look like the name of a thing are its parameters, named
-/// after the word before them. `path` has no query.
+/// after the word before them. What is deeper than any API is ends in `{rest*}`. `path` has no query.
 pub fn generalised(method: &Method, path: &str) -> Route {
     let mut text = format!("{method} ");
     let mut params: Vec<(String, String)> = Vec::new();
+    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     let mut word = String::new();
     let last = path.trim_end_matches('/').split('/').count() - 1;
     for (at, segment) in path.split('/').enumerate() {
         if at > 0 {
             text.push('/');
+        }
+        if at > MOST_SEGMENTS || params.len() == MOST_PARAMS {
+            text.push_str(REST);
+            break;
         }
         let value = percent_decode_str(segment).decode_utf8_lossy();
         let is_name = at == last && BEFORE_NAMES.contains(&word.as_str()) && !is_plain(&value);
@@ -104,7 +118,7 @@ pub fn generalised(method: &Method, path: &str) -> Route {
             segment.clone_into(&mut word);
             continue;
         }
-        let name = unused(&named_after(&word), &params);
+        let name = unused(named_after(&word), &mut taken);
         text.push_str(&format!("{{{name}}}"));
         params.push((name, value.into_owned()));
     }
@@ -197,12 +211,14 @@ fn named_after(word: &str) -> String {
     }
 }
 
-/// The same name, with a number behind it where it is taken.
-fn unused(name: &str, params: &[(String, String)]) -> String {
-    let is_taken = |name: &str| params.iter().any(|(taken, _)| taken == name);
-    let numbered = (2..).map(|number| format!("{name}{number}"));
-    let mut names = std::iter::once(name.to_owned()).chain(numbered);
-    names.find(|name| !is_taken(name)).unwrap_or_default() // the numbers do not end
+/// The same name, with a number behind it where it is taken. None that is given ends in a digit.
+fn unused(name: String, taken: &mut BTreeMap<String, usize>) -> String {
+    let times = taken.entry(name.clone()).or_default();
+    *times += 1;
+    match *times {
+        1 => name,
+        times => format!("{name}{times}"),
+    }
 }
 
 #[cfg(test)]
@@ -260,6 +276,20 @@ mod tests {
         ];
         for (path, route) in cases {
             assert_eq!(of_path(path), route, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_deeper_than_any_api_ends_in_a_rest_of_no_value() {
+        let ids = generalised(&Method::POST, &"/1".repeat(2500));
+        assert_eq!(ids.params.len(), MOST_PARAMS);
+        assert!(ids.text.ends_with("/{id15}/{id16}/{rest*}"), "{}", ids.text);
+        let words = of_path(&"/a%20".repeat(100_000));
+        assert_eq!(words.split('/').count(), 1 + MOST_SEGMENTS + 1, "{words}");
+        let as_deep = "/a".repeat(MOST_SEGMENTS);
+        assert_eq!(of_path(&as_deep), as_deep);
+        for route in [ids.text.trim_start_matches("POST "), &words] {
+            assert!(Pattern::parse(route).is_ok(), "{route}");
         }
     }
 
