@@ -4,7 +4,7 @@
 
 mod asked; // what was asked and answered, by route
 mod beside; // the rules file that it is to fit
-mod crowd; // paths that are no routes
+mod crowd; // words in paths that are names
 mod heading; // what it was made of
 mod owner; // whose the answers are
 mod person; // who asked
@@ -91,7 +91,7 @@ pub fn propose(seen: &Seen, given: &Given<'_>) -> Proposal {
         return told::volumes(seen, &asked);
     }
     let max_entry = given.table.map_or(MAX_ENTRY, |table| table.store.max_entry);
-    let (mut worth, mut refused) = (Vec::new(), crowd::take(&mut asked.routes));
+    let (mut worth, mut refused) = (Vec::new(), asked.crowds.take(&mut asked.routes));
     for (route, asks) in &asked.routes {
         let judged = match asks.len() < seen.least() {
             true => Err("it was hardly asked for".to_owned()),

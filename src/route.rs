@@ -19,6 +19,10 @@ const SHORTEST_RANDOM: usize = 16;
 /// Shortest run of letters of both cases that is taken for a token, unless it is words in a row.
 const SHORTEST_TOKEN: usize = 16;
 
+/// Digits from which on a segment is a number, a date or a piece of an id, whatever stands between them: `v2`, `oauth2`
+/// and `s3` have fewer.
+const DIGITS_OF_ID: usize = 4;
+
 /// Shortest word of a name in which words begin with a capital: a token has shorter ones.
 const SHORTEST_HUMP: usize = 3;
 
@@ -131,9 +135,9 @@ fn is_word(raw: &str, value: &str) -> bool {
     is_spelt && !raw.starts_with('{') && !names_a_thing(value)
 }
 
-/// Whether it looks like an id: a number, a UUID, hexadecimal digits, what generators of random ids make,
-/// an address of e-mail, a file or another name with dots, or simply too long for a word.
-fn names_a_thing(value: &str) -> bool {
+/// Whether it looks like an id: a number, a date, a UUID, hexadecimal digits, what generators of random ids make,
+/// an address of e-mail, a telephone, a file or another name with dots, or simply too long for a word.
+pub fn names_a_thing(value: &str) -> bool {
     let bytes = value.as_bytes();
     let count = |is: fn(&u8) -> bool| bytes.iter().filter(|byte| is(byte)).count();
     let digits = count(u8::is_ascii_digit);
@@ -152,8 +156,10 @@ fn names_a_thing(value: &str) -> bool {
     };
     let is_address = || matches!(value.split_once('@'), Some((_, host)) if host.contains('.'));
     is_number
+        || digits >= DIGITS_OF_ID
         || bytes.len() > LONGEST_WORD
         || is_address()
+        || value.contains('+')
         || (value.contains(['.', '~']) && !is_dotted_word(value))
         || is_token(value)
         || (digits > 0 && is_hex())
@@ -251,6 +257,14 @@ mod tests {
             ("/a/1/2", "/a/{aId}/{aId2}"),
             ("/a/1/a/2", "/a/{aId}/a/{aId2}"),
             ("/7", "/{id}"),
+            ("/ssn/078-05-1120", "/ssn/{ssnId}"),
+            ("/call/+49151123456", "/call/{callId}"),
+            ("/call/%2B4915", "/call/{callId}"),
+            ("/born/1984-03-12/x", "/born/{bornId}/x"),
+            ("/chart/MRN-004711", "/chart/{chartId}"),
+            ("/chart/P-12345", "/chart/{chartId}"),
+            ("/chart/A1B-99-2231", "/chart/{chartId}"),
+            ("/s3/v2/oauth2", "/s3/v2/oauth2"),
             ("/2fa/7", "/2fa/{id}"),
             ("/doctor-schedule/7", "/doctor-schedule/{doctorScheduleId}"),
             ("/user/me", "/user/me"),

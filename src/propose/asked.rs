@@ -1,5 +1,6 @@
 //! What was asked and answered, by route.
 
+use super::crowd::Crowds;
 use super::person::People;
 use super::seen::{Seen, Written};
 use super::sight::{Good, Sight};
@@ -12,17 +13,29 @@ pub(super) struct AskedFor<'s> {
     pub(super) routes: BTreeMap<&'s str, Vec<Sight>>,
     /// In their order.
     writes: &'s [Written],
+    /// How often each of their routes was written to, as it is told of; and how often it is, at least, if it is.
+    written: HashMap<String, usize>,
+    least: usize,
+    pub(super) crowds: Crowds<'s>,
     pub(super) people: People,
 }
+
+/// What is told of writes whose routes are not: what was written to once may be anything.
+const SELDOM_WRITTEN: &str = "seldom ones";
 
 /// Longest that a write is thought to take where that is not known, in milliseconds.
 pub const LONGEST_WRITE: u64 = 30_000;
 
 impl<'s> AskedFor<'s> {
     pub(super) fn of(seen: &'s Seen) -> AskedFor<'s> {
+        let reads = seen.reads.iter().map(|sight| &*sight.route);
+        let writes = seen.writes.iter().map(|write| &*write.route);
         let mut asked = AskedFor {
             routes: BTreeMap::new(),
             writes: &seen.writes,
+            written: HashMap::new(),
+            least: seen.least(),
+            crowds: Crowds::of(reads.chain(writes)),
             people: People::default(),
         };
         let mut tagged: HashMap<Digest, (Good, Digest)> = HashMap::new();
@@ -33,7 +46,20 @@ impl<'s> AskedFor<'s> {
             let ask = known(sight.clone(), &mut tagged);
             asked.routes.entry(&sight.route).or_default().push(ask);
         }
+        for write in &seen.writes {
+            let told = asked.crowds.told(&write.route).unwrap_or(&write.route);
+            *asked.written.entry(told.to_owned()).or_default() += 1;
+        }
         asked
+    }
+
+    /// How a write is told of: by its route, unless that may hold the name of somebody.
+    pub(super) fn told<'w>(&'w self, write: &'w Written) -> &'w str {
+        let told = self.crowds.told(&write.route).unwrap_or(&write.route);
+        match self.written.get(told) {
+            Some(times) if *times >= self.least => told,
+            _ => SELDOM_WRITTEN,
+        }
     }
 
     /// Whether a write may have changed something between two reads.

@@ -88,7 +88,7 @@ impl Rhythm {
         let mut writes: Vec<&str> = all
             .writes_between(stands.last_ms, ask.until_ms())
             .take(NEAREST)
-            .map(|write| &*write.route)
+            .map(|write| all.told(write))
             .collect();
         let is_same = stands.body == body;
         if at - stands.last_ms <= MOMENT_MS && writes.is_empty() {

@@ -1,6 +1,6 @@
 //! What passed a sidecar, which is judged as what stands in a file is.
 
-use super::{MINIMAL, at, get, has};
+use super::{MINIMAL, at, get, has, write};
 use crate::propose::{Given, Marks, Place, Seen, propose};
 use crate::rules::check::compile;
 use crate::traffic::{Exchange, Source, Traffic};
@@ -71,12 +71,72 @@ fn what_was_asked_once_or_twice_is_counted_and_not_named() {
     assert!(!text.contains("ann"), "{text}");
 }
 
+/// A word for each number.
+fn letters(n: u64) -> String {
+    let letter = |n: u64| char::from(b'a' + (n % 26) as u8);
+    [letter(n / 26), letter(n)].into_iter().collect()
+}
+
+#[test]
+fn a_crowd_is_found_wherever_in_the_path_it_stands() {
+    let asks = |path: fn(&str) -> String| {
+        (0..84u64).flat_map(move |n| {
+            let path = path(&format!("s3cret-{}", letters(n)));
+            (0..3).map(move |more| get(at(3 * n + more), &path, "[1]"))
+        })
+    };
+    let paths: [fn(&str) -> String; 2] = [
+        |name| format!("/people/{name}/posts"),
+        |name| format!("/of/{name}/7/pets"),
+    ];
+    for path in paths {
+        let text = proposed(&seen(asks(path).collect(), 1.0));
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+    let text = proposed(&seen(asks(paths[0]).collect(), 1.0));
+    has(&text, &["GET /people/…/posts (252 requests): 84 paths"]);
+    let text = proposed(&seen(asks(paths[1]).collect(), 1.0));
+    has(&text, &["GET /of/…/{id}/pets (252 requests): 84 paths"]);
+}
+
+#[test]
+fn writes_are_named_from_three_on_and_without_the_words_of_crowds() {
+    let answers = |writes: Vec<String>| {
+        let all = writes.into_iter().zip(0..);
+        let all = all.flat_map(|(path, n)| {
+            let body = format!("[{n}]");
+            [
+                write(at(10 * n), &path),
+                get(at(10 * n + 5), "/list", &body),
+                get(at(10 * n + 6), "/list", &body),
+            ]
+        });
+        proposed(&seen(all.collect(), 1.0))
+    };
+    let seldom = [
+        "/friends/ann-smith",
+        "/likes",
+        "/likes",
+        "/likes",
+        "/friends/ann-smith",
+    ];
+    let text = answers(seldom.map(str::to_owned).to_vec());
+    has(
+        &text,
+        &["writes before a change: PATCH /likes (3), seldom ones"],
+    );
+    assert!(!text.contains("ann-smith"), "{text}");
+    let text = answers(
+        (0..70)
+            .map(|n| format!("/friends/s3cret-{}", letters(n)))
+            .collect(),
+    );
+    has(&text, &["writes before a change: PATCH /friends/… (69)"]);
+    assert!(!text.contains("s3cret"), "{text}");
+}
+
 #[test]
 fn many_words_beside_each_other_are_no_routes_and_are_not_named() {
-    let letters = |n: u64| -> String {
-        let letter = |n: u64| char::from(b'a' + (n % 26) as u8);
-        [letter(n / 26), letter(n)].into_iter().collect()
-    };
     let asks = (0..65).flat_map(|n| {
         [0, 1].map(|more| get(at(2 * n + more), &format!("/blog/{}", letters(n)), "[1]"))
     });
