@@ -67,7 +67,7 @@ impl Writes {
     pub(super) fn hear(&mut self, field: &str, told: Vec<(u64, Write)>, now_ms: u64) {
         let last = self.heard.get(field).copied().unwrap_or_default();
         let first = told.iter().min_by_key(|(number, _)| *number);
-        if let Some((_, write)) = first.filter(|(number, _)| *number > last + 1) {
+        if let Some((_, write)) = first.filter(|(number, _)| *number > last.saturating_add(1)) {
             self.known.is_whole_from(write.at_ms.min(now_ms));
         }
         let mut news: Vec<(u64, Write)> = told.into_iter().filter(|(at, _)| *at > last).collect();
@@ -196,6 +196,16 @@ mod tests {
             1,
             "nothing is of the future"
         );
+    }
+
+    #[test]
+    fn the_greatest_of_numbers_is_followed_by_none() {
+        let mut writes = Writes::default();
+        for _ in 0..2 {
+            writes.hear("a", vec![(u64::MAX, write(10, "POST /a"))], 99);
+        }
+        assert_eq!(writes.known.all.len(), 1);
+        assert!(!writes.known.is_whole_since(9) && writes.known.is_whole_since(10));
     }
 
     #[test]
