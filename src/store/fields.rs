@@ -13,6 +13,9 @@ pub(super) const FIELDS_LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// Bytes that a field may hold as it stands in the store. A longer one is nobody's of ours.
 pub(super) const MAX_FIELD: usize = 48 << 10;
 
+/// Fields that are folded at a time, at most: a script takes some thousand arguments apart, and others wait meanwhile.
+pub const MAX_FOLDED: usize = 1000;
+
 impl Store {
     /// Whether processes can tell each other anything here.
     pub fn is_shared(&self) -> bool {
@@ -78,7 +81,7 @@ impl Store {
 
     /// Puts `value` into one field and takes away others, whose sum it is together with what that field held,
     /// in one step; nothing, if any of them was written since it was read. Has all fields stand for another
-    /// while. One script.
+    /// while. One script, for at most [`MAX_FOLDED`] fields.
     ///
     /// # Errors
     /// The store cannot be told.
@@ -185,8 +188,9 @@ pub fn latest_first(names: &mut [String]) {
     });
 }
 
-/// The same, beginning with any process: of those who read only some, each reads others.
-pub fn any_first(names: &mut [String]) {
+/// The same, beginning with any process: of those who read only some, each reads others. Of more than [`MAX_FOLDED`] the
+/// first are left.
+pub fn any_first(names: &mut Vec<String>) {
     latest_first(names);
     let sums = names.partition_point(|name| told_since(name).is_none());
     let processes = &mut names[sums..];
@@ -194,6 +198,7 @@ pub fn any_first(names: &mut [String]) {
         let lot = crate::random::bytes().map_or(0, usize::from_le_bytes);
         processes.rotate_left(lot % processes.len());
     }
+    names.truncate(MAX_FOLDED);
 }
 
 /// A field as it was read.

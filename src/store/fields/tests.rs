@@ -138,3 +138,12 @@ fn sums_come_first_and_then_who_began_last() {
     }
     assert_eq!(firsts.len(), 3, "in time, each comes first");
 }
+
+#[test]
+fn of_many_no_more_are_left_than_are_folded_at_a_time() {
+    let processes = (0..20_000).map(|since| format!("{since}-a"));
+    let mut names: Vec<String> = processes.chain(["past".to_owned()]).collect();
+    any_first(&mut names);
+    assert_eq!(names.len(), MAX_FOLDED);
+    assert_eq!(names[0], "past");
+}

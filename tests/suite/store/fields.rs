@@ -1,7 +1,7 @@
 use super::connected;
 use crate::redis::RedisServer;
 use bytes::Bytes;
-use sidecache::store::{Field, latest_first};
+use sidecache::store::{Field, any_first, latest_first};
 
 const NAME: &str = "clinic:!stats";
 
@@ -92,4 +92,24 @@ async fn fields_are_folded_in_one_step_and_not_if_one_was_written_meanwhile() {
     put("b", "2").await;
     assert!(fold().await.is_ok());
     assert_eq!(redis.ask(&[b"HGETALL", NAME.as_bytes()]), "past\nsum");
+}
+
+#[tokio::test]
+async fn of_more_fields_than_a_script_can_take_apart_some_are_folded_each_time() {
+    let redis = RedisServer::start();
+    let store = connected(&redis).await;
+    let many = (0..20_000).map(|number| format!("{number}-a"));
+    let pairs: Vec<String> = many.flat_map(|name| [name, "1".to_owned()]).collect();
+    let words = [&b"HSET"[..], NAME.as_bytes()].into_iter();
+    let words: Vec<&[u8]> = words.chain(pairs.iter().map(String::as_bytes)).collect();
+    redis.ask(&words);
+    for left in [19_001, 18_002] {
+        let mut names = store.field_names(NAME).await.expect("up");
+        any_first(&mut names);
+        let read = store.fields(NAME, names, 1 << 20).await.expect("up").all;
+        let folded = store.fold_fields(NAME, "past", Bytes::from_static(b"sum"), &read);
+        assert!(folded.await.is_ok());
+        let there = redis.ask(&[b"HLEN", NAME.as_bytes()]);
+        assert_eq!(there, left.to_string());
+    }
 }

@@ -81,7 +81,9 @@ async fn a_write_is_answered_before_the_body_of_its_answer_is_there_that_names_w
     );
     let address = listener.local_addr().expect("an address");
     let sidecar = Sidecar::with_file(&format!("{}{RULES}", head(address, &redis.url()))).await;
-    let mut client = TcpStream::connect(sidecar.address()).await.expect("listens");
+    let mut client = TcpStream::connect(sidecar.address())
+        .await
+        .expect("listens");
     let request = b"POST /api/create HTTP/1.1\r\nHost: api.test\r\nContent-Length: 0\r\n\r\n";
     client.write_all(request).await.expect("sent");
     let (mut origin, _) = listener.accept().await.expect("a request");
@@ -93,6 +95,9 @@ async fn a_write_is_answered_before_the_body_of_its_answer_is_there_that_names_w
     let heard = until(&mut client, &body[..9]).await;
     assert!(heard.starts_with("HTTP/1.1 201 "), "{heard}");
     warmed(&sidecar, "created", "unresolved", 1).await;
-    origin.write_all(&body.as_bytes()[9..]).await.expect("heard");
+    origin
+        .write_all(&body.as_bytes()[9..])
+        .await
+        .expect("heard");
     assert_eq!(until(&mut client, "}}").await, body[9..]);
 }
