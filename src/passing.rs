@@ -43,6 +43,8 @@ struct Inner {
     marks: Option<Marks>,
     memory: Mutex<Memory>,
     copies: Arc<Semaphore>,
+    /// To make a proposal takes as much memory as all that is remembered, and a processor for a while.
+    proposals: Arc<Semaphore>,
 }
 
 impl Default for Inner {
@@ -51,6 +53,7 @@ impl Default for Inner {
             marks: Marks::new(),
             memory: Mutex::default(),
             copies: Arc::new(Semaphore::new(MAX_COPIED)),
+            proposals: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -80,8 +83,12 @@ impl Passing {
         }
         let query = parts.uri.query().unwrap_or_default();
         let marks = self.0.marks.as_ref()?;
-        // What has no name is a value, be it one that a programmer gave.
-        let is_named = |pair: &str| pair.is_empty() || pair.contains('=');
+        // What has no name is a value, be it one that a programmer gave; and what has no value may be one, as the
+        // end of base64 is (`?c2VjcmV0==`).
+        let is_named = |pair: &str| match pair.split_once('=') {
+            Some((_, value)) => !value.is_empty() && !value.starts_with('='),
+            None => pair.is_empty(),
+        };
         let is_odd = !query.split('&').all(is_named);
         if is_odd || path.len() > MAX_PATH || query.len() > MAX_QUERY {
             self.memory().leave_out();
@@ -133,6 +140,11 @@ impl Passing {
     pub fn seen(&self, now_ms: u64) -> Option<Seen> {
         let shown = self.memory().shown()?; // the lock is given back here
         Some(shown.seen(now_ms))
+    }
+
+    /// Leave to make a proposal of it, as long as it is held; `None` while somebody else has it.
+    pub fn to_propose(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.proposals.clone().try_acquire_owned().ok()
     }
 
     fn is_their_turn(&self, share: f64, path: &str, now_ms: u64) -> bool {

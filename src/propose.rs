@@ -43,6 +43,9 @@ const MAX_PARAMS: usize = 64;
 /// Requests for a route that passed a sidecar from which on it is told of: what was asked once may be anything.
 const SELDOM: usize = 3;
 
+/// People who asked a sidecar with a cookie from which on it is told of: that of one may be called by what it holds.
+const SEVERAL: usize = 2;
+
 /// What is there already.
 pub struct Given<'g> {
     /// The rules in force; what they have a rule for is not proposed.
@@ -69,6 +72,8 @@ struct Candidate {
     /// What may be said of roles.
     of_role: Option<String>,
     params: Vec<Param>,
+    /// Parameters of which nothing is told, so seldom it was asked with them.
+    unnamed: usize,
     rhythm: Rhythm,
     ttl: Duration,
     worth: Worth,
@@ -149,8 +154,10 @@ fn candidate(
             names.len()
         ));
     }
-    let params = shape::params(&names, asks, all);
+    let mut params = shape::params(&names, asks, all);
     let worth = Worth::of(asks, &params, &owner, ttl);
+    let before = params.len();
+    params.retain(|param| shape::asked_with(&param.name, asks) >= all.least);
     if worth.hits == 0 {
         return Err("nothing was asked for again while it would have been kept".to_owned());
     }
@@ -162,6 +169,7 @@ fn candidate(
         owner,
         people,
         of_role,
+        unnamed: before - params.len(),
         params,
         rhythm,
         ttl,

@@ -18,6 +18,10 @@ use zeroize::Zeroizing;
 const LOOKS_AT_NOTHING: &str = "this sidecar looks at nothing that passes: write `propose = 0.1` under [audit] of its \
                                 rules file (1 where little passes), reload, and ask again once there was traffic";
 
+/// What is said to whoever asks while it is made for somebody else.
+const ONE_AT_A_TIME: &str =
+    "a proposal is being made for somebody else: ask again in a few seconds";
+
 /// What this process proposes by what it saw, to be appended to the rules file as it stands on the disk.
 pub(super) async fn proposed(live: Arc<Live>, rules: &Path) -> Answer {
     let rules = rules.to_owned();
@@ -31,6 +35,9 @@ pub(super) async fn proposed(live: Arc<Live>, rules: &Path) -> Answer {
 }
 
 fn judged(live: &Live, rules: &Path) -> Result<Json, Denied> {
+    let Some(_leave) = live.ground.passing.to_propose() else {
+        return Err(Denied::new(StatusCode::CONFLICT, ONE_AT_A_TIME));
+    };
     let now = live.ground.clock.now_ms();
     let Some(seen) = live.ground.passing.seen(now) else {
         return Err(Denied::new(StatusCode::CONFLICT, LOOKS_AT_NOTHING));

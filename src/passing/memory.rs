@@ -13,8 +13,9 @@ pub(super) const MAX_WEIGHT: usize = 8 << 20;
 pub(super) const MAX_FAILED: usize = 2_048;
 const MAX_WEIGHT_FAILED: usize = 1 << 20;
 
-/// Writes that are remembered. What was read before the oldest of them is of no use: nobody knows what changed it.
+/// Writes that are remembered, and bytes that they take, about. What was read before the oldest of them is of no use: nobody knows what changed it.
 pub(super) const MAX_WRITES: usize = 8_192;
+pub(super) const MAX_WEIGHT_WRITES: usize = 1 << 20;
 
 /// What is remembered.
 #[derive(Default)]
@@ -26,6 +27,7 @@ pub(super) struct Memory {
     reads: Ring,
     failed: Ring,
     writes: VecDeque<Written>,
+    weight_of_writes: usize,
     left_out: usize,
 }
 
@@ -76,10 +78,13 @@ impl Memory {
         if self.share == 0.0 {
             return;
         }
+        self.weight_of_writes += written.weight();
         self.writes.push_back(written);
-        if self.writes.len() > MAX_WRITES
-            && let Some(oldest) = self.writes.pop_front()
-        {
+        while self.writes.len() > MAX_WRITES || self.weight_of_writes > MAX_WEIGHT_WRITES {
+            let Some(oldest) = self.writes.pop_front() else {
+                break;
+            };
+            self.weight_of_writes -= oldest.weight();
             self.since_ms = self.since_ms.max(oldest.until_ms);
         }
     }

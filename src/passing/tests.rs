@@ -93,11 +93,16 @@ async fn nothing_of_anybody_is_remembered() {
         "/a?20261123=1",
         "/a?q=1&%40=2",
         "/a?smith",
+        "/a?c2VjcmV0==",
+        "/a?smith=",
+        "/a?dGhpc2lzYXNlY3JldA=1",
+        "/a?kGhTzQpWmXrLbNvC=1",
+        "/a?whose-name-is-longer-than-any=1",
     ] {
         let head = self::head(&table, strange, &[]);
         assert!(passing.look(&table, &head, NOW).is_none(), "{strange}");
     }
-    assert_eq!(passing.seen(NOW).expect("it looks").left_out, 4);
+    assert_eq!(passing.seen(NOW).expect("it looks").left_out, 9);
 }
 
 #[tokio::test]
@@ -259,12 +264,30 @@ fn what_is_remembered_has_its_bounds_and_the_oldest_goes_first() {
         (seen.writes.len(), seen.reads.len()),
         (memory::MAX_WRITES, 1)
     );
+    let long: Arc<str> = format!("POST /{}", "a/".repeat(400)).into();
+    let written = Written {
+        route: long,
+        ..written(90_000)
+    };
+    (0..memory::MAX_WRITES).for_each(|_| memory.wrote(written.clone()));
+    let kept = all(&memory, 90_000).writes.len() * written.weight();
+    assert!(kept <= memory::MAX_WEIGHT_WRITES, "{kept}");
+    assert!(kept > memory::MAX_WEIGHT_WRITES / 2, "{kept}");
     let path = format!("/{}", "a".repeat(MAX_PATH));
     assert!(
         passing
             .look(&table, &head(&table, &path, &[]), NOW)
             .is_none()
     );
+}
+
+#[test]
+fn one_proposal_is_made_at_a_time() {
+    let passing = Passing::default();
+    let first = passing.to_propose();
+    assert!(first.is_some() && passing.clone().to_propose().is_none());
+    drop(first);
+    assert!(passing.to_propose().is_some());
 }
 
 #[tokio::test]

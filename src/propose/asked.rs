@@ -15,7 +15,8 @@ pub(super) struct AskedFor<'s> {
     writes: &'s [Written],
     /// How often each of their routes was written to, as it is told of; and how often it is, at least, if it is.
     written: HashMap<String, usize>,
-    least: usize,
+    /// How often something was asked for, at least, if it is told of.
+    pub(super) least: usize,
     pub(super) crowds: Crowds<'s>,
     pub(super) people: People,
 }

@@ -22,8 +22,13 @@ const CLOSE_MS: u64 = 60_000;
 /// Whose answers are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// Everybody's: so many comparisons, and no difference.
-    Everybody(usize),
+    /// Everybody's.
+    Everybody {
+        /// Comparisons, none of which showed a difference.
+        pairs: usize,
+        /// Some were answered who had no credential, as requests have none that fill what is public.
+        is_open: bool,
+    },
     /// One person's, or it is not known, and this is why.
     Person(String),
     /// Nobody ever asked with a credential.
@@ -50,10 +55,10 @@ pub(super) fn owner(asks: &[Sight], all: &AskedFor<'_>) -> (Owner, Vec<Person>, 
     let compared = compare(asks, all);
     let people: Vec<Person> = people.into_iter().collect();
     let hint = of_role(&compared);
-    (judged(asks, &people, &compared), people, hint)
+    (judged(asks, &people, &compared, all), people, hint)
 }
 
-fn judged(asks: &[Sight], people: &[Person], compared: &Compared) -> Owner {
+fn judged(asks: &[Sight], people: &[Person], compared: &Compared, all: &AskedFor<'_>) -> Owner {
     let person = |why: String| Owner::Person(why);
     let refused = asks.iter().any(|ask| matches!(ask.status, 401 | 403));
     let word = asks.first().and_then(|ask| ask.personal);
@@ -84,8 +89,21 @@ fn judged(asks: &[Sight], people: &[Person], compared: &Compared) -> Owner {
         ));
     }
     let is_varied = compared.bodies.len() >= SHARED_BODIES;
+    let is_open = asks
+        .iter()
+        .any(|ask| ask.good.is_some() && ask.person().is_none());
     if compared.same >= SHARED_PAIRS && is_varied {
-        return Owner::Everybody(compared.same);
+        return match is_open || all.people.are_several(people) {
+            true => Owner::Everybody {
+                pairs: compared.same,
+                is_open,
+            },
+            false => person(format!(
+                "others got the same in {} comparisons, but may be one person with several cookies: no claim tells \
+                 them apart, and nobody without a credential was answered",
+                compared.same
+            )),
+        };
     }
     if compared.same >= SHARED_PAIRS {
         return person(format!(

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue};
 use serde_json::{Map, Value as Json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Which of the people, by the mark of what tells them apart.
 pub(super) type Person = Digest;
@@ -43,6 +43,10 @@ const OF_ONE_TOKEN: [&str; 6] = ["iat", "exp", "nbf", "jti", "auth_time", "nonce
 const ONES_OWN: [&str; 8] = [
     "sub", "userId", "user_id", "uid", "id", "email", "username", "name",
 ];
+
+/// A source counts that one in so many of the requests and of the people had which the commonest had: what a few
+/// strangers send decides nothing, however well it can be read.
+const RARE: usize = 10;
 
 /// The claim that says what a person may do.
 pub(super) const ROLE: &str = "role";
@@ -156,12 +160,21 @@ fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).trim().to_owned()
 }
 
+/// Where credentials were.
+#[derive(Default)]
+struct Source {
+    requests: usize,
+    people: HashSet<Person>,
+    /// Some of them can be read.
+    is_read: bool,
+}
+
 /// Everybody who asked.
 #[derive(Default)]
 pub(super) struct People {
     /// By person.
     claims: HashMap<Person, Vec<(&'static str, Digest)>>,
-    sources: BTreeMap<String, bool>,
+    sources: BTreeMap<String, Source>,
     bearers: usize,
     raw: usize,
 }
@@ -170,7 +183,10 @@ impl People {
     /// One more who asked, or who asked once more.
     pub(super) fn add(&mut self, who: &Who) {
         for (source, is_read) in &who.sources {
-            *self.sources.entry(source.to_string()).or_default() |= is_read;
+            let source = self.sources.entry(source.to_string()).or_default();
+            source.requests += 1;
+            source.people.insert(who.person);
+            source.is_read |= is_read;
         }
         self.bearers += who.bearers;
         self.raw += who.raw;
@@ -178,21 +194,36 @@ impl People {
         self.claims.entry(who.person).or_insert_with(claims);
     }
 
-    /// What `[identity] token` would be: where tokens were that can be read, else what is named like a credential,
-    /// else whatever may be one. What only fetches new ones is left out.
-    pub(super) fn sources(&self) -> Vec<&str> {
-        let telling = |(name, is_read): (&String, &bool)| {
-            let (place, own) = name.split_once(':').unwrap_or(("", name));
-            let is_named = place == "header" || words(own).iter().any(|word| is_session(word));
-            (2 * u8::from(*is_read)).max(u8::from(is_named))
+    /// What `[identity] token` would be: of what many asked with, where tokens were that can be read, else what is
+    /// named like a credential, else whatever may be one. What only fetches new ones is left out, and so are cookies
+    /// of fewer than `least` people: one alone may be called by a value.
+    pub(super) fn sources(&self, least: usize) -> Vec<&str> {
+        let of_use: Vec<_> = self
+            .sources
+            .iter()
+            .rev() // headers first, as origins read them
+            .filter(|(name, _)| !name.to_ascii_lowercase().contains("refresh"))
+            .filter(|(name, source)| name.starts_with("header:") || source.people.len() >= least)
+            .collect();
+        let most_people = of_use.iter().map(|(_, source)| source.people.len()).max();
+        let most_requests = of_use.iter().map(|(_, source)| source.requests).max();
+        let is_common = |source: &Source| {
+            Some(source.people.len() * RARE) >= most_people
+                && Some(source.requests * RARE) >= most_requests
         };
-        let of_use = || {
-            let names = self.sources.iter().rev(); // headers first, as origins read them
-            names.filter(|(name, _)| !name.to_ascii_lowercase().contains("refresh"))
-        };
-        let most = of_use().map(telling).max();
-        let best = of_use().filter(|source| Some(telling(*source)) == most);
+        let common = || of_use.iter().filter(|(_, source)| is_common(source));
+        let most = common().map(|(name, source)| source.telling(name)).max();
+        let best = common().filter(|(name, source)| Some(source.telling(name)) == most);
         best.map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Whether some usual claim tells that these are more than one: one who has several cookies has no such claim.
+    pub(super) fn are_several(&self, people: &[Person]) -> bool {
+        ONES_OWN.into_iter().any(|name| {
+            let mut values = people.iter().filter_map(|one| self.claim(*one, name));
+            let first = values.next();
+            values.any(|value| Some(value) != first)
+        })
     }
 
     /// What `[identity] scheme` would be.
@@ -225,6 +256,15 @@ impl People {
     /// Whether every one of these has a claim of this name.
     pub(super) fn all_have(&self, people: &[Person], name: &str) -> bool {
         !people.is_empty() && people.iter().all(|one| self.claim(*one, name).is_some())
+    }
+}
+
+impl Source {
+    /// How surely it tells who asks: as one that can be read, as one that is called like it, or not at all.
+    fn telling(&self, name: &str) -> u8 {
+        let (place, own) = name.split_once(':').unwrap_or(("", name));
+        let is_named = place == "header" || words(own).iter().any(|word| is_session(word));
+        (2 * u8::from(self.is_read)).max(u8::from(is_named))
     }
 }
 

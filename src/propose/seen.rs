@@ -1,7 +1,7 @@
 //! What was seen, wherever it was: the one thing that a judgement is made of.
 
-use super::SELDOM;
 use super::sight::{Asking, Good, Marks, Sight};
+use super::{SELDOM, SEVERAL};
 use crate::route;
 use crate::rules::table::Table;
 use crate::traffic::{Exchange, Source, Traffic};
@@ -29,6 +29,13 @@ pub struct Written {
     pub until_ms: u64,
     /// `PATCH /api/v1/doctor/{doctorId}`
     pub route: Arc<str>,
+}
+
+impl Written {
+    /// Bytes that it takes, about.
+    pub fn weight(&self) -> usize {
+        size_of::<Written>() + self.route.len()
+    }
 }
 
 /// All that was seen.
@@ -85,6 +92,14 @@ impl Seen {
         match self.place {
             Place::File(_) => 0,
             Place::Sidecar { .. } => SELDOM,
+        }
+    }
+
+    /// How many people had a cookie, at least, if it is told of.
+    pub(super) fn least_people(&self) -> usize {
+        match self.place {
+            Place::File(_) => 0,
+            Place::Sidecar { .. } => SEVERAL,
         }
     }
 

@@ -47,6 +47,14 @@ pub(super) fn names(asks: &[Sight]) -> BTreeSet<&str> {
     names.map(|(name, _)| &**name).collect()
 }
 
+/// How often it was asked with a parameter.
+pub(super) fn asked_with(name: &str, asks: &[Sight]) -> usize {
+    let with = asks
+        .iter()
+        .filter(|ask| ask.params.iter().any(|(own, _)| **own == *name));
+    with.count()
+}
+
 /// The parameters of a route, by name.
 pub(super) fn params(names: &BTreeSet<&str>, asks: &[Sight], all: &AskedFor<'_>) -> Vec<Param> {
     let params = names.iter().map(|name| param(name, asks, all));

@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 /// Longest name of a parameter or a cookie that is taken for one that a programmer gave.
 const LONGEST_NAME: usize = 64;
 
-/// Digits from which on a name is taken for a value: a number, a date, a piece of an id.
-const DIGITS_OF_VALUE: usize = 4;
+/// What browsers ask of names of cookies, which is none of a programmer's words.
+const PREFIXES: [&str; 2] = ["__Secure-", "__Host-"];
 
 /// Bytes of a packed answer from which on there is something in it: nothing but zeros packs smaller.
 const NOT_HOLLOW: usize = 1024;
@@ -276,11 +276,12 @@ fn is_hollow(value: &Json) -> bool {
 pub(super) fn is_a_name(name: &str) -> bool {
     let begins = |c: char| c.is_ascii_alphabetic() || c == '_' || c == '$';
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_$-.[]".contains(c);
-    let digits = name.bytes().filter(u8::is_ascii_digit).count();
+    let own = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
+    let mut words = own.unwrap_or(name).split(['.', '[', ']']);
     name.len() <= LONGEST_NAME
         && name.starts_with(begins)
         && name.chars().all(is_plain)
-        && digits < DIGITS_OF_VALUE
+        && words.all(|word| !route::names_a_thing(word)) // nor is one of them longer than a word
 }
 
 /// Decoded, by name; values of one name in their order.

@@ -1,4 +1,5 @@
 mod passed; // a running sidecar
+mod people; // who asked
 mod strange; // whatever was asked
 
 use super::*;
@@ -10,7 +11,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use hyper::Method;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use person::Who;
 use std::path::Path;
 
 const MINIMAL: &str = "[proxy]\norigin = \"http://127.0.0.1:1\"\n";
@@ -167,6 +167,7 @@ fn what_people_get_the_same_of_is_public_unless_there_is_nothing_in_it() {
         &[
             "\npublic = true",
             "6 of 6 comparisons",
+            "# nobody without a credential was answered: see that the origin shows it to everybody",
             "store_if = [\"/data\"]",
         ],
     );
@@ -460,34 +461,4 @@ fn the_most_worth_stands_first_and_what_has_a_rule_is_left_out() {
     let place = |part: &str| text.find(part).expect("it is there");
     assert!(place("/v1/much") < place("/little"), "{text}");
     assert!(!text.contains("/old/"), "{text}");
-}
-
-#[test]
-fn credentials_are_looked_for_where_they_can_be_read_or_are_called_so() {
-    let sources = |cookies: &str| {
-        let mut people = People::default();
-        let asked = with(get(at(0), "/", ""), "cookie", cookies);
-        let marks = Marks::new().expect("randomness");
-        let who = Who::of(&marks, &asked.headers, None);
-        who.iter().for_each(|who| people.add(who));
-        let sources = people.sources().into_iter().map(str::to_owned);
-        (who.is_some(), sources.collect::<Vec<_>>())
-    };
-    let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.c2ln";
-    let (who, names) = sources(&format!("csrf=1; refreshToken={jwt}; t={jwt}; sid=2"));
-    assert_eq!((who, names), (true, vec!["cookie:t".to_owned()]));
-    assert_eq!(sources("csrf=1; sid=2").1, ["cookie:sid"]);
-    assert_eq!(sources("x=1; y=2").1, ["cookie:y", "cookie:x"]);
-    assert!(!sources("_ga=1; theme=dark").0);
-}
-
-#[test]
-fn one_person_is_one_whatever_his_token() {
-    let marks = Marks::new().expect("randomness");
-    let who = |exchange: Exchange| Who::of(&marks, &exchange.headers, None).map(|who| who.person);
-    let ann = who(by(get(at(0), "/", ""), "ann", "USER"));
-    assert_eq!(who(by(get(at(500), "/", ""), "ann", "USER")), ann);
-    assert_ne!(who(by(get(at(0), "/", ""), "ann", "ADMIN")), ann);
-    assert_ne!(who(by(get(at(0), "/", ""), "bob", "USER")), ann);
-    assert_eq!(who(get(at(0), "/", "")), None);
 }

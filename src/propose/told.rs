@@ -34,11 +34,11 @@ enum Identity {
 }
 
 impl Identity {
-    fn of(table: Option<&Table>, people: &People) -> Identity {
+    fn of(table: Option<&Table>, people: &People, least: usize) -> Identity {
         match table.and_then(|table| table.identity.as_ref()) {
             Some(identity) if identity.verify.is_some() => Identity::Claims,
             Some(_) => Identity::Token,
-            None if people.sources().is_empty() => Identity::None,
+            None if people.sources(least).is_empty() => Identity::None,
             None => Identity::Token,
         }
     }
@@ -52,7 +52,7 @@ pub(super) fn proposal(
     worth: Vec<Candidate>,
     mut refused: Vec<Refused>,
 ) -> Proposal {
-    let mut identity = Identity::of(given.table, &all.people);
+    let mut identity = Identity::of(given.table, &all.people, seen.least_people());
     let mut text = head(seen);
     let lacks = given.table.is_none_or(|table| table.identity.is_none());
     if lacks
@@ -60,7 +60,7 @@ pub(super) fn proposal(
             .iter()
             .any(|one| matches!(one.owner, Owner::Person(_)))
     {
-        let table = identity_table(&all.people);
+        let table = identity_table(&all.people, seen.least_people());
         match (given.accepts)(&table) {
             Ok(()) => text.push_str(&table),
             Err(_) => identity = Identity::None, // no cookie is called like that
@@ -126,8 +126,8 @@ fn head(seen: &Seen) -> String {
     text
 }
 
-fn identity_table(people: &People) -> String {
-    let sources: Vec<String> = people.sources().into_iter().map(quoted).collect();
+fn identity_table(people: &People, least: usize) -> String {
+    let sources: Vec<String> = people.sources(least).into_iter().map(quoted).collect();
     let mut text = "\n".to_owned();
     comment(
         &mut text,
@@ -170,7 +170,7 @@ fn rule(
         names.join(", "),
         written(one.ttl)
     );
-    if matches!(one.owner, Owner::Everybody(_)) {
+    if matches!(one.owner, Owner::Everybody { .. }) {
         text.push_str("public = true\n");
     }
     if one.has_data {
@@ -232,7 +232,7 @@ fn evidence(one: &Candidate, day: Option<f64>) -> Vec<String> {
         ));
     }
     lines.push(match &one.owner {
-        Owner::Everybody(pairs) => format!(
+        Owner::Everybody { pairs, .. } => format!(
             "public: {pairs} of {pairs} comparisons between people showed the same answer, and nobody was refused"
         ),
         Owner::Person(why) => format!("personal, to be safe: {why}"),
@@ -240,6 +240,12 @@ fn evidence(one: &Candidate, day: Option<f64>) -> Vec<String> {
                            the same then"
             .to_owned(),
     });
+    if let Owner::Everybody { is_open: false, .. } = &one.owner {
+        lines.push(
+            "nobody without a credential was answered: see that the origin shows it to everybody before you switch it on"
+                .to_owned(),
+        );
+    }
     if let (Owner::Person(_), Some(of_role)) = (&one.owner, &one.of_role) {
         lines.push(of_role.clone());
     }
@@ -254,6 +260,13 @@ fn evidence(one: &Candidate, day: Option<f64>) -> Vec<String> {
         ),
         _ => format!("query {}: not known, keyed to be safe", param.name),
     }));
+    if one.unnamed > 0 {
+        lines.push(format!(
+            "query: not named are {} that hardly anybody asked with: none is kept apart or sent on, so put in what the \
+             origin reads",
+            counted(one.unnamed, "parameter")
+        ));
+    }
     lines.push(changes(one));
     lines.extend(one.notes.iter().cloned());
     lines

@@ -38,7 +38,7 @@ impl Worth {
                 .iter()
                 .filter(|(name, _)| !idle.contains(&&**name));
             let who = match owner {
-                Owner::Everybody(_) => None,
+                Owner::Everybody { .. } => None,
                 Owner::Person(_) | Owner::Unknown => ask.person(),
             };
             let key = (ask.page, keyed.collect::<Vec<_>>(), who);

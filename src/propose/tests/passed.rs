@@ -1,6 +1,6 @@
 //! What passed a sidecar, which is judged as what stands in a file is.
 
-use super::{MINIMAL, at, get, has, write};
+use super::{MINIMAL, at, get, has, with, write};
 use crate::propose::{Given, Marks, Place, Seen, propose};
 use crate::rules::check::compile;
 use crate::traffic::{Exchange, Source, Traffic};
@@ -133,6 +133,29 @@ fn writes_are_named_from_three_on_and_without_the_words_of_crowds() {
     );
     has(&text, &["writes before a change: PATCH /friends/… (69)"]);
     assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[test]
+fn names_that_one_or_two_asked_with_are_not_told() {
+    let ask = |n: u64| {
+        let query = if n < 2 { "?page=1&smith=1" } else { "?page=1" };
+        let asked = get(at(n), &format!("/list{query}"), "[1]");
+        let sid = format!("sid={}", n % 3);
+        match n {
+            9.. => with(asked, "cookie", "smith-session=1"),
+            _ => with(asked, "cookie", &sid),
+        }
+    };
+    let text = proposed(&seen((0..12).map(ask).collect(), 1.0));
+    has(
+        &text,
+        &[
+            "query = [\"page\"]",
+            "query: not named are 1 parameter that hardly anybody",
+            "token = [\"cookie:sid\"]",
+        ],
+    );
+    assert!(!text.contains("smith"), "{text}");
 }
 
 #[test]
