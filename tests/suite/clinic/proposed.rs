@@ -241,7 +241,7 @@ async fn what_passes_a_sidecar_yields_the_rules_that_are_missing() {
     );
     let details = table(&text, "GET /api/v1/doctor/{doctorId}");
     assert!(
-        details.contains("writes before a change: PATCH /api/v1/doctor/{doctorId}"),
+        details.contains("writes before a change: seldom ones"), // less than three of them
         "{text}"
     );
     for (personal, name) in [
