@@ -307,8 +307,8 @@ fn places_of(seen: &[&Case]) -> Vec<Option<Arc<str>>> {
     places.sort_by_key(|(_, count)| std::cmp::Reverse(*count)); // stable: else by their names
     let known = places.into_iter().take(MAX_PLACES);
     let known = known.map(|(place, _)| Some(place.clone()));
-    let is_anywhere = |case: &&Case| case.differs && case.places.is_empty();
-    let any = seen.iter().any(|case| is_anywhere(case));
+    let mut differing = seen.iter().filter(|case| case.differs);
+    let any = differing.any(|case| case.places.is_empty());
     known.chain(any.then_some(None)).collect()
 }
 
