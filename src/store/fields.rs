@@ -81,7 +81,7 @@ impl Store {
 
     /// Puts `value` into one field and takes away others, whose sum it is together with what that field held,
     /// in one step; nothing, if any of them was written since it was read. Has all fields stand for another
-    /// while. One script, for at most [`MAX_FOLDED`] fields.
+    /// while. One script, for at most a thousand fields.
     ///
     /// # Errors
     /// The store cannot be told.
@@ -188,7 +188,7 @@ pub fn latest_first(names: &mut [String]) {
     });
 }
 
-/// The same, beginning with any process: of those who read only some, each reads others. Of more than [`MAX_FOLDED`] the
+/// The same, beginning with any process: of those who read only some, each reads others. Of more than a thousand the
 /// first are left.
 pub fn any_first(names: &mut Vec<String>) {
     latest_first(names);

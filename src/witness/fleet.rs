@@ -102,7 +102,7 @@ impl Teller {
 impl Witness {
     /// Tells the fleet what is news, hears what others told if anything waits for it, and attributes what waited long
     /// enough: at most one command for each kind of news, and to hear one and a script for each 64 KiB, at most
-    /// [`HEARD_BYTES`]. To be called every [`STEP`](stats::STEP). Nothing where nothing is verified.
+    /// half a mebibyte. To be called every [`STEP`](stats::STEP). Nothing where nothing is verified.
     pub async fn step(&self, store: &Store, table: &Table, now_ms: u64) {
         if table.audit.verify == 0.0 {
             return;
@@ -272,7 +272,7 @@ impl Witness {
     }
 
     /// What the fleet witnessed under these rules: what others told, the latest of them first and as far as
-    /// [`GATHERED_BYTES`] go, and all that this process knows. One command and a script for each 64 KiB, and what a step
+    /// 4 MiB go, and all that this process knows. One command and a script for each 64 KiB, and what a step
     /// costs where something waits for what others saw.
     pub async fn gather(&self, store: &Store, table: &Table, now_ms: u64) -> Gathered {
         if !store.is_shared() {
