@@ -1,4 +1,4 @@
-//! What inferring costs.
+//! What is inferred where much is remembered.
 
 use super::*;
 use crate::rules::check::compile;
@@ -7,7 +7,6 @@ use crate::suspects::{Case, Cause, Possible};
 use crate::witness::Gathered;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::Instant;
 
 /// As many as the backend has, about.
 const RULES: u64 = 18;
@@ -111,21 +110,10 @@ fn cases(count: u64, rules: u64) -> Vec<Case> {
 }
 
 #[test]
-#[ignore = "it measures: cargo test --lib what_inferring_costs -- --ignored --nocapture"]
-fn what_inferring_costs() {
-    let table = table();
-    // What one process remembers, and the most that is inferred from: the latest 1,024 of each rule.
-    for (count, rules) in [(4_096, RULES), (1_024 * RULES, RULES), (1_024, 1)] {
-        let gathered = Gathered {
-            cases: cases(count, rules),
-            ..Gathered::default()
-        };
-        let begun = Instant::now();
-        let found = verified::findings(&table, &gathered).len();
-        eprintln!(
-            "{count} cases of {rules} rules: {found} findings in {:?}",
-            begun.elapsed()
-        );
-        assert!(found > 0);
-    }
+fn what_one_process_remembers_is_inferred_from() {
+    let gathered = Gathered {
+        cases: cases(4_096, RULES),
+        ..Gathered::default()
+    };
+    assert!(!verified::findings(&table(), &gathered).is_empty());
 }
